@@ -1,0 +1,117 @@
+"""Everything that can go wrong on the way of a report, and whether waiting helps.
+
+    AfterbellError
+    ├── InvalidInput            the caller must change something
+    │   ├── SettingsError       a setting is missing or makes no sense: exit code 2
+    │   └── PayloadTooLarge     over a stated limit
+    ├── NotFound                no such session, report or job, or not the caller's to see
+    ├── Forbidden               the caller's role may not do this
+    ├── Conflict                the same id with other content
+    ├── StoreUnavailable        PostgreSQL or Redis does not answer: waiting helps
+    └── ModelError              the model call failed; carries what it cost
+        ├── ModelUnavailable    cut, timeout, 5xx: try again on the ladder
+        ├── ModelToldToWait     429 or overloaded: wait, uses no attempt
+        ├── ModelAnswerUnusable bad JSON, out of bounds, truncated: try again on the ladder
+        └── ModelRefused        refusal, bad key, unknown model, no quota: trying again does not help
+
+Status codes, retries and conditions are decided at the edges: ``api/problems.py``, ``core/retry.py``.
+"""
+
+from afterbell.core.report import Usage
+
+
+class AfterbellError(Exception):
+    """The root. ``code`` is stable and machine-readable."""
+
+    code = "internal"
+
+
+class InvalidInput(AfterbellError):
+    """The caller sent something unusable; ``field`` says where."""
+
+    code = "invalid_input"
+
+    def __init__(self, message: str, *, field: str | None = None) -> None:
+        super().__init__(message)
+        self.field = field
+
+
+class SettingsError(InvalidInput):
+    """A setting cannot work; the message names the variable and never shows a secret."""
+
+    code = "invalid_settings"
+
+
+class PayloadTooLarge(InvalidInput):
+    """Over a limit; the message names the limit."""
+
+    code = "payload_too_large"
+
+
+class NotFound(AfterbellError):
+    """Nothing there that this caller may see."""
+
+    code = "not_found"
+
+
+class Forbidden(AfterbellError):
+    """The caller's role may not do this."""
+
+    code = "forbidden"
+
+
+class Conflict(AfterbellError):
+    """The same id was used before for other content."""
+
+    code = "conflict"
+
+
+class StoreUnavailable(AfterbellError):
+    """A store does not answer; ``store`` names it."""
+
+    code = "store_unavailable"
+
+    def __init__(self, store: str, detail: str) -> None:
+        super().__init__(f"{store} does not answer: {detail}")
+        self.store = store
+
+
+class ModelError(AfterbellError):
+    """A model call failed. ``usage`` is what the provider said it billed, or None where it said nothing."""
+
+    code = "model_error"
+
+    def __init__(self, message: str, *, request_id: str | None = None, usage: Usage | None = None) -> None:
+        super().__init__(message)
+        self.request_id = request_id
+        self.usage = usage
+
+
+class ModelUnavailable(ModelError):
+    """No answer or a broken one; the next try may work."""
+
+    code = "model_unavailable"
+
+
+class ModelToldToWait(ModelError):
+    """The provider asks to wait ``seconds`` before the next call."""
+
+    code = "model_told_to_wait"
+
+    def __init__(
+        self, message: str, *, seconds: float, request_id: str | None = None, usage: Usage | None = None
+    ) -> None:
+        super().__init__(message, request_id=request_id, usage=usage)
+        self.seconds = seconds
+
+
+class ModelAnswerUnusable(ModelError):
+    """An answer came and was paid for, but it is not a narrative."""
+
+    code = "model_answer_unusable"
+
+
+class ModelRefused(ModelError):
+    """The provider will not answer this call however often it is asked."""
+
+    code = "model_refused"

@@ -1,0 +1,132 @@
+"""What the model writes: prose about a session in which every claim cites turns.
+
+Numbers are not in here: they are computed (see ``metrics``). The bounds are stated once, as annotations;
+``adapters.llm.narrative_codec`` derives both the validator and the bound-free wire schema from them.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, ClassVar, Final, Literal
+
+from annotated_types import Ge, Le, Len
+
+TurnId = Annotated[str, Len(2, 6)]
+TurnIds = Annotated[tuple[TurnId, ...], Len(1, 6)]
+
+Coverage = Literal["introduced", "practised", "reviewed"]
+SkillLevel = Literal["not_shown", "with_help", "independent"]
+SkillChange = Literal["up", "same", "down", "first_seen"]
+MisconceptionStatus = Literal["resolved", "partly", "open"]
+ActionOwner = Literal["student", "parent", "tutor"]
+ActionDue = Literal["before_next_session", "this_week", "anytime"]
+ConcernKind = Literal["wellbeing", "safeguarding", "conduct", "academic_integrity", "personal_data"]
+ConcernSeverity = Literal["note", "review", "urgent"]
+GoalProgress = Literal["met", "partly", "not_yet", "not_discussed"]
+
+# Read by pydantic at the edge; a plain mapping, so that core needs no pydantic.
+_CLOSED: Final[dict[str, Any]] = {"extra": "forbid", "str_strip_whitespace": True}
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Where a claim comes from; a quote must be a substring of one of the cited turns."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
+    turn_ids: TurnIds
+    quote: Annotated[str, Len(1, 240)] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Topic:
+    """Something the session worked on."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
+    name: Annotated[str, Len(1, 80)]
+    coverage: Coverage
+    evidence: Annotated[tuple[Evidence, ...], Len(1, 3)]
+
+
+@dataclass(frozen=True, slots=True)
+class Skill:
+    """What the student showed; ``independent`` needs a turn of the student's."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
+    name: Annotated[str, Len(1, 80)]
+    level: SkillLevel
+    change: SkillChange
+    rationale: Annotated[str, Len(1, 300)]
+    evidence: Annotated[tuple[Evidence, ...], Len(1, 4)]
+
+
+@dataclass(frozen=True, slots=True)
+class Misconception:
+    """A wrong idea that surfaced, and what became of it."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
+    description: Annotated[str, Len(1, 240)]
+    status: MisconceptionStatus
+    evidence: Annotated[tuple[Evidence, ...], Len(1, 3)]
+
+
+@dataclass(frozen=True, slots=True)
+class Strength:
+    """Praise for something done, never for a trait."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
+    praise: Annotated[str, Len(1, 200)]
+    evidence: Annotated[tuple[Evidence, ...], Len(1, 2)]
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """One thing to do next, by one person."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
+    owner: ActionOwner
+    task: Annotated[str, Len(1, 200)]
+    effort_minutes: Annotated[int, Ge(1), Le(120)] | None
+    due: ActionDue
+
+
+@dataclass(frozen=True, slots=True)
+class OpenQuestion:
+    """A question that was asked and never answered."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
+    question: Annotated[str, Len(1, 240)]
+    evidence: Annotated[tuple[Evidence, ...], Len(1, 2)]
+
+
+@dataclass(frozen=True, slots=True)
+class Concern:
+    """Something the staff should look at; shown to nobody else."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
+    kind: ConcernKind
+    severity: ConcernSeverity
+    reason: Annotated[str, Len(1, 240)]
+    evidence: Annotated[tuple[Evidence, ...], Len(1, 3)]
+
+
+@dataclass(frozen=True, slots=True)
+class Narrative:
+    """The whole prose of a report. Field order is the order in which the model streams its sections."""
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
+    headline: Annotated[str, Len(10, 120)]
+    topics: Annotated[tuple[Topic, ...], Len(0, 6)]
+    skills: Annotated[tuple[Skill, ...], Len(0, 8)]
+    misconceptions: Annotated[tuple[Misconception, ...], Len(0, 5)]
+    strengths: Annotated[tuple[Strength, ...], Len(0, 4)]
+    open_questions: Annotated[tuple[OpenQuestion, ...], Len(0, 5)]
+    goal_progress: GoalProgress
+    goal_evidence: Annotated[tuple[Evidence, ...], Len(0, 3)]
+    actions: Annotated[tuple[Action, ...], Len(0, 6)]
+    concerns: Annotated[tuple[Concern, ...], Len(0, 5)]
+    parent_summary: Annotated[str, Len(40, 700)]
+    student_note: Annotated[str, Len(20, 500)]
+    tutor_note: Annotated[str, Len(20, 900)]
+    insufficient_evidence: Annotated[tuple[Annotated[str, Len(1, 120)], ...], Len(0, 8)]
+
+
+SECTIONS: Final[tuple[str, ...]] = tuple(Narrative.__dataclass_fields__)
+"""The top-level fields, in streaming order: progress counts those that are finished."""

@@ -1,0 +1,83 @@
+"""A tutoring session: who took part, what was said, and the turns a report may cite."""
+
+import unicodedata
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+ParticipantRole = Literal["tutor", "student", "assistant", "observer"]
+
+PARTICIPANTS_MAX: Final = 12
+MESSAGES_MAX: Final = 5_000
+MESSAGE_CHARS_MAX: Final = 8_000
+GOALS_MAX: Final = 10
+GOAL_CHARS_MAX: Final = 1_000
+ID_CHARS_MAX: Final = 64
+NAME_CHARS_MAX: Final = 80
+BODY_BYTES_MAX: Final = 2 * 1024 * 1024
+
+# Bidirectional overrides and isolates can make a quote read differently from what is stored (Unicode TR 36).
+_BIDI_CONTROLS: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True, slots=True)
+class Participant:
+    """One person in the session; ``id`` is the platform's own and unique in the session."""
+
+    id: str
+    role: ParticipantRole
+    display_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """One chat message; ``sender`` is a participant's id, ``at`` is aware UTC or unknown."""
+
+    id: str
+    sender: str
+    text: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session as the platform sent it. Messages are in the order they were said."""
+
+    id: str
+    subject: str
+    participants: tuple[Participant, ...]
+    messages: tuple[Message, ...]
+    level: str | None = None
+    language: str | None = None
+    goals: tuple[str, ...] = ()
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One message as a report cites it: ``t1``, ``t2``, … in order, with its text cleaned."""
+
+    id: str
+    speaker: Participant
+    text: str
+    at: datetime | None = None
+
+
+def turns_of(session: Session) -> tuple[Turn, ...]:
+    """The session's turns. Every message gets one, blank ones too, so turn n is message n."""
+    people = {person.id: person for person in session.participants}
+    return tuple(
+        Turn(f"t{number}", people[message.sender], clean(message.text), message.at)
+        for number, message in enumerate(session.messages, start=1)
+    )
+
+
+def clean(text: str) -> str:
+    """NFC text without control and bidirectional characters; tabs and line breaks stay."""
+    normal = unicodedata.normalize("NFC", text)
+    return "".join(char for char in normal if _is_plain(char)).strip()
+
+
+def _is_plain(char: str) -> bool:
+    return char in "\n\t" or (unicodedata.category(char) != "Cc" and char not in _BIDI_CONTROLS)
