@@ -81,3 +81,19 @@ def clean(text: str) -> str:
 
 def _is_plain(char: str) -> bool:
     return char in "\n\t" or (unicodedata.category(char) != "Cc" and char not in _BIDI_CONTROLS)
+
+
+@dataclass(frozen=True, slots=True)
+class Transcript:
+    """What a report is written from: the turns and what the session was about."""
+
+    subject: str
+    level: str | None
+    language: str | None
+    goals: tuple[str, ...]
+    turns: tuple[Turn, ...]
+
+
+def transcript_of(session: Session) -> Transcript:
+    """The session as the engines read it."""
+    return Transcript(session.subject, session.level, session.language, session.goals, turns_of(session))
