@@ -17,7 +17,7 @@ class Admission:
 
 
 class MinuteQuota:
-    """The request times of the last minute, of which there are ``limit`` >= 1. Times are seconds of any one clock that does not go back."""
+    """At most ``limit`` (1 or more) in any minute. Times are seconds of one clock that does not go back."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit

@@ -105,10 +105,18 @@ def _cleaned(value: Any) -> Any:
     return value
 
 
-def _listed(problems: list[ErrorDetails]) -> str:
+def _listed(found: list[ErrorDetails]) -> str:
+    problems = [problem for problem in found if not _only_follows(problem, found)]
     shown = "; ".join(_sentence(problem) for problem in problems[:PROBLEMS_MAX])
     rest = len(problems) - PROBLEMS_MAX
     return f"{shown}; and {rest} more" if rest > 0 else shown
+
+
+def _only_follows(problem: ErrorDetails, found: list[ErrorDetails]) -> bool:
+    """A list is also called too short when items in it are wrong: pydantic counts the valid ones."""
+    path = problem["loc"]
+    inside = (other["loc"] for other in found if len(other["loc"]) > len(path))
+    return problem["type"] == "too_short" and any(loc[: len(path)] == path for loc in inside)
 
 
 def _sentence(problem: ErrorDetails) -> str:

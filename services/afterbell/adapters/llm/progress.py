@@ -1,8 +1,11 @@
 """Honest progress: the sections of an answer that are finished, counted while its JSON streams in."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from typing import Final
 
-from afterbell.core.narrative import SECTIONS
+from afterbell.core.narrative import Narrative
+
+SECTIONS_TOTAL: Final = len(fields(Narrative))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class SectionCounter:
                 self._within_string(char)
             else:
                 self._outside_string(char)
-        return ModelProgress(min(self._fields, len(SECTIONS)), len(SECTIONS))
+        return ModelProgress(min(self._fields, SECTIONS_TOTAL), SECTIONS_TOTAL)
 
     def _within_string(self, char: str) -> None:
         if self._escaped:
