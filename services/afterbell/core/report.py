@@ -58,5 +58,3 @@ class Report:
     checks: Checks
     provenance: Provenance
     created_at: datetime
-
-
