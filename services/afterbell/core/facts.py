@@ -20,9 +20,7 @@ class QueueFacts:
     paused: bool
 
 
-def eta_seconds(
-    position: int, *, starts_per_window: int, window_s: float, slots: int, report_s: float
-) -> int:
+def eta_seconds(position: int, *, starts_per_window: int, window_s: float, slots: int, report_s: float) -> int:
     """Seconds until the report at ``position`` (1 = next to start) is finished, rounded up.
 
     Two things hold it back: the limiter lets ``starts_per_window`` start in each window, and ``slots`` reports

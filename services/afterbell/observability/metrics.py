@@ -18,12 +18,8 @@ HTTP_REQUESTS: Final = Histogram(
     ["method", "route", "status"],
     buckets=_REQUEST_BUCKETS,
 )
-JOB_OUTCOMES: Final = Counter(
-    "afterbell_job_outcomes_total", "Tries of jobs by what became of them", ["outcome"]
-)
-JOB_DURATION: Final = Histogram(
-    "afterbell_job_duration_seconds", "Run time of one try of a job", buckets=_JOB_BUCKETS
-)
+JOB_OUTCOMES: Final = Counter("afterbell_job_outcomes_total", "Tries of jobs by what became of them", ["outcome"])
+JOB_DURATION: Final = Histogram("afterbell_job_duration_seconds", "Run time of one try of a job", buckets=_JOB_BUCKETS)
 JOB_WAIT: Final = Histogram(
     "afterbell_report_wait_seconds",
     "Time from the request of a report to its first start",

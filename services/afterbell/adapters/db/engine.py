@@ -101,7 +101,9 @@ def _asyncpg_url(url: str) -> URL:
         raise SettingsError("DATABASE_URL is not a database URL: expected postgresql://user:password@host/db",
                             field="DATABASE_URL") from None  # fmt: skip
     if not parsed.drivername.startswith("postgres"):
-        raise SettingsError(f"DATABASE_URL must start with postgresql://, not {parsed.drivername}://", field="DATABASE_URL")
+        raise SettingsError(
+            f"DATABASE_URL must start with postgresql://, not {parsed.drivername}://", field="DATABASE_URL"
+        )
     query = dict(parsed.query)
     if "sslmode" in query:
         query["ssl"] = query.pop("sslmode")

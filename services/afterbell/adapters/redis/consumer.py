@@ -94,9 +94,7 @@ class Consumer:
             asked = 0 if self._draining else self._free() + 1
             self._asked += asked
             try:
-                settled = await self._queue.settle(
-                    self._worker, delivery.grant, delivery.verdict, free=asked or None
-                )
+                settled = await self._queue.settle(self._worker, delivery.grant, delivery.verdict, free=asked or None)
             except StoreUnavailable as error:
                 log.warning("settle_waits_for_redis", job_id=delivery.grant.job_id, error=str(error))
                 await asyncio.sleep(backoff_s)

@@ -132,9 +132,7 @@ class Queue:
         answer = await self._run("take", [worker, free, *self.rules.arguments(), *pairs])
         return _taken(answer)
 
-    async def settle(
-        self, worker: str, grant: Grant, outcome: Outcome, *, free: int | None = None
-    ) -> Settled:
+    async def settle(self, worker: str, grant: Grant, outcome: Outcome, *, free: int | None = None) -> Settled:
         """Say what became of ``grant``; with ``free`` slots given, take the next jobs in the same call."""
         word, delay_s, reason = _wire(outcome)
         arguments = [worker, grant.entry, grant.job_id, grant.run, word, round(delay_s * 1000), reason,
