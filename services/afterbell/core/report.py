@@ -24,7 +24,7 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What grounding found. ``grounded_ratio`` is claims kept / claims written, 1.0 where none were written."""
+    """What grounding found. ``grounded_ratio`` is claims kept / claims written, 1.0 where there are none."""
 
     claims: int
     dropped: tuple[str, ...]

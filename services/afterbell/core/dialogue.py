@@ -1,0 +1,194 @@
+"""What happened between a tutor and a student, read from the wording of English turns.
+
+Only what is said out loud counts: a tutor confirms, corrects or puts off, a student explains, notices or
+asks. Positions are indices into the turns given.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from afterbell.core.english import (
+    CONFIRMS,
+    CORRECTS,
+    GRASPS,
+    NOTICES,
+    POSTPONES,
+    REASONS,
+    SETS_WORK,
+    SMALL_TALK,
+    TAKES_BACK,
+)
+from afterbell.core.metrics import count_words, questions_in, without_questions
+from afterbell.core.session import Turn
+
+STATEMENT_WORDS_MIN: Final = 3
+EXPLANATION_WORDS_MIN: Final = 12
+_SCANNED_CHARS: Final = 2_000
+_TAKEN_BACK_WITHIN: Final = 80
+_SENTENCE_END: Final = re.compile(r"(?<=[.!?…])\s+|\n+")
+
+
+@dataclass(frozen=True, slots=True)
+class Confirmed:
+    """A student's turn and the tutor's that called it right."""
+
+    student: int
+    tutor: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slip:
+    """A student's turn that the tutor called not right yet; ``status`` is what became of it."""
+
+    student: int
+    tutor: int
+    status: Literal["resolved", "partly", "open"]
+    settled: Confirmed | None
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question nobody answered; ``put_off`` is the turn that postponed it."""
+
+    turn: int
+    text: str
+    put_off: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Dialogue:
+    """The signals of a session, each in the order of the turns; ``ended_well``: the last one was a yes."""
+
+    confirmed: tuple[Confirmed, ...]
+    slips: tuple[Slip, ...]
+    explained: tuple[int, ...]
+    noticed: tuple[int, ...]
+    student_asked: tuple[int, ...]
+    unanswered: tuple[Asked, ...]
+    work_set: tuple[tuple[int, str], ...]
+    ended_well: bool
+
+
+def read(turns: Sequence[Turn]) -> Dialogue:
+    """The signals of turns that all have text."""
+    verdicts = tuple(_verdicts(turns))
+    confirmed = tuple(Confirmed(claim, at) for claim, at, right in verdicts if right)
+    return Dialogue(
+        confirmed=confirmed,
+        slips=tuple(_slips(turns, verdicts)),
+        explained=_explained(turns),
+        noticed=tuple(i for i, turn in enumerate(turns) if _is_student(turn) and NOTICES.search(_head(turn))),
+        student_asked=tuple(i for i, turn in enumerate(turns) if _is_student(turn) and _real_questions(turn)),
+        unanswered=(*_put_off(turns), *_left_at_end(turns)),
+        work_set=tuple(_work_set(turns)),
+        ended_well=bool(verdicts) and verdicts[-1][2],
+    )
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text, each a substring of it."""
+    return [part for part in (piece.strip() for piece in _SENTENCE_END.split(text)) if part]
+
+
+def _is_student(turn: Turn) -> bool:
+    return turn.speaker.role == "student"
+
+
+def _is_tutor(turn: Turn) -> bool:
+    return turn.speaker.role == "tutor"
+
+
+def _head(turn: Turn) -> str:
+    return turn.text[:_SCANNED_CHARS]
+
+
+def _verdicts(turns: Sequence[Turn]) -> Iterator[tuple[int, int, bool]]:
+    """(student's position, tutor's position, right?) wherever a tutor judges what a student just stated."""
+    claim: int | None = None
+    for position, turn in enumerate(turns):
+        if _is_student(turn):
+            claim = position if _states(turn) else None
+        elif _is_tutor(turn) and claim is not None:
+            right = _verdict(_head(turn))
+            if right is not None:
+                yield claim, position, right
+
+
+def _states(turn: Turn) -> bool:
+    rest = without_questions(_head(turn))
+    return count_words(rest) >= STATEMENT_WORDS_MIN or any(char.isdigit() for char in rest)
+
+
+def _verdict(text: str) -> bool | None:
+    if CORRECTS.search(text):
+        return False
+    stated = without_questions(text)
+    if CONFIRMS.search(stated) and not TAKES_BACK.search(stated[:_TAKEN_BACK_WITHIN]):
+        return True
+    return None
+
+
+def _slips(turns: Sequence[Turn], verdicts: Sequence[tuple[int, int, bool]]) -> Iterator[Slip]:
+    """Corrections in a row are one slip; a yes ends it, and the session's last word decides how well."""
+    ends_well = bool(verdicts) and verdicts[-1][2]
+    begun: tuple[int, int] | None = None
+    for claim, position, right in verdicts:
+        if not right:
+            begun = begun or (claim, position)
+        elif begun is not None and claim > begun[1]:
+            yield Slip(*begun, "resolved" if ends_well else "partly", Confirmed(claim, position))
+            begun = None
+    if begun is not None:
+        later = turns[begun[1] + 1 :]
+        grasped = any(_is_student(turn) and GRASPS.search(_head(turn)) for turn in later)
+        yield Slip(*begun, "partly" if grasped else "open", None)
+
+
+def _explained(turns: Sequence[Turn]) -> tuple[int, ...]:
+    """Students' turns that give reasons, the richest first."""
+    joints = {
+        position: len(REASONS.findall(_head(turn)))
+        for position, turn in enumerate(turns)
+        if _is_student(turn) and count_words(_head(turn)) >= EXPLANATION_WORDS_MIN
+    }
+    return tuple(sorted((p for p, count in joints.items() if count >= 2), key=lambda p: (-joints[p], p)))
+
+
+def _real_questions(turn: Turn) -> list[str]:
+    return [
+        question
+        for question in questions_in(_head(turn))
+        if count_words(question) >= STATEMENT_WORDS_MIN and not SMALL_TALK.search(question)
+    ]
+
+
+def _put_off(turns: Sequence[Turn]) -> Iterator[Asked]:
+    for position, turn in enumerate(turns[:-1]):
+        reply = turns[position + 1]
+        if not _is_student(turn) or not _is_tutor(reply) or not POSTPONES.search(_head(reply)):
+            continue
+        for question in _real_questions(turn)[-1:]:
+            yield Asked(position, question, position + 1)
+
+
+def _left_at_end(turns: Sequence[Turn]) -> Iterator[Asked]:
+    """A question after which nobody else spoke."""
+    for position in range(len(turns) - 1, -1, -1):
+        if turns[position].speaker.id != turns[-1].speaker.id:
+            return
+        questions = _real_questions(turns[position])
+        if questions and (_is_student(turns[position]) or _is_tutor(turns[position])):
+            yield Asked(position, questions[-1], None)
+            return
+
+
+def _work_set(turns: Sequence[Turn]) -> Iterator[tuple[int, str]]:
+    for position, turn in enumerate(turns):
+        if not _is_tutor(turn):
+            continue
+        for sentence in sentences(_head(turn)):
+            if SETS_WORK.search(sentence) and not sentence.endswith("?"):
+                yield position, sentence
+                break

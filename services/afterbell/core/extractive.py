@@ -1,0 +1,244 @@
+"""The report without a model: what the wording of an English session shows, each claim cited.
+
+Deterministic and offline. It reads signals (``dialogue``), finds what the session kept coming back to
+(``keywords``) and writes them up (``basic_prose``). It leaves empty what wording cannot show: skills are
+never called independent, goals never met, and concerns are for people and models to see. Other languages and
+thin sessions get an honest blank.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from afterbell.core import basic_prose as prose
+from afterbell.core.dialogue import Dialogue, Slip, read, sentences
+from afterbell.core.english import is_english
+from afterbell.core.keywords import KeyPhrase, key_phrases, stems_of
+from afterbell.core.metrics import measure_transcript, too_thin
+from afterbell.core.narrative import (
+    Evidence,
+    GoalProgress,
+    Misconception,
+    Narrative,
+    OpenQuestion,
+    Skill,
+    Strength,
+    Topic,
+)
+from afterbell.core.session import Transcript, Turn
+
+QUOTE_CHARS_MAX: Final = 240
+_TOPICS_MAX: Final = 4
+_GOALS_NAMED: Final = 2
+_GOAL_NAME_CHARS: Final = 80
+_SKILLS_MAX: Final = 3
+_SLIPS_MAX: Final = 3
+_QUESTIONS_MAX: Final = 3
+_SAMPLE_TURNS: Final = 40
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """Something worked on: its name for a reader, the stems that mark it and the turns that hold them."""
+
+    name: str
+    stems: frozenset[str]
+    turns: tuple[int, ...]
+    is_goal: bool
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """All that is known before a word is written."""
+
+    transcript: Transcript
+    said: tuple[Turn, ...]
+    subjects: tuple[_Subject, ...]
+    dialogue: Dialogue
+
+    def cite(self, position: int, stems: frozenset[str] = frozenset()) -> Evidence:
+        turn = self.said[position]
+        return Evidence((turn.id,), quote_from(turn.text, stems))
+
+    def is_student(self, position: int) -> bool:
+        return self.said[position].speaker.role == "student"
+
+
+def write_narrative(transcript: Transcript) -> Narrative:
+    """The narrative of any transcript, within all bounds; every quote is a substring of its turn."""
+    said = tuple(turn for turn in transcript.turns if turn.text)
+    if too_thin(measure_transcript(transcript)):
+        return prose.blank(transcript.subject, prose.TOO_THIN)
+    if not is_english(transcript.language, " ".join(turn.text for turn in said[:_SAMPLE_TURNS])):
+        return prose.blank(transcript.subject, prose.OTHER_LANGUAGE)
+    return _write(_Reading(transcript, said, _subjects(transcript, said), read(said)))
+
+
+def quote_from(text: str, stems: frozenset[str] = frozenset()) -> str:
+    """The sentence that shares most with ``stems`` (the first on a tie), cut between words: a substring."""
+    parts = sentences(text[: QUOTE_CHARS_MAX * 8]) or [text.strip()]
+    best = max(parts, key=lambda part: len(stems_of(part) & stems)) if stems else parts[0]
+    start = text.index(best)
+    # A bare "Yes." says little, so a short sentence runs on into the next.
+    end = start + len(best) if len(best) >= 30 else min(len(text), start + QUOTE_CHARS_MAX)
+    return prose.cut(text[start:end], QUOTE_CHARS_MAX)
+
+
+def _write(reading: _Reading) -> Narrative:
+    talk = reading.dialogue
+    topics = tuple(_topic(reading, subject) for subject in reading.subjects)
+    skills = tuple(_skills(reading))[:_SKILLS_MAX]
+    misconceptions = tuple(_misconception(reading, slip) for slip in talk.slips[:_SLIPS_MAX])
+    praises = tuple(_praises(reading))[:2]
+    questions = tuple(_open_questions(reading))
+    progress, goal_evidence = _goal(reading)
+    told = _told(reading, praises)
+    return Narrative(
+        headline=prose.headline(told),
+        topics=topics,
+        skills=skills,
+        misconceptions=misconceptions,
+        strengths=tuple(strength for _, strength in praises),
+        open_questions=questions,
+        goal_progress=progress,
+        goal_evidence=goal_evidence,
+        actions=prose.actions(told),
+        concerns=(),
+        parent_summary=prose.parent_summary(told),
+        student_note=prose.student_note(told),
+        tutor_note=prose.tutor_note(told),
+        insufficient_evidence=tuple(_unknown(reading, skills, progress)),
+    )
+
+
+def _subjects(transcript: Transcript, said: Sequence[Turn]) -> tuple[_Subject, ...]:
+    names = prose.names_of(transcript)
+    texts = [turn.text for turn in said]
+    goals = list(_goal_subjects(transcript, texts))[:_GOALS_NAMED]
+    avoid = frozenset(part.lower() for name in names for part in re.findall(r"\w+", name))
+    phrases = key_phrases(texts, avoid=avoid, most=_TOPICS_MAX)
+    taken = frozenset().union(*(goal.stems for goal in goals))
+    found = [_of_phrase(phrase) for phrase in phrases if taken.isdisjoint(phrase.stems)]
+    return (*goals, *found)[:_TOPICS_MAX]
+
+
+def _of_phrase(phrase: KeyPhrase) -> _Subject:
+    return _Subject(phrase.text, frozenset(phrase.stems), phrase.turns, is_goal=False)
+
+
+def _goal_subjects(transcript: Transcript, texts: Sequence[str]) -> Iterator[_Subject]:
+    """Goals short enough to be a name, and touched in the session: a whole exercise names nothing."""
+    shared = [stems_of(text) for text in texts]
+    for goal in transcript.goals:
+        name = prose.nameless(goal, transcript).rstrip(".! ")
+        stems = stems_of(goal)
+        turns = _touching(shared, stems)
+        if 0 < len(name) <= _GOAL_NAME_CHARS and "?" not in name and turns:
+            yield _Subject(name, stems, turns, is_goal=True)
+
+
+def _touching(shared: Sequence[frozenset[str]], stems: frozenset[str]) -> tuple[int, ...]:
+    enough = min(2, len(stems))
+    return tuple(i for i, words in enumerate(shared) if enough and len(words & stems) >= enough)
+
+
+def _topic(reading: _Reading, subject: _Subject) -> Topic:
+    """Cites the first turn of someone else and the last of a student: where it came up and where it ended."""
+    students = [position for position in subject.turns if reading.is_student(position)]
+    others = [position for position in subject.turns if not reading.is_student(position)]
+    cited = sorted({*others[:1], *students[-1:]})
+    evidence = tuple(reading.cite(position, subject.stems) for position in cited)
+    return Topic(prose.capital(subject.name), "practised" if students else "introduced", evidence)
+
+
+def _skills(reading: _Reading) -> Iterator[Skill]:
+    """What the tutor confirmed, once each. How much help it took is unknown: never "independent"."""
+    free = list(reversed(reading.dialogue.confirmed))
+    for subject in reading.subjects:
+        yes = next((pair for pair in free if pair.student in subject.turns), None)
+        if yes is None:
+            continue
+        free.remove(yes)
+        evidence = (reading.cite(yes.student, subject.stems), reading.cite(yes.tutor))
+        yield Skill(
+            prose.capital(subject.name), "with_help", "first_seen", prose.CONFIRMED_RATIONALE, evidence
+        )
+
+
+def _misconception(reading: _Reading, slip: Slip) -> Misconception:
+    about = next((subject for subject in reading.subjects if slip.student in subject.turns), None)
+    stems = about.stems if about else frozenset()
+    cited = [reading.cite(slip.student, stems), reading.cite(slip.tutor)]
+    if slip.settled is not None:
+        cited.append(reading.cite(slip.settled.student, stems))
+    name = about.name if about and not about.is_goal else None
+    return Misconception(prose.slip_description(name, slip.status), slip.status, tuple(cited))
+
+
+def _praises(reading: _Reading) -> Iterator[tuple[prose.Praise, Strength]]:
+    """Things a student did, the most telling first, each about another turn."""
+    talk = reading.dialogue
+    settled = [slip.settled for slip in talk.slips if slip.settled is not None and slip.status == "resolved"]
+    found = [
+        *((prose.PUT_RIGHT, yes.student, (yes.tutor,)) for yes in settled[-1:]),
+        *((prose.NOTICED, position, ()) for position in talk.noticed[:1]),
+        *((prose.EXPLAINED, position, ()) for position in talk.explained[:1]),
+        *((prose.ASKED, position, ()) for position in talk.student_asked[:1]),
+        *((prose.CONFIRMED, yes.student, (yes.tutor,)) for yes in talk.confirmed[-1:]),
+    ]
+    used: set[int] = set()
+    for praise, position, also in found:
+        if position not in used:
+            used.add(position)
+            yield praise, Strength(praise.praise, tuple(reading.cite(at) for at in (position, *also)))
+
+
+def _open_questions(reading: _Reading) -> Iterator[OpenQuestion]:
+    for asked in reading.dialogue.unanswered[:_QUESTIONS_MAX]:
+        question = prose.cut(prose.nameless(asked.text, reading.transcript), QUOTE_CHARS_MAX)
+        evidence = [Evidence((reading.said[asked.turn].id,), prose.cut(asked.text, QUOTE_CHARS_MAX))]
+        if asked.put_off is not None:
+            evidence.append(reading.cite(asked.put_off))
+        yield OpenQuestion(question, tuple(evidence))
+
+
+def _goal(reading: _Reading) -> tuple[GoalProgress, tuple[Evidence, ...]]:
+    """At most "partly", and that only where the session's last verdict was a yes."""
+    stems = frozenset().union(*(stems_of(goal) for goal in reading.transcript.goals))
+    touching = _touching([stems_of(turn.text) for turn in reading.said], stems)
+    if not touching:
+        return "not_discussed", ()
+    talk = reading.dialogue
+    if talk.ended_well:
+        yes = talk.confirmed[-1]
+        return "partly", (reading.cite(yes.student, stems), reading.cite(yes.tutor))
+    shown = [position for position in touching if reading.is_student(position)] or list(touching)
+    return "not_yet", (reading.cite(shown[-1], stems),)
+
+
+def _unknown(reading: _Reading, skills: Sequence[Skill], progress: GoalProgress) -> Iterator[str]:
+    if not reading.subjects:
+        yield "What the session was about: no topic came up often enough to be named."
+    if not skills:
+        yield "What the student can do now: no answer was clearly confirmed by the tutor."
+    if progress == "not_yet":
+        yield "Whether the goal was reached: nobody said so in the session."
+    if progress == "partly":
+        yield "Whether the goal holds without help: one session's wording does not show it."
+
+
+def _told(reading: _Reading, praises: Sequence[tuple[prose.Praise, Strength]]) -> prose.Told:
+    talk = reading.dialogue
+    return prose.Told(
+        subject=reading.transcript.subject,
+        goals=tuple(subject.name for subject in reading.subjects if subject.is_goal),
+        topics=tuple(subject.name for subject in reading.subjects if not subject.is_goal),
+        praises=tuple(praise for praise, _ in praises),
+        slips=talk.slips,
+        explained=talk.explained[:1],
+        confirmed=bool(talk.confirmed),
+        open_question=bool(talk.unanswered),
+        work_set=tuple(prose.nameless(sentence, reading.transcript) for _, sentence in talk.work_set),
+        turn_ids=tuple(turn.id for turn in reading.said),
+    )

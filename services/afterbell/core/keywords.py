@@ -1,0 +1,176 @@
+"""The things an English lesson kept coming back to, without a model.
+
+Noun phrases are found by their neighbours (what follows "the" or "of" is a thing), counted over turns, and
+weighed with TextRank over words (Mihalcea & Tarau 2004): words that keep the company of other frequent words
+rank higher. The graph is capped, so the cost grows with the length of the text and not with its square.
+"""
+
+import re
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from math import log
+from typing import Final
+
+from afterbell.core.english import BEFORE_NOUN, LESSON_WORDS, STOPWORDS
+
+PHRASE_WORDS_MAX: Final = 3
+PHRASE_CHARS_MAX: Final = 40
+_TEXT_CHARS: Final = 2_000
+_GRAPH_WORDS: Final = 120
+_ROUNDS: Final = 12
+_DAMPING: Final = 0.85
+_LETTERS: Final = r"[^\W\d_]+(?:[-'][^\W\d_]+)*"
+_TOKEN: Final = re.compile(rf"{_LETTERS}|\d[\d.,/]*|[^\w\s]")
+_WORD: Final = re.compile(_LETTERS)
+_DOING: Final = re.compile(r"\w+(ed|ing|ly|n't)$")
+
+Stems = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeyPhrase:
+    """A phrase of one to three words, lower case; ``turns`` are positions in the texts it was found in."""
+
+    text: str
+    stems: Stems
+    turns: tuple[int, ...]
+
+
+@dataclass(slots=True)
+class _Tally:
+    turns: set[int] = field(default_factory=set)
+    said: int = 0
+    as_noun: int = 0
+    forms: Counter[str] = field(default_factory=Counter)
+
+
+def key_phrases(texts: Sequence[str], *, avoid: frozenset[str], most: int) -> tuple[KeyPhrase, ...]:
+    """The ``most`` weightiest phrases, best first, free of words in ``avoid`` (lower case) and of names."""
+    tokens = [_TOKEN.findall(text[:_TEXT_CHARS]) for text in texts]
+    skip = avoid | _proper_names(tokens)
+    tallies: dict[Stems, _Tally] = defaultdict(_Tally)
+    for position, line in enumerate(tokens):
+        for run, is_noun in _runs(line, skip):
+            _count(tallies, run, is_noun, position)
+    ranks = _word_ranks([[stem(word) for word in line if _carries(word.lower(), skip)] for line in tokens])
+    weights = {stems: _weight(stems, tally, ranks, len(texts)) for stems, tally in tallies.items()}
+    ordered = sorted(
+        (stems for stems, weight in weights.items() if weight > 0), key=lambda s: (-weights[s], s)
+    )
+    return tuple(
+        KeyPhrase(_usual(tallies[stems].forms), stems, tuple(sorted(tallies[stems].turns)))
+        for stems in _apart(ordered, most)
+    )
+
+
+def stems_of(text: str) -> frozenset[str]:
+    """The stems of a text's topic words, for measuring how much two texts share."""
+    words = (word.lower() for word in _WORD.findall(text[:_TEXT_CHARS]))
+    return frozenset(stem(word) for word in words if _carries(word, frozenset()))
+
+
+def stem(word: str) -> str:
+    """Lower case without a plural ending: enough to count "spoon" and "spoons" as one."""
+    word = word.lower()
+    if len(word) > 4 and word.endswith("ies"):
+        return word[:-3] + "y"
+    if len(word) > 3 and word.endswith("s") and not word.endswith(("ss", "us", "is")):
+        return word[:-1]
+    return word
+
+
+def _carries(word: str, skip: frozenset[str]) -> bool:
+    return len(word) > 2 and word[0].isalpha() and word not in STOPWORDS and word not in skip
+
+
+def _proper_names(tokens: Sequence[Sequence[str]]) -> frozenset[str]:
+    """Words that are mostly written with a capital inside a sentence: people and places of the exercise."""
+    capital: Counter[str] = Counter()
+    small: Counter[str] = Counter()
+    for line in tokens:
+        for before, word in pairwise(line):
+            if word[0].isupper() and before not in ".!?:\"'":
+                capital[word.lower()] += 1
+            elif word[0].islower():
+                small[word] += 1
+    return frozenset(word for word, times in capital.items() if times > small[word])
+
+
+def _runs(line: Sequence[str], skip: frozenset[str]) -> Iterator[tuple[list[str], bool]]:
+    """Neighbouring topic words of a line, and whether what stands before them announces a noun."""
+    run: list[str] = []
+    before = ""
+    for raw in [*line, "."]:
+        word = raw.lower()
+        if _carries(word, skip):
+            run.append(word)
+            continue
+        if run:
+            yield run[-PHRASE_WORDS_MAX:], before in BEFORE_NOUN or before[:1].isdigit()
+            run = []
+        before = word
+
+
+def _count(tallies: dict[Stems, _Tally], run: list[str], is_noun: bool, position: int) -> None:
+    for start in range(len(run)):
+        words = run[start:]
+        phrase = " ".join(words)
+        if len(phrase) > PHRASE_CHARS_MAX or (_DOING.match(words[0]) and not (is_noun and len(words) > 1)):
+            continue
+        if all(word in LESSON_WORDS for word in words) or _DOING.match(words[-1]):
+            continue
+        tally = tallies[tuple(stem(word) for word in words)]
+        tally.turns.add(position)
+        tally.said += 1
+        tally.as_noun += is_noun
+        tally.forms[phrase] += 1
+
+
+def _weight(stems: Stems, tally: _Tally, ranks: dict[str, float], texts: int) -> float:
+    """0 for what is said once or is no noun, else TF-IDF by the mean rank of its words; longer is heavier."""
+    if tally.said < 2 or tally.as_noun < max(1, 0.25 * tally.said):
+        return 0.0
+    rank = sum(ranks.get(part, 0.0) for part in stems) / len(stems)
+    rarity = log(1 + texts / len(tally.turns))
+    return len(tally.turns) * rarity * (0.2 + rank) * (1 + 0.6 * (len(stems) - 1))
+
+
+def _word_ranks(lines: Sequence[Sequence[str]]) -> dict[str, float]:
+    """TextRank of the most frequent stems, scaled so that the highest is 1."""
+    frequent = {word for word, _ in Counter(w for line in lines for w in line).most_common(_GRAPH_WORDS)}
+    ties: dict[str, Counter[str]] = {word: Counter() for word in frequent}
+    for line in lines:
+        for one, other in pairwise(word for word in line if word in frequent):
+            if one != other:
+                ties[one][other] += 1
+                ties[other][one] += 1
+    strength = {word: sum(tied.values()) for word, tied in ties.items()}
+    ranks = dict.fromkeys(frequent, 1.0)
+    for _ in range(_ROUNDS):
+        ranks = {
+            word: 1
+            - _DAMPING
+            + _DAMPING * sum(ranks[other] * n / strength[other] for other, n in tied.items())
+            for word, tied in ties.items()
+        }
+    highest = max(ranks.values(), default=1.0)
+    return {word: rank / highest for word, rank in ranks.items()}
+
+
+def _apart(ordered: Sequence[Stems], most: int) -> list[Stems]:
+    """The first ``most`` phrases that share no word with an earlier one."""
+    kept: list[Stems] = []
+    used: set[str] = set()
+    for stems in ordered:
+        if len(kept) == most:
+            break
+        if used.isdisjoint(stems):
+            kept.append(stems)
+            used.update(stems)
+    return kept
+
+
+def _usual(forms: Counter[str]) -> str:
+    return min(forms, key=lambda form: (-forms[form], form))

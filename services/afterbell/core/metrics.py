@@ -1,0 +1,201 @@
+"""The numbers of a report. They are counted here and never asked of a model.
+
+Words are runs of characters between white space with a letter or digit in them; in scripts written without
+spaces (Han, Kana) each character counts as a word. A question is a run of question marks, whatever the
+script.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from itertools import pairwise
+from statistics import median
+from typing import Final
+
+from afterbell.core.english import OPEN_QUESTION, is_english
+from afterbell.core.session import Participant, ParticipantRole, Session, Transcript, Turn, turns_of
+
+THIN_TURNS: Final = 4
+THIN_STUDENT_WORDS: Final = 20
+"""Below either a session is too thin to say anything of. A chat of eight turns carries a full report."""
+
+_MARKS: Final = "?？؟՞"  # noqa: RUF001  the question marks of other scripts
+_BREAK: Final = re.compile(rf"[{_MARKS}][{_MARKS}!]*|[.!…](?=\s|$)|[。！\n]")  # noqa: RUF001
+_UNSPACED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerMetrics:
+    """One participant's part. ``share`` is 0..1 of all words said, 0 where nothing was said."""
+
+    participant_id: str
+    role: ParticipantRole
+    words: int
+    share: float
+    questions: int
+    longest_turn_words: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionMetrics:
+    """The session in numbers; None where the session does not tell.
+
+    duration_s: from start to end as stated, else from the first to the last dated message.
+    turns: messages with text.
+    student_share: words of all students / words of all, 0 where nothing was said.
+    tutor_open_question_ratio: tutors' questions that ask for reasoning / tutors' questions (English only).
+    median_wait_s: from a tutor's question to the student's message right after it. In a chat this holds the
+    typing.
+    tutor_words_after_last_question: what tutors still said after their last question; None without a
+    question.
+    """
+
+    duration_s: float | None
+    turns: int
+    per_speaker: tuple[SpeakerMetrics, ...]
+    student_share: float
+    tutor_questions: int
+    tutor_open_question_ratio: float | None
+    median_wait_s: float | None
+    tutor_words_after_last_question: int | None
+
+
+def measure(session: Session) -> SessionMetrics:
+    """The numbers of a session; participants who said nothing are in it with zeros."""
+    stated = (session.started_at, session.ended_at)
+    return _measure(turns_of(session), session.participants, session.language, stated)
+
+
+def measure_transcript(transcript: Transcript) -> SessionMetrics:
+    """The same from a transcript, which does not know silent participants nor the stated times."""
+    people = tuple({turn.speaker.id: turn.speaker for turn in transcript.turns}.values())
+    return _measure(transcript.turns, people, transcript.language, (None, None))
+
+
+def student_words(metrics: SessionMetrics) -> int:
+    """Words of all students together."""
+    return sum(speaker.words for speaker in metrics.per_speaker if speaker.role == "student")
+
+
+def too_thin(metrics: SessionMetrics) -> bool:
+    """Whether there is too little to write a report from."""
+    return metrics.turns < THIN_TURNS or student_words(metrics) < THIN_STUDENT_WORDS
+
+
+def count_words(text: str) -> int:
+    """Words of a text, see the module."""
+    return sum(_words_in(token) for token in text.split())
+
+
+def questions_in(text: str) -> tuple[str, ...]:
+    """The questions of a text, each from the start of its sentence to its question mark."""
+    return tuple(text[start:end].strip() for start, end in _question_spans(text))
+
+
+def without_questions(text: str) -> str:
+    """What a text states: the text without its questions."""
+    kept, after = [], 0
+    for start, end in _question_spans(text):
+        kept.append(text[after:start])
+        after = end
+    return " ".join((*kept, text[after:])).strip()
+
+
+def _question_spans(text: str) -> Iterator[tuple[int, int]]:
+    start = 0
+    for stop in _BREAK.finditer(text):
+        if stop.group()[0] in _MARKS:
+            yield start, stop.end()
+        start = stop.end()
+
+
+def _words_in(token: str) -> int:
+    unspaced = len(_UNSPACED.findall(token))
+    return unspaced or int(any(char.isalnum() for char in token))
+
+
+def _measure(
+    turns: Sequence[Turn],
+    people: Sequence[Participant],
+    language: str | None,
+    stated: tuple[datetime | None, datetime | None],
+) -> SessionMetrics:
+    said = [turn for turn in turns if turn.text]
+    speakers = _per_speaker(said, people)
+    words = sum(speaker.words for speaker in speakers)
+    students = sum(speaker.words for speaker in speakers if speaker.role == "student")
+    asked = [
+        question for turn in said if turn.speaker.role == "tutor" for question in questions_in(turn.text)
+    ]
+    return SessionMetrics(
+        duration_s=_duration_s(said, stated),
+        turns=len(said),
+        per_speaker=speakers,
+        student_share=_share(students, words),
+        tutor_questions=len(asked),
+        tutor_open_question_ratio=_open_ratio(asked, language, said),
+        median_wait_s=median(waits) if (waits := list(_waits_s(said))) else None,
+        tutor_words_after_last_question=_words_after_last_question(said),
+    )
+
+
+def _per_speaker(said: Sequence[Turn], people: Iterable[Participant]) -> tuple[SpeakerMetrics, ...]:
+    lengths: dict[str, list[int]] = defaultdict(list)
+    questions: dict[str, int] = defaultdict(int)
+    for turn in said:
+        lengths[turn.speaker.id].append(count_words(turn.text))
+        questions[turn.speaker.id] += len(questions_in(turn.text))
+    words = sum(sum(counts) for counts in lengths.values())
+    return tuple(
+        SpeakerMetrics(
+            participant_id=person.id,
+            role=person.role,
+            words=sum(lengths[person.id]),
+            share=_share(sum(lengths[person.id]), words),
+            questions=questions[person.id],
+            longest_turn_words=max(lengths[person.id], default=0),
+        )
+        for person in people
+    )
+
+
+def _share(part: int, whole: int) -> float:
+    return round(part / whole, 4) if whole else 0.0
+
+
+def _duration_s(said: Sequence[Turn], stated: tuple[datetime | None, datetime | None]) -> float | None:
+    begun, ended = stated
+    if begun is None or ended is None:
+        dated = [turn.at for turn in said if turn.at is not None]
+        if len(dated) < 2:
+            return None
+        begun, ended = min(dated), max(dated)
+    seconds = (ended - begun).total_seconds()
+    return seconds if seconds >= 0 else None
+
+
+def _open_ratio(asked: Sequence[str], language: str | None, said: Sequence[Turn]) -> float | None:
+    if not asked or not is_english(language, " ".join(turn.text for turn in said[:40])):
+        return None
+    return _share(sum(bool(OPEN_QUESTION.search(question)) for question in asked), len(asked))
+
+
+def _waits_s(said: Sequence[Turn]) -> Iterator[float]:
+    for asking, reply in pairwise(said):
+        if asking.speaker.role != "tutor" or reply.speaker.role != "student" or not questions_in(asking.text):
+            continue
+        if asking.at is not None and reply.at is not None and reply.at >= asking.at:
+            yield (reply.at - asking.at).total_seconds()
+
+
+def _words_after_last_question(said: Sequence[Turn]) -> int | None:
+    words = 0
+    for turn in reversed(said):
+        if turn.speaker.role != "tutor":
+            continue
+        if questions_in(turn.text):
+            return words
+        words += count_words(turn.text)
+    return None
