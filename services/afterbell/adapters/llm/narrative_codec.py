@@ -1,0 +1,130 @@
+"""A narrative as JSON: the strict schema the provider enforces, and the reading of what came back.
+
+The bounds are stated once, in ``core.narrative``. Strict mode has no bounds, so the wire schema says them in
+words for the model to read, and ``decode`` enforces them.
+"""
+
+import functools
+from typing import Any, Final
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from afterbell.core.errors import ModelAnswerUnusable
+from afterbell.core.narrative import Narrative
+from afterbell.core.session import clean
+
+PROBLEMS_MAX: Final = 12
+"""More than this many problems are counted, not listed."""
+
+# What every vendor's strict mode accepts; bounds, titles, patterns and defaults are not in it.
+_STRICT_KEYWORDS: Final = frozenset(
+    {
+        "type",
+        "properties",
+        "required",
+        "additionalProperties",
+        "items",
+        "anyOf",
+        "enum",
+        "const",
+        "$ref",
+        "description",
+    }
+)
+
+_NARRATIVE: Final = TypeAdapter(Narrative)
+
+
+def wire_schema() -> dict[str, Any]:
+    """The JSON schema of a narrative in the Responses API's strict subset. A new dict each time."""
+    schema = _NARRATIVE.json_schema(mode="validation")
+    definitions = {name: _strict(definition) for name, definition in schema.pop("$defs", {}).items()}
+    return {**_strict(schema), "$defs": definitions}
+
+
+def decode(text: str) -> Narrative:
+    """The narrative in a model's answer, its text cleaned as a turn's is, so that quotes can be compared.
+
+    Raises ModelAnswerUnusable with every problem as a field path and the rule it breaks, never the text.
+    """
+    try:
+        return _NARRATIVE.validate_python(_cleaned(_parsed(text)))
+    except ValidationError as error:
+        problems = error.errors(include_url=False, include_context=True, include_input=False)
+    raise ModelAnswerUnusable(f"The answer is not a narrative: {_listed(problems)}.")
+
+
+def encode(narrative: Narrative) -> str:
+    """The JSON of a narrative, as ``decode`` reads it."""
+    return _NARRATIVE.dump_json(narrative).decode()
+
+
+def _strict(node: dict[str, Any]) -> dict[str, Any]:
+    kept = {word: value for word, value in node.items() if word in _STRICT_KEYWORDS}
+    if "properties" in kept:
+        kept["properties"] = {name: _strict(part) for name, part in kept["properties"].items()}
+        kept["required"] = list(kept["properties"])
+        kept["additionalProperties"] = False
+    if "items" in kept:
+        kept["items"] = _strict(kept["items"])
+    if "anyOf" in kept:
+        kept["anyOf"] = [_strict(part) for part in kept["anyOf"]]
+    if bounds := _bounds_in_words(node):
+        kept["description"] = bounds
+    return kept
+
+
+def _bounds_in_words(node: dict[str, Any]) -> str:
+    for low, high, unit in (
+        ("minLength", "maxLength", " characters"),
+        ("minItems", "maxItems", " items"),
+        ("minimum", "maximum", ""),
+    ):
+        if high in node:
+            return f"{node.get(low, 0)} to {node[high]}{unit}."
+    return ""
+
+
+def _parsed(text: str) -> Any:
+    fault: str
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as error:  # the parser names the position, never the text
+        fault = str(error)
+    raise ModelAnswerUnusable(f"The answer is not JSON: {fault}.")
+
+
+def _cleaned(value: Any) -> Any:
+    if isinstance(value, str):
+        return clean(value)
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    if isinstance(value, dict):
+        return {name: _cleaned(item) for name, item in value.items()}
+    return value
+
+
+def _listed(problems: list[ErrorDetails]) -> str:
+    shown = "; ".join(_sentence(problem) for problem in problems[:PROBLEMS_MAX])
+    rest = len(problems) - PROBLEMS_MAX
+    return f"{shown}; and {rest} more" if rest > 0 else shown
+
+
+def _sentence(problem: ErrorDetails) -> str:
+    path = problem["loc"]
+    # The name of a key that should not be there is the model's text, as a value is.
+    if problem["type"] in {"extra_forbidden", "unexpected_keyword_argument"}:
+        return f"{_joined(path[:-1])}: has a field that does not exist"
+    return f"{_joined(path)}: {problem['msg']}"
+
+
+def _joined(path: tuple[int | str, ...]) -> str:
+    return (
+        functools.reduce(
+            lambda done, part: f"{done}[{part}]" if isinstance(part, int) else f"{done}.{part}".lstrip("."),
+            path,
+            "",
+        )
+        or "the whole answer"
+    )

@@ -1,0 +1,214 @@
+"""The stub as an ASGI app.
+
+POST /v1/responses   GET /v1/models   GET /healthz
+POST /_stub/faults {"faults": ["500", "429:2", "ok", …]}   the next requests fail so, one each
+GET  /_stub/log                                             the last requests, without their text
+"""
+
+import asyncio
+import hmac
+import json
+import math
+import time
+import uuid
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import uvicorn
+from fastapi import FastAPI, Request
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+
+from afterbell.core.errors import InvalidInput
+from afterbell.llm_stub import events, faults
+from afterbell.llm_stub.answer import MODEL, write_answer
+from afterbell.llm_stub.errors import ApiError
+from afterbell.llm_stub.faults import Fault
+from afterbell.llm_stub.quota import MinuteQuota
+from afterbell.llm_stub.request import read
+from afterbell.llm_stub.settings import StubSettings
+from afterbell.llm_stub.stream import EventStream
+
+LOG_LENGTH: Final = 1_000
+QUEUE_LENGTH_MAX: Final = 1_000
+
+_WEB_PAGE: Final = (
+    "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
+)
+
+
+@dataclass(slots=True)
+class LogEntry:
+    """One request as ``/_stub/log`` shows it; no text of the session is in it."""
+
+    time: str
+    request_id: str
+    client_request_id: str | None
+    model: str | None = None
+    stream: bool | None = None
+    store: bool | None = None
+    fault: str = faults.NONE
+    status: int | None = None
+    usage: dict[str, Any] | None = None
+
+
+class Provider:
+    """The endpoints and what they remember: the quota, the queue of faults, the log."""
+
+    def __init__(self, settings: StubSettings) -> None:
+        self._settings = settings
+        limit = settings.requests_per_minute
+        self._quota = None if limit is None else MinuteQuota(limit)
+        self._faults: deque[Fault] = deque()
+        self._log: deque[LogEntry] = deque(maxlen=LOG_LENGTH)
+
+    async def create_response(self, request: Request) -> Response:
+        """``POST /v1/responses``."""
+        entry = LogEntry(
+            time=datetime.now(UTC).isoformat(),
+            request_id=f"req_{uuid.uuid4().hex}",
+            client_request_id=request.headers.get("x-client-request-id"),
+        )
+        self._log.append(entry)
+        response = await self._guarded(request, lambda: self._respond(request, entry))
+        entry.status = response.status_code
+        if not entry.fault.startswith("html"):  # a proxy in between knows no request id
+            response.headers["x-request-id"] = entry.request_id
+        return response
+
+    async def models(self, request: Request) -> Response:
+        """``GET /v1/models``."""
+        return await self._guarded(request, _models)
+
+    async def health(self) -> Response:
+        """``GET /healthz``."""
+        return JSONResponse({"status": "ok"})
+
+    async def set_faults(self, request: Request) -> Response:
+        """``POST /_stub/faults``: the queue from now on."""
+        try:
+            named = json.loads(await request.body())["faults"]
+            queue = [faults.parse(text) for text in named[:QUEUE_LENGTH_MAX]]
+        except InvalidInput as error:
+            return _error(ApiError(400, str(error), param="faults"))
+        except (ValueError, KeyError, TypeError, AttributeError):
+            return _error(ApiError(400, 'Send {"faults": ["500", "429:2", "ok"]}.', param="faults"))
+        self._faults = deque(queue)
+        return JSONResponse({"faults": [str(fault) for fault in queue]})
+
+    async def log(self) -> Response:
+        """``GET /_stub/log``: oldest first."""
+        return JSONResponse({"requests": [asdict(entry) for entry in self._log]})
+
+    async def _guarded(self, request: Request, answer: Callable[[], Awaitable[Response]]) -> Response:
+        try:
+            _check_key(request, self._settings.api_key)
+            return await answer()
+        except ApiError as error:
+            return _error(error)
+
+    async def _respond(self, request: Request, entry: LogEntry) -> Response:
+        asked = read(await request.body())
+        entry.model, entry.stream, entry.store = asked.model, asked.stream, asked.store
+        fault = self._next_fault(request)
+        entry.fault = str(fault)
+        if fault.is_html:
+            return HTMLResponse(_WEB_PAGE, 200 if fault.kind == "html200" else 502)
+        if (error := fault.http_error(datetime.now(UTC))) is not None:
+            raise error
+        headers = self._admit()
+        # The extractive engine computes for up to 0.1 s; in the embedded mode other things share this loop.
+        answer = await asyncio.to_thread(write_answer, asked, fault)
+        created_s = int(datetime.now(UTC).timestamp())
+        exchange = events.Exchange(f"resp_{uuid.uuid4().hex}", created_s, asked, answer)
+        entry.usage = answer.usage()
+        steps = events.steps(exchange, fault, self._settings)
+        return EventStream(steps, headers) if asked.stream else await _whole(steps, exchange, headers)
+
+    def _next_fault(self, request: Request) -> Fault:
+        named = request.headers.get("x-stub-fault")
+        if named is None:
+            return self._faults.popleft() if self._faults else Fault()
+        try:
+            return faults.parse(named)
+        except InvalidInput as error:
+            raise ApiError(400, str(error), param="X-Stub-Fault") from None
+
+    def _admit(self) -> dict[str, str]:
+        if self._quota is None:
+            return {}
+        admission = self._quota.admit(time.monotonic())
+        headers = self._quota.headers(admission)
+        if not admission.wait_s:
+            return headers
+        wait = {
+            "retry-after": str(math.ceil(admission.wait_s)),
+            "retry-after-ms": str(math.ceil(admission.wait_s * 1000)),
+        }
+        text = f"Rate limit reached for {MODEL} on requests per minute. Try again in {wait['retry-after']}s."
+        raise ApiError(429, text, "requests", "rate_limit_exceeded", headers=headers | wait)
+
+
+def create_app(settings: StubSettings) -> FastAPI:
+    """The stub with these settings and nothing remembered."""
+    provider = Provider(settings)
+    app = FastAPI(title="Afterbell's stub of the OpenAI API", docs_url=None, redoc_url=None, openapi_url=None)
+    app.add_api_route("/v1/responses", provider.create_response, methods=["POST"], response_model=None)
+    app.add_api_route("/v1/models", provider.models, response_model=None)
+    app.add_api_route("/healthz", provider.health, response_model=None)
+    app.add_api_route("/_stub/faults", provider.set_faults, methods=["POST"], response_model=None)
+    app.add_api_route("/_stub/log", provider.log, response_model=None)
+    app.add_exception_handler(404, _unknown_address)
+    return app
+
+
+def serve(host: str, port: int, settings: StubSettings) -> None:
+    """Serve until SIGTERM or SIGINT; streams under way get 5 s to end."""
+    uvicorn.run(
+        create_app(settings),
+        host=host,
+        port=port,
+        log_level="warning",
+        ws="none",
+        timeout_graceful_shutdown=5,
+    )
+
+
+def _check_key(request: Request, wanted: str | None) -> None:
+    scheme, _, key = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not key.strip():
+        raise ApiError(401, "You didn't provide an API key in an Authorization header.")
+    if wanted is not None and not hmac.compare_digest(key.strip().encode(), wanted.encode()):
+        raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
+
+
+async def _models() -> Response:
+    model = {"id": MODEL, "object": "model", "created": 1_767_225_600, "owned_by": "afterbell"}
+    return JSONResponse({"object": "list", "data": [model]})
+
+
+async def _unknown_address(request: Request, _: Exception) -> Response:
+    return _error(ApiError(404, f"Invalid URL ({request.method} {request.url.path})"))
+
+
+def _error(error: ApiError) -> Response:
+    return JSONResponse(error.envelope(), error.status, headers=dict(error.headers))
+
+
+async def _whole(
+    steps: Iterator[events.Step], exchange: events.Exchange, headers: dict[str, str]
+) -> Response:
+    """What the stream would have ended with, after as long; one that breaks off is a server error here."""
+    ended = False
+    for step in steps:
+        if isinstance(step, events.Pause):
+            await asyncio.sleep(step.seconds)
+        elif isinstance(step, dict):
+            ended = step["type"] == f"response.{exchange.answer.status}"
+    if not ended:
+        raise ApiError(
+            500, "The server had an error while processing your request.", "server_error", "server_error"
+        )
+    return JSONResponse(exchange.response(exchange.answer.status), headers=headers)
