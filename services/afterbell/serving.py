@@ -25,7 +25,7 @@ def bind(host: str, port: int, *, variable: str) -> socket.socket:
     except OSError as error:
         listening.close()
         raise SettingsError(
-            f"cannot listen on {host} port {port} ({error.strerror}): stop what uses it or set {variable} to another port",
+            f"cannot listen on {host} port {port} ({error.strerror}): stop what uses it or set {variable} to another",
             field=variable,
         ) from None
     listening.listen(BACKLOG)
@@ -70,7 +70,7 @@ class Serving:
     async def start(self) -> None:
         """Return once requests are accepted."""
         self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        while not self._server.started and not self._task.done():
+        while not self._server.started and not self._task.done():  # uvicorn tells it by this flag only
             await asyncio.sleep(0.005)
         if self._task.done():
             await self._task

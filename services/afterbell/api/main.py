@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -45,9 +46,17 @@ def create_app(services: Services) -> FastAPI:
     return app
 
 
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the process listens."""
+
+    port: int
+    internal_port: int
+
+
 @asynccontextmanager
-async def running(settings: ApiSettings) -> AsyncIterator[int]:
-    """Serve until the block ends; yields the public port. Raises SettingsError for a taken port or bad URL."""
+async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
+    """Serve until the block ends. Raises SettingsError for a taken port or bad URL."""
     database = Database(required(settings.database_url, "DATABASE_URL"), pool_size=settings.database_pool)
     url = required(settings.redis_url, "REDIS_URL")
     redis = redis_client.connect(url)
@@ -60,14 +69,16 @@ async def running(settings: ApiSettings) -> AsyncIterator[int]:
         public = bind(settings.bind, settings.port, variable="PORT")
         internal = bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT")
         await database.check()
+        await redis_client.check(redis, url)
         outbox.start()
         stack.push_async_callback(outbox.stop)
         for app, listening in ((create_app(services), public), (create_internal_app(_readiness(database)), internal)):
             serving = Serving(app, listening)
             await serving.start()
             stack.push_async_callback(serving.stop)
-        log.info("api_up", port=port_of(public), internal_port=port_of(internal))
-        yield port_of(public)
+        ports = Ports(port_of(public), port_of(internal))
+        log.info("api_up", port=ports.port, internal_port=ports.internal_port)
+        yield ports
         log.info("api_stopping")
 
 
@@ -82,6 +93,7 @@ def _readiness(database: Database) -> Any:
         """Without PostgreSQL no request can be answered. Redis may be away: reports are committed and made later."""
         try:
             await database.check()
+        await redis_client.check(redis, url)
         except StoreUnavailable:
             return {"ready": False, "postgresql": "away"}
         return {"ready": True, "postgresql": "ok"}

@@ -1,4 +1,4 @@
-"""Errors as RFC 9457 problem details: ``type``, ``title``, ``status``, ``detail``, a stable ``code``, the request's id."""
+"""Errors as RFC 9457 problem details, with a stable ``code`` and the request's id."""
 
 from http import HTTPStatus
 from typing import Any, Final
