@@ -31,36 +31,42 @@ _ROLE_WORDS: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Praise:
-    """One thing done, said to each reader: as a strength, within the parent's summary, to the student."""
+    """One thing done, worded for each place: as a strength, to the parent first or second, to the student."""
 
     praise: str
     to_parent: str
+    besides: str
     to_student: str
 
 
 PUT_RIGHT: Final = Praise(
     "Stayed with a step that was not right yet until it was.",
     "One step was not right at first; your child stayed with it, and the tutor confirmed it before the end.",
+    "A step that was not right at first was put right before the end.",
     "You stayed with a step that was not right at first until you had it. That is how things get learned.",
 )
 NOTICED: Final = Praise(
     "Saw where an earlier step had gone wrong, and said so.",
     "Your child saw where an earlier step had gone wrong and said so openly.",
+    "Just as good: seeing where an earlier step had gone wrong, and saying so.",
     "You saw for yourself where an earlier step had gone wrong, and said so. That takes a careful eye.",
 )
 EXPLAINED: Final = Praise(
     "Gave the reasons for an answer, one step after another.",
     "Your child did more than give answers and put the reasoning into words, one step after another.",
+    "Along the way the reasoning was put into words, not just the results.",
     "You did not just give answers: you said how you got there, one step after another.",
 )
 ASKED: Final = Praise(
     "Asked when something was not clear.",
     "When something was not clear, your child asked.",
+    "It was also good to see a question asked where something was not clear.",
     "When something was not clear, you asked. Keep doing that.",
 )
 CONFIRMED: Final = Praise(
     "Worked out an answer that the tutor confirmed.",
     "Your child worked out an answer that the tutor confirmed.",
+    "The tutor could confirm an answer, too.",
     "You worked out an answer that your tutor confirmed.",
 )
 
@@ -134,13 +140,9 @@ def headline(told: Told) -> str:
 
 def parent_summary(told: Told) -> str:
     """What was worked on, what went well, what needs attention, what comes next."""
-    parts = [
-        _opening(told),
-        *(praise.to_parent for praise in told.praises),
-        *_attention(told),
-        *_outlook(told),
-    ]
-    return _fit(parts, _PARENT_CHARS)
+    first = [praise.to_parent for praise in told.praises[:1]]
+    second = [praise.besides for praise in told.praises[1:2]]
+    return _fit([_opening(told), *first, *second, *_attention(told), *_outlook(told)], _PARENT_CHARS)
 
 
 def student_note(told: Told) -> str:
@@ -234,8 +236,8 @@ def _outcome(told: Told) -> str:
     if told.confirmed:
         return told.pick("worked through to a confirmed answer", "answers the tutor could confirm")
     if told.explained:
-        return "thinking it through out loud"
-    return "what the session looked at"
+        return told.pick("thinking it through out loud", "the reasons behind the answers")
+    return told.pick("a look at it together", "working on it together")
 
 
 def _opening(told: Told) -> str:
@@ -247,7 +249,7 @@ def _opening(told: Told) -> str:
     if topics:
         return told.pick(
             f"Your child spent this {subject} session on questions about {topics}.",
-            f"This {subject} session was about {topics}, worked through together with the tutor.",
+            f"In this {subject} session your child and the tutor worked through questions about {topics}.",
             f"In {subject} your child worked with the tutor on questions about {topics}.",
         )
     return f"Your child and the tutor worked through {subject} together in this session."
@@ -273,9 +275,10 @@ def _outlook(told: Told) -> Iterator[str]:
 
 def _for_parent(told: Told) -> str:
     if told.topics:
+        about = f"a question about {told.topics[0]}"
         return told.pick(
-            f"If you have ten minutes, ask your child to explain {told.topics[0]} to you with one example.",
-            f"A good ten minutes at home: let your child be the teacher and explain {told.topics[0]} to you.",
+            f"If you have ten minutes, let your child walk you through {about}.",
+            f"For ten minutes at home: your child plays the tutor and shows you {about}.",
         )
     return "If you have ten minutes, ask your child to show you one of the questions and how it was solved."
 
@@ -289,7 +292,7 @@ def _actions(told: Told) -> Iterator[Action]:
         task = "Do one more question like the one that took a second try, and say each step out loud."
         yield Action("student", task, 10, "this_week")
     if told.topics:
-        task = f"Ask your child to explain {told.topics[0]} to you with one example."
+        task = f"Ask your child to walk you through one question about {told.topics[0]}."
     else:
         task = "Ask your child to show you one of the questions and how it was solved."
     yield Action("parent", task, 10, "this_week")
@@ -306,7 +309,7 @@ def _observations(told: Told) -> Iterator[str]:
     for slip in told.slips[:3]:
         if slip.settled is not None:
             yield (
-                f"You stopped at {at[slip.student]} and said so at {at[slip.tutor]};"
+                f"You questioned {at[slip.student]} at {at[slip.tutor]};"
                 f" at {at[slip.settled.student]} the student had something you could confirm."
             )
         else:

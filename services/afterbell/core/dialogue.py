@@ -5,7 +5,7 @@ asks. Positions are indices into the turns given.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -78,7 +78,7 @@ def read(turns: Sequence[Turn]) -> Dialogue:
     return Dialogue(
         confirmed=confirmed,
         slips=tuple(_slips(turns, verdicts)),
-        explained=_explained(turns),
+        explained=_explained(turns, {yes.student for yes in confirmed}),
         noticed=tuple(i for i, turn in enumerate(turns) if _is_student(turn) and NOTICES.search(_head(turn))),
         student_asked=tuple(i for i, turn in enumerate(turns) if _is_student(turn) and _real_questions(turn)),
         unanswered=(*_put_off(turns), *_left_at_end(turns)),
@@ -146,14 +146,19 @@ def _slips(turns: Sequence[Turn], verdicts: Sequence[tuple[int, int, bool]]) -> 
         yield Slip(*begun, "partly" if grasped else "open", None)
 
 
-def _explained(turns: Sequence[Turn]) -> tuple[int, ...]:
-    """Students' turns that give reasons, the richest first."""
+def _explained(turns: Sequence[Turn], confirmed: Set[int]) -> tuple[int, ...]:
+    """Students' turns that give reasons: what was confirmed first, then the richest."""
     joints = {
         position: len(REASONS.findall(_head(turn)))
         for position, turn in enumerate(turns)
         if _is_student(turn) and count_words(_head(turn)) >= EXPLANATION_WORDS_MIN
     }
-    return tuple(sorted((p for p, count in joints.items() if count >= 2), key=lambda p: (-joints[p], p)))
+    return tuple(
+        sorted(
+            (p for p, count in joints.items() if count >= 2),
+            key=lambda p: (p not in confirmed, -joints[p], p),
+        )
+    )
 
 
 def _real_questions(turn: Turn) -> list[str]:

@@ -11,40 +11,44 @@ def _words(text: str) -> frozenset[str]:
 STOPWORDS: Final = _words(
     """
     a about above after again against all almost along already also although always am an and another any
-    anyone anything are aren't around as at away back be became because become been before being below between
-    both but by came can can't cannot come could couldn't did didn't do does doesn't doing don't done down
-    during each either else enough equal equals even ever every everything few for from further get gets
-    getting give given gives go goes going gone gonna got had has hasn't have haven't having he her here hers
-    herself hi him himself his how however i i'd i'll i'm i've if in instead into is isn't it it's its itself
-    just keep know known knows last least leave left let let's like little look looked looking looks lot made
-    make makes making many may maybe me mean means meant might more most much must my myself need needed needs
-    never new next no nor not nothing now of off often oh ok okay on once one ones only or other others our
-    ours ourselves out over own perhaps please plus put quite rather really right said same saw say saying
-    says see seen she should shouldn't show since so some someone something sometimes soon still such sure
-    take taken takes taking tell than thank thanks that that's the their theirs them themselves then there
-    there's therefore these they they're thing things think thinking this those though through thus till to
-    together too took try trying under understand until up upon us use used uses using very want wanted wants
-    was wasn't way we we'll we're we've well went were weren't what what's when where whether which while who
-    whole whom whose why will with within without won't would wouldn't yeah yep yes yet you you'd you'll
-    you're you've your yours yourself hello hey bye good great nice awesome perfect exactly correct wrong
-    incorrect ready first second third two three four five six seven eight nine ten half times minus time
-    today tomorrow yesterday ago actually basically simply easy hard big small different total altogether
-    overall final finally start started starts starting end read write written called work working worked
-    works kind sort lets thats dont im ive cant didnt doesnt whats student tutor student_1 tutor_1 remember
-    add added adding subtract subtracted divide divided multiply multiplied calculate calculated find found
-    solve solved explain explained forgot forget help helped ask asked
+    anyone anything are aren't around as at away back be became because become been before being below
+    between both but by came can can't cannot come could couldn't did didn't do does doesn't doing don't
+    done down during each either else enough equal equals even ever every everything few for from further
+    get gets getting give given gives go goes going gone gonna got had has hasn't have haven't having he
+    her here hers herself hi him himself his how however i i'd i'll i'm i've if in instead into is isn't
+    it it's its itself just keep know known knows last least leave left let let's like little look looked
+    looking looks lot made make makes making many may maybe me mean means meant might more most much must
+    my myself need needed needs never new next no nor not nothing now of off often oh ok okay on once one
+    ones only or other others our ours ourselves out over own perhaps please plus put quite rather really
+    right said same saw say saying says see seen she should shouldn't show since so some someone something
+    sometimes soon still such sure take taken takes taking tell than thank thanks that that's the their
+    theirs them themselves then there there's therefore these they they're thing things think thinking
+    this those though through thus till to together too took try trying under understand until up upon us
+    use used uses using very want wanted wants was wasn't way we we'll we're we've well went were weren't
+    what what's when where whether which while who whole whom whose why will with within without won't
+    would wouldn't yeah yep yes yet you you'd you'll you're you've your yours yourself hello hey bye good
+    great nice awesome perfect exactly correct wrong incorrect ready first second third two three four
+    five six seven eight nine ten half times minus time today tomorrow yesterday ago actually basically
+    simply easy hard big small different total altogether overall final finally start started starts
+    starting end read write written called work working worked works kind sort lets thats dont im ive cant
+    didnt doesnt whats student tutor student_1 tutor_1 remember add added adding subtract subtracted
+    divide divided multiply multiplied buy buys bought pay pays paid gave sell sold spend spent remain
+    remains represent represents hold holds mention mentioned state stated include included twice thrice
+    triple fewer greater additional extra original similar possible normal main old young long short high
+    low early late more upstairs downstairs initial certain specific entire calculate calculated find
+    found solve solved explain explained forgot forget help helped ask asked
     """
 )
 """Words that carry no topic. Verbs of the classroom are here too: a topic is a thing, not a doing."""
 
 LESSON_WORDS: Final = _words(
     """
-    answer answers question questions problem problems step steps number numbers amount mistake mistakes error
-    errors solution solutions calculation calculations bit sense idea lesson session minute minutes moment
-    point part case example examples result value order sum difference method guess thought line page exercise
-    exercises homework word words hint job math maths mathematics people person day days hour hours week weeks
-    year years per cent information quantity statement situation process everyone somebody nobody thinking
-    help correction
+    answer answers question questions problem problems step steps number numbers amount mistake mistakes
+    error errors solution solutions calculation calculations bit sense idea lesson session minute minutes
+    moment point part case example examples result value order sum difference method guess thought line
+    page exercise exercises homework word words hint task tasks fact facts job math maths mathematics
+    people person day days hour hours week weeks year years per cent information quantity statement
+    situation process everyone somebody nobody thinking help correction
     """
 )
 """Nouns of any lesson: fine inside a phrase, never a topic by themselves."""

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from afterbell.core import basic_prose as prose
-from afterbell.core.dialogue import Dialogue, Slip, read, sentences
-from afterbell.core.english import is_english
+from afterbell.core.dialogue import Confirmed, Dialogue, Slip, read, sentences
+from afterbell.core.english import CONFIRMS, CORRECTS, NOTICES, REASONS, is_english
 from afterbell.core.keywords import KeyPhrase, key_phrases, stems_of
 from afterbell.core.metrics import measure_transcript, too_thin
 from afterbell.core.narrative import (
@@ -36,6 +36,9 @@ _SKILLS_MAX: Final = 3
 _SLIPS_MAX: Final = 3
 _QUESTIONS_MAX: Final = 3
 _SAMPLE_TURNS: Final = 40
+_QUOTE_CHARS_MIN: Final = 30
+_ASKS: Final = re.compile(r"\?")
+_NONE: Final[frozenset[str]] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +57,18 @@ class _Reading:
 
     transcript: Transcript
     said: tuple[Turn, ...]
+    stems: tuple[frozenset[str], ...]
     subjects: tuple[_Subject, ...]
     dialogue: Dialogue
 
-    def cite(self, position: int, stems: frozenset[str] = frozenset()) -> Evidence:
+    def cite(
+        self, position: int, stems: frozenset[str] = _NONE, marked: re.Pattern[str] | None = None
+    ) -> Evidence:
         turn = self.said[position]
-        return Evidence((turn.id,), quote_from(turn.text, stems))
+        return Evidence((turn.id,), quote_from(turn.text, stems, marked))
+
+    def cite_yes(self, yes: Confirmed, stems: frozenset[str] = _NONE) -> tuple[Evidence, Evidence]:
+        return self.cite(yes.student, stems), self.cite(yes.tutor, marked=CONFIRMS)
 
     def is_student(self, position: int) -> bool:
         return self.said[position].speaker.role == "student"
@@ -72,16 +81,21 @@ def write_narrative(transcript: Transcript) -> Narrative:
         return prose.blank(transcript.subject, prose.TOO_THIN)
     if not is_english(transcript.language, " ".join(turn.text for turn in said[:_SAMPLE_TURNS])):
         return prose.blank(transcript.subject, prose.OTHER_LANGUAGE)
-    return _write(_Reading(transcript, said, _subjects(transcript, said), read(said)))
+    stems = tuple(stems_of(turn.text) for turn in said) if transcript.goals else ()
+    return _write(_Reading(transcript, said, stems, _subjects(transcript, said, stems), read(said)))
 
 
-def quote_from(text: str, stems: frozenset[str] = frozenset()) -> str:
-    """The sentence that shares most with ``stems`` (the first on a tie), cut between words: a substring."""
+def quote_from(text: str, stems: frozenset[str] = _NONE, marked: re.Pattern[str] | None = None) -> str:
+    """A sentence of the text: the first one ``marked``, else the one that shares most with ``stems``.
+
+    A substring of the text, cut between words. A short sentence ("Yes.") runs on into the next ones.
+    """
     parts = sentences(text[: QUOTE_CHARS_MAX * 8]) or [text.strip()]
     best = max(parts, key=lambda part: len(stems_of(part) & stems)) if stems else parts[0]
+    if marked is not None:
+        best = next((part for part in parts if marked.search(part)), best)
     start = text.index(best)
-    # A bare "Yes." says little, so a short sentence runs on into the next.
-    end = start + len(best) if len(best) >= 30 else min(len(text), start + QUOTE_CHARS_MAX)
+    end = start + len(best) if len(best) >= _QUOTE_CHARS_MIN else start + QUOTE_CHARS_MAX
     return prose.cut(text[start:end], QUOTE_CHARS_MAX)
 
 
@@ -112,12 +126,13 @@ def _write(reading: _Reading) -> Narrative:
     )
 
 
-def _subjects(transcript: Transcript, said: Sequence[Turn]) -> tuple[_Subject, ...]:
+def _subjects(
+    transcript: Transcript, said: Sequence[Turn], shared: Sequence[frozenset[str]]
+) -> tuple[_Subject, ...]:
     names = prose.names_of(transcript)
-    texts = [turn.text for turn in said]
-    goals = list(_goal_subjects(transcript, texts))[:_GOALS_NAMED]
+    goals = list(_goal_subjects(transcript, shared))[:_GOALS_NAMED]
     avoid = frozenset(part.lower() for name in names for part in re.findall(r"\w+", name))
-    phrases = key_phrases(texts, avoid=avoid, most=_TOPICS_MAX)
+    phrases = key_phrases([turn.text for turn in said], avoid=avoid, most=_TOPICS_MAX)
     taken = frozenset().union(*(goal.stems for goal in goals))
     found = [_of_phrase(phrase) for phrase in phrases if taken.isdisjoint(phrase.stems)]
     return (*goals, *found)[:_TOPICS_MAX]
@@ -127,9 +142,8 @@ def _of_phrase(phrase: KeyPhrase) -> _Subject:
     return _Subject(phrase.text, frozenset(phrase.stems), phrase.turns, is_goal=False)
 
 
-def _goal_subjects(transcript: Transcript, texts: Sequence[str]) -> Iterator[_Subject]:
+def _goal_subjects(transcript: Transcript, shared: Sequence[frozenset[str]]) -> Iterator[_Subject]:
     """Goals short enough to be a name, and touched in the session: a whole exercise names nothing."""
-    shared = [stems_of(text) for text in texts]
     for goal in transcript.goals:
         name = prose.nameless(goal, transcript).rstrip(".! ")
         stems = stems_of(goal)
@@ -168,8 +182,8 @@ def _skills(reading: _Reading) -> Iterator[Skill]:
 
 def _misconception(reading: _Reading, slip: Slip) -> Misconception:
     about = next((subject for subject in reading.subjects if slip.student in subject.turns), None)
-    stems = about.stems if about else frozenset()
-    cited = [reading.cite(slip.student, stems), reading.cite(slip.tutor)]
+    stems = about.stems if about else _NONE
+    cited = [reading.cite(slip.student, stems), reading.cite(slip.tutor, marked=CORRECTS)]
     if slip.settled is not None:
         cited.append(reading.cite(slip.settled.student, stems))
     name = about.name if about and not about.is_goal else None
@@ -181,17 +195,17 @@ def _praises(reading: _Reading) -> Iterator[tuple[prose.Praise, Strength]]:
     talk = reading.dialogue
     settled = [slip.settled for slip in talk.slips if slip.settled is not None and slip.status == "resolved"]
     found = [
-        *((prose.PUT_RIGHT, yes.student, (yes.tutor,)) for yes in settled[-1:]),
-        *((prose.NOTICED, position, ()) for position in talk.noticed[:1]),
-        *((prose.EXPLAINED, position, ()) for position in talk.explained[:1]),
-        *((prose.ASKED, position, ()) for position in talk.student_asked[:1]),
-        *((prose.CONFIRMED, yes.student, (yes.tutor,)) for yes in talk.confirmed[-1:]),
+        *((prose.PUT_RIGHT, yes.student, reading.cite_yes(yes)) for yes in settled[-1:]),
+        *((prose.NOTICED, at, (reading.cite(at, marked=NOTICES),)) for at in talk.noticed[:1]),
+        *((prose.EXPLAINED, at, (reading.cite(at, marked=REASONS),)) for at in talk.explained[:1]),
+        *((prose.ASKED, at, (reading.cite(at, marked=_ASKS),)) for at in talk.student_asked[:1]),
+        *((prose.CONFIRMED, yes.student, reading.cite_yes(yes)) for yes in talk.confirmed[-1:]),
     ]
     used: set[int] = set()
-    for praise, position, also in found:
+    for praise, position, evidence in found:
         if position not in used:
             used.add(position)
-            yield praise, Strength(praise.praise, tuple(reading.cite(at) for at in (position, *also)))
+            yield praise, Strength(praise.praise, evidence)
 
 
 def _open_questions(reading: _Reading) -> Iterator[OpenQuestion]:
@@ -206,13 +220,13 @@ def _open_questions(reading: _Reading) -> Iterator[OpenQuestion]:
 def _goal(reading: _Reading) -> tuple[GoalProgress, tuple[Evidence, ...]]:
     """At most "partly", and that only where the session's last verdict was a yes."""
     stems = frozenset().union(*(stems_of(goal) for goal in reading.transcript.goals))
-    touching = _touching([stems_of(turn.text) for turn in reading.said], stems)
+    touching = _touching(reading.stems, stems)
     if not touching:
         return "not_discussed", ()
     talk = reading.dialogue
     if talk.ended_well:
         yes = talk.confirmed[-1]
-        return "partly", (reading.cite(yes.student, stems), reading.cite(yes.tutor))
+        return "partly", reading.cite_yes(yes, stems)
     shown = [position for position in touching if reading.is_student(position)] or list(touching)
     return "not_yet", (reading.cite(shown[-1], stems),)
 

@@ -7,8 +7,9 @@ rank higher. The graph is capped, so the cost grows with the length of the text 
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from itertools import pairwise
 from math import log
 from typing import Final
@@ -25,6 +26,8 @@ _LETTERS: Final = r"[^\W\d_]+(?:[-'][^\W\d_]+)*"
 _TOKEN: Final = re.compile(rf"{_LETTERS}|\d[\d.,/]*|[^\w\s]")
 _WORD: Final = re.compile(_LETTERS)
 _DOING: Final = re.compile(r"\w+(ed|ing|ly|n't)$")
+
+_NONE: Final[frozenset[str]] = frozenset()
 
 Stems = tuple[str, ...]
 
@@ -50,11 +53,13 @@ def key_phrases(texts: Sequence[str], *, avoid: frozenset[str], most: int) -> tu
     """The ``most`` weightiest phrases, best first, free of words in ``avoid`` (lower case) and of names."""
     tokens = [_TOKEN.findall(text[:_TEXT_CHARS]) for text in texts]
     skip = avoid | _proper_names(tokens)
+    lines = [[word.lower() for word in line] for line in tokens]
+    topical = {word: stem(word) for word in set().union(*lines) if _carries(word, skip)}
     tallies: dict[Stems, _Tally] = defaultdict(_Tally)
-    for position, line in enumerate(tokens):
-        for run, is_noun in _runs(line, skip):
+    for position, line in enumerate(lines):
+        for run, is_noun in _runs(line, topical):
             _count(tallies, run, is_noun, position)
-    ranks = _word_ranks([[stem(word) for word in line if _carries(word.lower(), skip)] for line in tokens])
+    ranks = _word_ranks([[topical[word] for word in line if word in topical] for line in lines])
     weights = {stems: _weight(stems, tally, ranks, len(texts)) for stems, tally in tallies.items()}
     ordered = sorted(
         (stems for stems, weight in weights.items() if weight > 0), key=lambda s: (-weights[s], s)
@@ -67,10 +72,11 @@ def key_phrases(texts: Sequence[str], *, avoid: frozenset[str], most: int) -> tu
 
 def stems_of(text: str) -> frozenset[str]:
     """The stems of a text's topic words, for measuring how much two texts share."""
-    words = (word.lower() for word in _WORD.findall(text[:_TEXT_CHARS]))
-    return frozenset(stem(word) for word in words if _carries(word, frozenset()))
+    words = set(_WORD.findall(text[:_TEXT_CHARS].lower()))
+    return frozenset(stem(word) for word in words if _carries(word, _NONE))
 
 
+@lru_cache(maxsize=4_096)
 def stem(word: str) -> str:
     """Lower case without a plural ending: enough to count "spoon" and "spoons" as one."""
     word = word.lower()
@@ -98,13 +104,12 @@ def _proper_names(tokens: Sequence[Sequence[str]]) -> frozenset[str]:
     return frozenset(word for word, times in capital.items() if times > small[word])
 
 
-def _runs(line: Sequence[str], skip: frozenset[str]) -> Iterator[tuple[list[str], bool]]:
+def _runs(line: Sequence[str], topical: Container[str]) -> Iterator[tuple[list[str], bool]]:
     """Neighbouring topic words of a line, and whether what stands before them announces a noun."""
     run: list[str] = []
     before = ""
-    for raw in [*line, "."]:
-        word = raw.lower()
-        if _carries(word, skip):
+    for word in (*line, "."):
+        if word in topical:
             run.append(word)
             continue
         if run:
@@ -117,7 +122,11 @@ def _count(tallies: dict[Stems, _Tally], run: list[str], is_noun: bool, position
     for start in range(len(run)):
         words = run[start:]
         phrase = " ".join(words)
-        if len(phrase) > PHRASE_CHARS_MAX or (_DOING.match(words[0]) and not (is_noun and len(words) > 1)):
+        if (
+            "per" in (words[0], words[-1])
+            or len(phrase) > PHRASE_CHARS_MAX
+            or (_DOING.match(words[0]) and not (is_noun and len(words) > 1))
+        ):
             continue
         if all(word in LESSON_WORDS for word in words) or _DOING.match(words[-1]):
             continue
@@ -130,7 +139,8 @@ def _count(tallies: dict[Stems, _Tally], run: list[str], is_noun: bool, position
 
 def _weight(stems: Stems, tally: _Tally, ranks: dict[str, float], texts: int) -> float:
     """0 for what is said once or is no noun, else TF-IDF by the mean rank of its words; longer is heavier."""
-    if tally.said < 2 or tally.as_noun < max(1, 0.25 * tally.said):
+    share = 0.5 if len(stems) == 1 else 0.25
+    if tally.said < 2 or tally.as_noun < max(1, share * tally.said):
         return 0.0
     rank = sum(ranks.get(part, 0.0) for part in stems) / len(stems)
     rarity = log(1 + texts / len(tally.turns))
@@ -173,4 +183,5 @@ def _apart(ordered: Sequence[Stems], most: int) -> list[Stems]:
 
 
 def _usual(forms: Counter[str]) -> str:
-    return min(forms, key=lambda form: (-forms[form], form))
+    """The plural where it was said ("questions about fractions" reads well), else the most frequent form."""
+    return min(forms, key=lambda form: (not form.endswith("s"), -forms[form], form))

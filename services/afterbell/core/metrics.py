@@ -23,6 +23,7 @@ THIN_STUDENT_WORDS: Final = 20
 
 _MARKS: Final = "?？؟՞"  # noqa: RUF001  the question marks of other scripts
 _BREAK: Final = re.compile(rf"[{_MARKS}][{_MARKS}!]*|[.!…](?=\s|$)|[。！\n]")  # noqa: RUF001
+_SPACED: Final = re.compile(r"[^\W_]\S*")
 _UNSPACED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
@@ -86,7 +87,9 @@ def too_thin(metrics: SessionMetrics) -> bool:
 
 def count_words(text: str) -> int:
     """Words of a text, see the module."""
-    return sum(_words_in(token) for token in text.split())
+    if _UNSPACED.search(text):
+        return sum(_words_in(token) for token in text.split())
+    return len(_SPACED.findall(text))
 
 
 def questions_in(text: str) -> tuple[str, ...]:

@@ -9,6 +9,8 @@ from afterbell.core.narrative import Narrative
 
 Engine = Literal["llm", "extractive"]
 Role = Literal["student", "tutor", "parent", "staff", "admin"]
+STUB_MODEL: Final = "afterbell-stub"
+"""What the bundled stub calls itself; a report it wrote is labelled extractive, not as a model's."""
 ROLES: Final[tuple[Role, ...]] = ("student", "tutor", "parent", "staff", "admin")
 
 

@@ -1,0 +1,5 @@
+"""``python -m afterbell``."""
+
+from afterbell.cli.main import main
+
+main()

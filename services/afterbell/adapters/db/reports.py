@@ -1,0 +1,247 @@
+"""Reports on their way: claimed, moved along, finished, failed; and what readers ask of them.
+
+Every write of a worker names the attempt it belongs to. A claim raises the number, so whatever an earlier attempt
+still writes matches no row: that is what keeps a stalled worker's late result out.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import and_, func, insert, or_, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from afterbell.adapters.db.tables import report_attempts, reports, sessions
+from afterbell.core.jobs import ReportStatus
+from afterbell.core.report import Usage
+
+UNFINISHED: Final = ("queued", "deferred", "running")
+_STATE_COLUMNS: Final = (
+    reports.c.id,
+    reports.c.version,
+    reports.c.status,
+    reports.c.progress,
+    reports.c.stage,
+    reports.c.attempt,
+    reports.c.error,
+    reports.c.created_at,
+    sessions.c.participants,
+    sessions.c.subject,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What a worker may write a report for. ``attempt`` fences its writes."""
+
+    report_id: UUID
+    tenant_id: str
+    session_id: str
+    version: int
+    attempt: int
+    requested_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ReportRow:
+    """The newest report of a session, as its readers ask for it. ``participants`` are the session's."""
+
+    report_id: UUID
+    version: int
+    status: ReportStatus
+    progress: int
+    stage: str
+    attempt: int
+    error: str | None
+    content: dict[str, Any] | None
+    created_at: datetime
+    participants: list[dict[str, Any]]
+    subject: str
+
+
+async def newest(connection: AsyncConnection, tenant_id: str, session_id: str) -> ReportRow | None:
+    """The session's newest report, whatever its state and without its content, or None."""
+    return await _newest(connection, tenant_id, session_id, _STATE_COLUMNS)
+
+
+async def newest_finished(connection: AsyncConnection, tenant_id: str, session_id: str) -> ReportRow | None:
+    """The session's newest report that succeeded, with its content, or None."""
+    columns = (*_STATE_COLUMNS, reports.c.content)
+    return await _newest(connection, tenant_id, session_id, columns, reports.c.status == "succeeded")
+
+
+async def position(connection: AsyncConnection, created_at: datetime) -> int:
+    """How many reports wait, this one included, that were asked for no later: 1 = next."""
+    statement = select(func.count()).where(
+        reports.c.status.in_(("queued", "deferred")), reports.c.created_at <= created_at
+    )
+    return await connection.scalar(statement) or 0
+
+
+async def claim(connection: AsyncConnection, report_id: UUID, worker: str) -> Claim | None:
+    """Start the next attempt of an unfinished report; None where it is finished or unknown."""
+    statement = (
+        update(reports)
+        .where(reports.c.id == report_id, reports.c.status.in_(UNFINISHED))
+        .values(
+            status="running",
+            attempt=reports.c.attempt + 1,
+            progress=0,
+            stage="claimed",
+            started_at=func.coalesce(reports.c.started_at, func.now()),
+            updated_at=func.now(),
+        )
+        .returning(
+            reports.c.tenant_id, reports.c.session_id, reports.c.version, reports.c.attempt, reports.c.created_at
+        )
+    )
+    row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        return None
+    await connection.execute(insert(report_attempts).values(report_id=report_id, attempt=row.attempt, worker=worker))
+    return Claim(report_id, row.tenant_id, row.session_id, row.version, row.attempt, row.created_at)
+
+
+async def advance(connection: AsyncConnection, claimed: Claim, percent: int, stage: str) -> bool:
+    """Raise the progress; never lowers it within an attempt. False where the attempt is not the current one."""
+    statement = (
+        update(reports)
+        .where(_current(claimed))
+        .values(progress=func.greatest(reports.c.progress, percent), stage=stage, updated_at=func.now())
+    )
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def finish(connection: AsyncConnection, claimed: Claim, content: dict[str, Any], revision: int) -> bool:
+    """Commit the report's content. False, and nothing changed, where the attempt is not the current one."""
+    values: dict[str, Any] = {
+        "status": "succeeded",
+        "progress": 100,
+        "stage": "done",
+        "content": content,
+        "revision": revision,
+        "error": None,
+        "finished_at": func.now(),
+        "updated_at": func.now(),
+    }
+    return (await connection.execute(update(reports).where(_current(claimed)).values(values))).rowcount == 1
+
+
+async def end_try(connection: AsyncConnection, claimed: Claim, status: ReportStatus, stage: str, error: str) -> bool:
+    """The try did not finish the report: it waits again (queued, deferred) or has failed for good."""
+    statement = (
+        update(reports)
+        .where(_current(claimed))
+        .values(
+            status=status,
+            stage=stage,
+            error=error,
+            progress=0 if status in UNFINISHED else reports.c.progress,
+            finished_at=None if status in UNFINISHED else func.now(),
+            updated_at=func.now(),
+        )
+    )
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def bury(connection: AsyncConnection, report_id: UUID, error: str) -> bool:
+    """The queue gave the job up: mark an unfinished report as failed."""
+    statement = (
+        update(reports)
+        .where(reports.c.id == report_id, reports.c.status.in_(UNFINISHED))
+        .values(status="failed", stage="failed", error=error, finished_at=func.now(), updated_at=func.now())
+    )
+    return (await connection.execute(statement)).rowcount == 1
+
+
+async def book(
+    connection: AsyncConnection,
+    claimed: Claim,
+    *,
+    outcome: str,
+    error: str | None = None,
+    model: str | None = None,
+    request_id: str | None = None,
+    usage: Usage | None = None,
+) -> None:
+    """Close the attempt's row with what it cost; unfenced, since a late answer was paid for as well."""
+    values: dict[str, Any] = {"outcome": outcome, "error": error, "ended_at": func.now(), "model": model,
+                              "request_id": request_id}  # fmt: skip
+    if usage is not None:
+        values |= {
+            "input_tokens": usage.input_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "output_tokens": usage.output_tokens,
+            "reasoning_tokens": usage.reasoning_tokens,
+        }
+    this = and_(report_attempts.c.report_id == claimed.report_id, report_attempts.c.attempt == claimed.attempt)
+    await connection.execute(update(report_attempts).where(this).values(values))
+
+
+async def to_put(
+    connection: AsyncConnection, *, now: datetime, unput_after: timedelta, reput_after: timedelta, run_after: timedelta,
+    limit: int,
+) -> list[UUID]:  # fmt: skip
+    """Unfinished reports the queue may not know: never put, put long ago, or running without a sign of life."""
+    waiting = reports.c.status.in_(("queued", "deferred"))
+    statement = (
+        select(reports.c.id)
+        .where(
+            or_(
+                and_(waiting, reports.c.put_at.is_(None), reports.c.created_at < now - unput_after),
+                and_(waiting, reports.c.put_at < now - reput_after),
+                and_(reports.c.status == "running", reports.c.updated_at < now - run_after,
+                     or_(reports.c.put_at.is_(None), reports.c.put_at < now - run_after)),
+            )
+        )
+        .order_by(reports.c.created_at)
+        .limit(limit)
+    )  # fmt: skip
+    return list((await connection.scalars(statement)).all())
+
+
+async def mark_put(connection: AsyncConnection, report_ids: Sequence[UUID]) -> None:
+    """Remember that the queue has these."""
+    await connection.execute(update(reports).where(reports.c.id.in_(report_ids)).values(put_at=func.now()))
+
+
+async def try_sweep_lock(connection: AsyncConnection) -> bool:
+    """True where no other process sweeps; held until the transaction ends."""
+    return bool(await connection.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext('afterbell.sweep'))")))
+
+
+async def _newest(
+    connection: AsyncConnection, tenant_id: str, session_id: str, columns: Sequence[Any], *conditions: Any
+) -> ReportRow | None:
+    same = and_(sessions.c.tenant_id == reports.c.tenant_id, sessions.c.id == reports.c.session_id)
+    statement = (
+        select(*columns)
+        .select_from(reports.join(sessions, same))
+        .where(reports.c.tenant_id == tenant_id, reports.c.session_id == session_id, *conditions)
+        .order_by(reports.c.version.desc())
+        .limit(1)
+    )
+    row = (await connection.execute(statement)).mappings().one_or_none()
+    return None if row is None else _report_row(row)
+
+
+def _current(claimed: Claim) -> Any:
+    return and_(reports.c.id == claimed.report_id, reports.c.attempt == claimed.attempt, reports.c.status == "running")
+
+
+def _report_row(row: Mapping[Any, Any]) -> ReportRow:
+    return ReportRow(
+        report_id=row["id"],
+        version=row["version"],
+        status=row["status"],
+        progress=row["progress"],
+        stage=row["stage"],
+        attempt=row["attempt"],
+        error=row["error"],
+        content=row.get("content"),
+        created_at=row["created_at"],
+        participants=row["participants"],
+        subject=row["subject"],
+    )

@@ -1,0 +1,153 @@
+"""Sessions and their messages: import, append, read. Each function runs inside the caller's transaction."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import and_, delete, func, insert, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from afterbell.adapters.db.tables import messages, sessions, tenants
+from afterbell.core.session import Message, Participant, Session
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMessage:
+    """A message as it was committed; ``seq`` counts 1, 2, 3, … in its session without gaps."""
+
+    seq: int
+    id: str
+    sender: str
+    text: str
+    at: datetime | None
+
+
+def _is(tenant_id: str, session_id: str) -> Any:
+    return and_(sessions.c.tenant_id == tenant_id, sessions.c.id == session_id)
+
+
+def _of(tenant_id: str, session_id: str) -> Any:
+    return and_(messages.c.tenant_id == tenant_id, messages.c.session_id == session_id)
+
+
+async def save(
+    connection: AsyncConnection, tenant_id: str, session: Session, input_sha256: str, *, keep_messages: bool
+) -> bool:
+    """Store the session. True where anything changed; the same content again changes nothing.
+
+    Its messages replace the stored ones, unless ``keep_messages``: a platform that chats through Afterbell updates
+    a session's facts without sending what was said back.
+    """
+    await connection.execute(upsert(tenants).values(id=tenant_id).on_conflict_do_nothing())
+    values = _values(session, input_sha256)
+    if not keep_messages:
+        values["last_seq"] = len(session.messages)
+    statement = upsert(sessions).values(tenant_id=tenant_id, id=session.id, **values)
+    changed = await connection.scalar(
+        statement.on_conflict_do_update(
+            index_elements=[sessions.c.tenant_id, sessions.c.id],
+            set_=values | {"revision": sessions.c.revision + 1, "updated_at": func.now()},
+            where=sessions.c.input_sha256 != input_sha256,
+        ).returning(sessions.c.revision)
+    )
+    if changed is None:
+        return False
+    if keep_messages:
+        return True
+    await connection.execute(delete(messages).where(_of(tenant_id, session.id)))
+    if session.messages:
+        rows = [_row(tenant_id, session.id, seq, message) for seq, message in enumerate(session.messages, start=1)]
+        await connection.execute(insert(messages), rows)
+    return True
+
+
+async def load(connection: AsyncConnection, tenant_id: str, session_id: str) -> tuple[Session, int] | None:
+    """The session with its messages in order, and its revision; None where there is none."""
+    row = (await connection.execute(select(sessions).where(_is(tenant_id, session_id)))).mappings().one_or_none()
+    if row is None:
+        return None
+    said = await read_messages(connection, tenant_id, session_id, after=0, limit=None)
+    return _session(row, said), row["revision"]
+
+
+async def participants(connection: AsyncConnection, tenant_id: str, session_id: str) -> tuple[Participant, ...] | None:
+    """Who takes part, or None where there is no such session."""
+    found = await connection.scalar(select(sessions.c.participants).where(_is(tenant_id, session_id)))
+    return None if found is None else _participants(found)
+
+
+async def append(
+    connection: AsyncConnection, tenant_id: str, session_id: str, message: Message, count_max: int
+) -> StoredMessage | None:
+    """Commit one message under the next ``seq``; a known id gives back what was stored under it.
+
+    None where the session already holds ``count_max`` messages. The session's row is locked, so that the sequence
+    has no gap and messages of one session are numbered in the order in which they are committed.
+    """
+    last_seq = await connection.scalar(select(sessions.c.last_seq).where(_is(tenant_id, session_id)).with_for_update())
+    known = await connection.execute(
+        select(messages).where(_of(tenant_id, session_id), messages.c.client_id == message.id)
+    )
+    if (row := known.mappings().one_or_none()) is not None:
+        return _stored(row)
+    if last_seq is None or last_seq >= count_max:
+        return None
+    seq = last_seq + 1
+    await connection.execute(insert(messages).values(_row(tenant_id, session_id, seq, message)))
+    await connection.execute(
+        update(sessions)
+        .where(_is(tenant_id, session_id))
+        .values(last_seq=seq, revision=sessions.c.revision + 1, input_sha256="", updated_at=func.now())
+    )
+    return StoredMessage(seq, message.id, message.sender, message.text, message.at)
+
+
+async def read_messages(
+    connection: AsyncConnection, tenant_id: str, session_id: str, *, after: int, limit: int | None
+) -> list[StoredMessage]:
+    """Messages with ``seq > after``, in order, at most ``limit``."""
+    statement = select(messages).where(_of(tenant_id, session_id), messages.c.seq > after).order_by(messages.c.seq)
+    rows = await connection.execute(statement.limit(limit))
+    return [_stored(row) for row in rows.mappings()]
+
+
+def _values(session: Session, input_sha256: str) -> dict[str, Any]:
+    return {
+        "subject": session.subject,
+        "level": session.level,
+        "language": session.language,
+        "goals": list(session.goals),
+        "participants": [asdict(person) for person in session.participants],
+        "started_at": session.started_at,
+        "ended_at": session.ended_at,
+        "input_sha256": input_sha256,
+    }
+
+
+def _row(tenant_id: str, session_id: str, seq: int, message: Message) -> dict[str, Any]:
+    return {"tenant_id": tenant_id, "session_id": session_id, "seq": seq, "client_id": message.id,
+            "sender": message.sender, "text": message.text, "at": message.at}  # fmt: skip
+
+
+def _stored(row: Mapping[Any, Any]) -> StoredMessage:
+    return StoredMessage(row["seq"], row["client_id"], row["sender"], row["text"], row["at"])
+
+
+def _participants(found: list[dict[str, Any]]) -> tuple[Participant, ...]:
+    return tuple(Participant(person["id"], person["role"], person["display_name"]) for person in found)
+
+
+def _session(row: Mapping[Any, Any], said: list[StoredMessage]) -> Session:
+    return Session(
+        id=row["id"],
+        subject=row["subject"],
+        participants=_participants(row["participants"]),
+        messages=tuple(Message(message.id, message.sender, message.text, message.at) for message in said),
+        level=row["level"],
+        language=row["language"],
+        goals=tuple(row["goals"]),
+        started_at=row["started_at"],
+        ended_at=row["ended_at"],
+    )

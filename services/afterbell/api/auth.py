@@ -1,0 +1,76 @@
+"""Tokens: who calls. HS256 with the platform's secret; every claim is checked before anything is read."""
+
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+import jwt
+from fastapi import Request
+
+from afterbell.core.access import Action, Caller, may
+from afterbell.core.errors import AfterbellError, Forbidden
+from afterbell.core.report import ROLES, Role
+from afterbell.core.session import ID_CHARS_MAX
+
+ALGORITHM: Final = "HS256"
+LEEWAY_S: Final = 10
+
+
+class Unauthenticated(AfterbellError):
+    """No token, or one that does not hold."""
+
+    code = "unauthenticated"
+
+
+def caller_of(token: str, secret: str, audience: str | None) -> Caller:
+    """The caller a token speaks for. Raises Unauthenticated with the reason, never with the token."""
+    try:
+        claims = jwt.decode(token, secret, algorithms=[ALGORITHM], audience=audience, leeway=LEEWAY_S,
+                            options={"require": ["sub", "exp"], "verify_aud": audience is not None})  # fmt: skip
+    except jwt.ExpiredSignatureError:
+        raise Unauthenticated("the token has expired: ask for a new one") from None
+    except jwt.InvalidTokenError as error:
+        raise Unauthenticated(f"the token does not hold: {error}") from None
+    return _caller(claims)
+
+
+def mint(
+    secret: str, *, subject: str, tenant: str, role: Role, now: datetime, lifetime: timedelta,
+    students: tuple[str, ...] = (), audience: str | None = None,
+) -> str:  # fmt: skip
+    """A token for development, and for platforms that keep their users elsewhere."""
+    claims: dict[str, Any] = {"sub": subject, "tenant": tenant, "role": role, "iat": now, "exp": now + lifetime}
+    if students:
+        claims["students"] = list(students)
+    if audience is not None:
+        claims["aud"] = audience
+    return jwt.encode(claims, secret, algorithm=ALGORITHM)
+
+
+def authenticate(request: Request) -> Caller:
+    """The caller of a request. Raises Unauthenticated."""
+    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "bearer" or not token:
+        raise Unauthenticated("send a token: Authorization: Bearer <JWT>")
+    secret: str = request.app.state.jwt_secret
+    return caller_of(token.strip(), secret, request.app.state.jwt_audience)
+
+
+def allow(request: Request, action: Action) -> Caller:
+    """The caller, if the role may do this. Raises Unauthenticated or Forbidden."""
+    caller = authenticate(request)
+    if not may(caller, action):
+        raise Forbidden(f"role {caller.role} may not {action.replace('_', ' ')}s")
+    return caller
+
+
+def _caller(claims: dict[str, Any]) -> Caller:
+    subject, tenant, role = claims["sub"], claims.get("tenant"), claims.get("role")
+    for name, value in (("sub", subject), ("tenant", tenant)):
+        if not isinstance(value, str) or not 0 < len(value) <= ID_CHARS_MAX or "\0" in value:
+            raise Unauthenticated(f"the token's claim {name!r} must be 1 to {ID_CHARS_MAX} characters")
+    if role not in ROLES:
+        raise Unauthenticated(f"the token's claim 'role' must be one of {', '.join(ROLES)}")
+    students = claims.get("students", [])
+    if not isinstance(students, list) or not all(isinstance(one, str) for one in students):
+        raise Unauthenticated("the token's claim 'students' must be a list of participant ids")
+    return Caller(subject, tenant, role, frozenset(students))

@@ -1,0 +1,101 @@
+"""The api process: the public app, the internal one, the outbox between them and the queue."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from fastapi import FastAPI
+
+from afterbell import __version__
+from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.requests import ReportRequests
+from afterbell.adapters.redis import client as redis_client
+from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.queue import Queue, QueueRules
+from afterbell.api import problems
+from afterbell.api.envelope import Envelope
+from afterbell.api.outbox import Outbox
+from afterbell.api.routes import reports, sessions
+from afterbell.api.services import Services
+from afterbell.core.errors import StoreUnavailable
+from afterbell.observability.internal_app import create_internal_app
+from afterbell.serving import Serving, bind, port_of, until_told
+from afterbell.settings import ApiSettings, required
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(services: Services) -> FastAPI:
+    """The public REST API on ``services``."""
+    app = FastAPI(
+        title="Afterbell",
+        version=__version__,
+        description="Reports about tutoring sessions: ask, follow, read.",
+        docs_url=None if services.settings.production else "/docs",
+        redoc_url=None,
+    )
+    app.state.services = services
+    app.state.jwt_secret = services.settings.jwt_secret.get_secret_value()
+    app.state.jwt_audience = services.settings.jwt_audience
+    problems.install(app)
+    app.include_router(reports.router)
+    app.include_router(sessions.router)
+    app.add_middleware(Envelope, body_bytes_max=services.settings.body_bytes_max)
+    return app
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """Where the process listens."""
+
+    port: int
+    internal_port: int
+
+
+@asynccontextmanager
+async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
+    """Serve until the block ends. Raises SettingsError for a taken port or bad URL."""
+    database = Database(required(settings.database_url, "DATABASE_URL"), pool_size=settings.database_pool)
+    url = required(settings.redis_url, "REDIS_URL")
+    redis = redis_client.connect(url)
+    rules = QueueRules(settings.lease_s, settings.starts_max, settings.window_s, settings.deliveries_max)
+    outbox = Outbox(database, Queue(redis, QueueKeys(settings.queue), rules), sweep_s=settings.sweep_s)
+    services = Services(settings, database, ReportRequests(database), outbox)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(redis.aclose)
+        stack.push_async_callback(database.close)
+        public = bind(settings.bind, settings.port, variable="PORT")
+        internal = bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT")
+        await database.check()
+        await redis_client.check(redis, url)
+        outbox.start()
+        stack.push_async_callback(outbox.stop)
+        for app, listening in ((create_app(services), public), (create_internal_app(_readiness(database)), internal)):
+            serving = Serving(app, listening)
+            await serving.start()
+            stack.push_async_callback(serving.stop)
+        ports = Ports(port_of(public), port_of(internal))
+        log.info("api_up", port=ports.port, internal_port=ports.internal_port)
+        yield ports
+        log.info("api_stopping")
+
+
+async def serve(settings: ApiSettings) -> None:
+    """Run the api process until SIGTERM."""
+    async with running(settings):
+        await until_told()
+
+
+def _readiness(database: Database) -> Any:
+    async def readiness() -> dict[str, Any]:
+        """Without PostgreSQL no request can be answered. Redis may be away: reports are committed and made later."""
+        try:
+            await database.check()
+        await redis_client.check(redis, url)
+        except StoreUnavailable:
+            return {"ready": False, "postgresql": "away"}
+        return {"ready": True, "postgresql": "ok"}
+
+    return readiness

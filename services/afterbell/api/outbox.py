@@ -1,0 +1,107 @@
+"""From the committed row to the queue, off the request's path; and the sweep for what the queue never got or lost."""
+
+import asyncio
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import Final
+from uuid import UUID
+
+import structlog
+
+from afterbell.adapters.db import reports
+from afterbell.adapters.db.engine import Database
+from afterbell.adapters.redis.broker import report_message
+from afterbell.adapters.redis.queue import Put, Queue
+from afterbell.core.errors import StoreUnavailable
+from afterbell.core.jobs import REPORT_TASK, job_id_of
+from afterbell.observability.metrics import OUTBOX_SWEPT, OUTBOX_WAITING
+
+BATCH_MAX: Final = 100
+# What does not fit waits in PostgreSQL for the sweeper.
+WAITING_MAX: Final = 10_000
+BACKOFF_MAX_S: Final = 5.0
+UNPUT_AFTER: Final = timedelta(seconds=10)
+REPUT_AFTER: Final = timedelta(minutes=2)
+# Longer than a model call may be silent, so that a living worker's report is left alone.
+RUN_AFTER: Final = timedelta(minutes=5)
+
+log = structlog.get_logger(__name__)
+
+
+class Outbox:
+    """Puts committed reports into the queue, many in one command while they arrive fast."""
+
+    def __init__(self, database: Database, queue: Queue, *, sweep_s: float) -> None:
+        self._database, self._queue, self._sweep_s = database, queue, sweep_s
+        self._waiting: asyncio.Queue[UUID] = asyncio.Queue(WAITING_MAX)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to put and to sweep."""
+        self._tasks = [asyncio.create_task(self._put_offered()), asyncio.create_task(self._sweep_forever())]
+
+    async def stop(self) -> None:
+        """Stop; what still waits is a committed row and will be swept."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def offer(self, report_id: UUID) -> None:
+        """Hand over a committed report. Never waits."""
+        with suppress(asyncio.QueueFull):
+            self._waiting.put_nowait(report_id)
+        OUTBOX_WAITING.set(self._waiting.qsize())
+
+    async def _put_offered(self) -> None:
+        while True:
+            batch = [await self._waiting.get()]
+            while len(batch) < BATCH_MAX and not self._waiting.empty():
+                batch.append(self._waiting.get_nowait())
+            await self._put_until_heard(batch)
+            OUTBOX_WAITING.set(self._waiting.qsize())
+
+    async def _put_until_heard(self, batch: list[UUID]) -> None:
+        backoff_s = 0.1
+        while True:
+            try:
+                await self._put(batch)
+                return
+            except StoreUnavailable as error:
+                log.warning("outbox_waits", store=error.store, reports=len(batch), error=str(error))
+                await asyncio.sleep(backoff_s)
+                backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+
+    async def _sweep_forever(self) -> None:
+        while True:
+            await asyncio.sleep(self._sweep_s)
+            try:
+                await self._sweep()
+            except StoreUnavailable as error:
+                log.warning("sweep_waits", store=error.store, error=str(error))
+
+    async def _sweep(self) -> None:
+        async with self._database.transaction() as connection:
+            if not await reports.try_sweep_lock(connection):
+                return
+            found = await reports.to_put(
+                connection,
+                now=datetime.now(UTC),
+                unput_after=UNPUT_AFTER,
+                reput_after=REPUT_AFTER,
+                run_after=RUN_AFTER,
+                limit=BATCH_MAX,
+            )
+            if found:
+                log.info("swept", reports=len(found))
+                OUTBOX_SWEPT.inc(len(found))
+                await self._put(found)
+
+    async def _put(self, batch: list[UUID]) -> None:
+        """Put the batch; a job the queue has given up marks its report as failed."""
+        jobs = [Put(job_id_of(one), report_message(REPORT_TASK, job_id_of(one))) for one in batch]
+        states = await self._queue.put(jobs)
+        async with self._database.transaction() as connection:
+            await reports.mark_put(connection, batch)
+            for report_id, state in zip(batch, states, strict=True):
+                if state == "dead":
+                    await reports.bury(connection, report_id, "the queue gave this job up")

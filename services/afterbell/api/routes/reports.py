@@ -1,0 +1,142 @@
+"""Reports: ask for one, follow it, read it. Asking commits one row and answers; the rest happens elsewhere."""
+
+from typing import Annotated, Any, Final
+from uuid import uuid4
+
+import orjson
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import HTMLResponse
+
+from afterbell.adapters.db import content, reports
+from afterbell.adapters.db.reports import ReportRow
+from afterbell.adapters.db.requests import ReportRequest, RequestedReport
+from afterbell.api import report_page
+from afterbell.api.auth import allow
+from afterbell.api.problems import problem
+from afterbell.api.schemas import Id, ProblemOut, ReportRequested, ReportStatusOut
+from afterbell.api.services import Services, services_of
+from afterbell.core.access import Caller, sees_whole_tenant, takes_part
+from afterbell.core.errors import NotFound
+from afterbell.core.facts import eta_seconds
+from afterbell.core.jobs import job_id_of, job_state_of
+from afterbell.core.views import view
+
+router = APIRouter(prefix="/api/reports", tags=["reports"])
+SessionId = Annotated[Id, Path(description="The platform's id of the session")]
+
+STARTED: Final = "Report generation started. Check back in 30-60 seconds."
+READY: Final = "The report is ready."
+TYPICAL_REPORT_S: Final = 45.0
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ProblemOut} for code in (401, 403, 404, 503)}
+
+
+@router.post("/session/{session_id}", status_code=202, response_model=ReportRequested, responses=_PROBLEMS)
+async def request_report(session_id: SessionId, request: Request) -> Response:
+    """Ask for the session's report. Asking again gives the same job, until the session has changed or it failed."""
+    caller = allow(request, "request_report")
+    services = services_of(request)
+    requested = await services.requests.request(
+        ReportRequest(uuid4(), caller.tenant, session_id, caller.subject, not sees_whole_tenant(caller))
+    )
+    if requested is None:
+        raise _no_session(session_id)
+    if requested.is_new:
+        services.outbox.offer(requested.report_id)
+    return _requested(session_id, requested)
+
+
+@router.get("/session/{session_id}/status", response_model=ReportStatusOut, responses=_PROBLEMS)
+async def report_status(session_id: SessionId, request: Request) -> Response:
+    """Where the session's newest report is."""
+    caller = allow(request, "read_report")
+    services = services_of(request)
+    async with services.database.statement() as connection:
+        row = _visible(await reports.newest(connection, caller.tenant, session_id), caller, session_id)
+        place = await reports.position(connection, row.created_at) if job_state_of(row.status) == "waiting" else None
+    return Response(orjson.dumps(_status(row, place, services)), media_type="application/json")
+
+
+@router.get("/session/{session_id}", responses=_PROBLEMS)
+async def read_report(session_id: SessionId, request: Request) -> Response:
+    """The session's newest finished report, as the caller's role sees it; a page where HTML is accepted."""
+    caller = allow(request, "read_report")
+    async with services_of(request).database.statement() as connection:
+        row = await reports.newest_finished(connection, caller.tenant, session_id)
+        if row is None:
+            waiting = _visible(await reports.newest(connection, caller.tenant, session_id), caller, session_id)
+            return _not_ready(session_id, waiting, request)
+    _visible(row, caller, session_id)
+    report = content.load(row.content or {})
+    if _wants_page(request):
+        return HTMLResponse(report_page.render(report, caller.role, session_title=row.subject), headers=_PAGE_HEADERS)
+    return Response(orjson.dumps({"success": True, "report": view(report, caller.role)}), media_type="application/json")
+
+
+# The page is complete in itself: nothing may be loaded, run, framed or cached.
+_PAGE_HEADERS: Final = {
+    "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "private, no-store",
+    "Vary": "Accept",
+}
+
+
+def _requested(session_id: str, requested: RequestedReport) -> Response:
+    state = job_state_of(requested.status)
+    body = {
+        "success": True,
+        "status": "queued" if state == "waiting" else state,
+        "jobId": job_id_of(requested.report_id),
+        "message": READY if state == "completed" else STARTED,
+        "statusUrl": _status_url(session_id),
+    }
+    return Response(orjson.dumps(body), status_code=200 if state == "completed" else 202, media_type="application/json")
+
+
+def _status(row: ReportRow, place: int | None, services: Services) -> dict[str, Any]:
+    body: dict[str, Any] = {
+        "success": True,
+        "status": job_state_of(row.status),
+        "progress": row.progress,
+        "jobId": job_id_of(row.report_id),
+        "stage": row.stage,
+        "attempt": row.attempt,
+    }
+    if place is not None:
+        body |= {"position": place, "eta_seconds": _eta(place, services)}
+    if row.error is not None:
+        body["error"] = row.error
+    return body
+
+
+def _eta(place: int, services: Services) -> int:
+    settings = services.settings
+    return eta_seconds(place, starts_per_window=settings.starts_max, window_s=settings.window_s,
+                       slots=settings.slots_hint, report_s=TYPICAL_REPORT_S)  # fmt: skip
+
+
+def _visible(row: ReportRow | None, caller: Caller, session_id: str) -> ReportRow:
+    if row is None or not takes_part(caller, (person["id"] for person in row.participants)):
+        raise NotFound(f"no report of session {session_id} that you may read: ask for one with POST first")
+    return row
+
+
+def _not_ready(session_id: str, row: ReportRow, request: Request) -> Response:
+    state = job_state_of(row.status)
+    detail = f"the report of session {session_id} is not finished: it is {state} at {row.progress} %"
+    return problem(404, "report_not_ready", detail, request_id=request.scope.get("request_id", ""),
+                   jobState=state, progress=row.progress, statusUrl=_status_url(session_id))  # fmt: skip
+
+
+def _no_session(session_id: str) -> NotFound:
+    return NotFound(f"no session {session_id} that you may use: import it with PUT /api/sessions/{session_id} first")
+
+
+def _status_url(session_id: str) -> str:
+    return f"/api/reports/session/{session_id}/status"
+
+
+def _wants_page(request: Request) -> bool:
+    accepted = request.headers.get("accept", "")
+    return "text/html" in accepted and "application/json" not in accepted

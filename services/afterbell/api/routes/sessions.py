@@ -1,0 +1,86 @@
+"""Sessions: import one, append a message, read what was said."""
+
+import hashlib
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Path, Query, Request
+
+from afterbell.adapters.db import sessions
+from afterbell.adapters.db.sessions import StoredMessage
+from afterbell.api.auth import allow
+from afterbell.api.schemas import Id, MessageOut, MessagePage, MessageSend, ProblemOut, SessionIn, SessionStored
+from afterbell.api.services import services_of
+from afterbell.core.access import Caller, sees_whole_tenant, takes_part
+from afterbell.core.errors import Conflict, Forbidden, InvalidInput, NotFound
+from afterbell.core.session import MESSAGES_MAX, Message, Participant
+
+router = APIRouter(prefix="/api/sessions", tags=["sessions"])
+SessionId = Annotated[Id, Path(description="The platform's id of the session")]
+PAGE_MAX: Final = 500
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ProblemOut} for code in (401, 403, 404, 422, 503)}
+
+
+@router.put("/{session_id}", responses=_PROBLEMS | {413: {"model": ProblemOut}})
+async def import_session(session_id: SessionId, body: SessionIn, request: Request) -> SessionStored:
+    """Store a session, or update it. The same content again changes nothing."""
+    caller = allow(request, "import_session")
+    if body.id is not None and body.id != session_id:
+        raise InvalidInput(f"the body is session {body.id}, the path says {session_id}", field="id")
+    session = body.to_core(session_id)
+    if not takes_part(caller, (person.id for person in session.participants)):
+        raise Forbidden(
+            f"role {caller.role} may only import sessions it takes part in: {caller.subject} is no participant"
+        )
+    digest = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+    async with services_of(request).database.transaction() as connection:
+        known = await sessions.participants(connection, caller.tenant, session_id)
+        if known is not None:
+            _visible(known, caller, session_id)
+        changed = await sessions.save(connection, caller.tenant, session, digest, keep_messages=body.messages is None)
+    return SessionStored(sessionId=session_id, changed=changed, messages=len(session.messages))
+
+
+@router.post("/{session_id}/messages", status_code=201, responses=_PROBLEMS | {409: {"model": ProblemOut}})
+async def send_message(session_id: SessionId, body: MessageSend, request: Request) -> MessageOut:
+    """Append one message. The same id again gives the stored message back."""
+    caller = allow(request, "send_message")
+    sender = body.sender or caller.subject
+    if sender != caller.subject and not sees_whole_tenant(caller):
+        raise Forbidden(f"role {caller.role} may only send as itself, not as {sender}")
+    message = Message(body.id, sender, body.text, body.at)
+    async with services_of(request).database.transaction() as connection:
+        people = _visible(await sessions.participants(connection, caller.tenant, session_id), caller, session_id)
+        if sender not in {person.id for person in people}:
+            raise InvalidInput(f"{sender!r} is not among the participants of session {session_id}", field="sender")
+        stored = await sessions.append(connection, caller.tenant, session_id, message, MESSAGES_MAX)
+    if stored is None:
+        raise InvalidInput(f"session {session_id} already has {MESSAGES_MAX} messages, the limit", field="messages")
+    if (stored.sender, stored.text) != (sender, body.text):
+        raise Conflict(f"message id {body.id} was used before in session {session_id} for another message")
+    return _out(stored)
+
+
+@router.get("/{session_id}/messages", responses=_PROBLEMS)
+async def read_messages(
+    session_id: SessionId,
+    request: Request,
+    after: Annotated[int, Query(ge=0, description="only messages with a greater seq")] = 0,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+) -> MessagePage:
+    """What was said after ``seq``, in order. ``nextAfter`` is set where there is more."""
+    caller = allow(request, "read_messages")
+    async with services_of(request).database.transaction() as connection:
+        _visible(await sessions.participants(connection, caller.tenant, session_id), caller, session_id)
+        said = await sessions.read_messages(connection, caller.tenant, session_id, after=after, limit=limit + 1)
+    page = said[:limit]
+    return MessagePage(messages=[_out(one) for one in page], nextAfter=page[-1].seq if len(said) > limit else None)
+
+
+def _visible(people: tuple[Participant, ...] | None, caller: Caller, session_id: str) -> tuple[Participant, ...]:
+    if people is None or not takes_part(caller, (person.id for person in people)):
+        raise NotFound(f"no session {session_id} that you may see")
+    return people
+
+
+def _out(stored: StoredMessage) -> MessageOut:
+    return MessageOut(seq=stored.seq, id=stored.id, sender=stored.sender, text=stored.text, at=stored.at)

@@ -1,0 +1,154 @@
+"""What clients send and get, as JSON. The bounds are the session's own, from core."""
+
+from datetime import datetime
+from typing import Annotated, Literal, Self
+from uuid import uuid4
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from afterbell.core import session as core
+from afterbell.core.jobs import JobState
+
+Id = Annotated[str, StringConstraints(min_length=1, max_length=core.ID_CHARS_MAX, pattern=r"^[A-Za-z0-9._:@-]+$")]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=core.NAME_CHARS_MAX)]
+# PostgreSQL stores no NUL; everything else a chat may hold is kept as it was sent.
+Said = Annotated[str, StringConstraints(max_length=core.MESSAGE_CHARS_MAX, pattern=r"^[^\x00]*$")]
+Goal = Annotated[str, StringConstraints(min_length=1, max_length=core.GOAL_CHARS_MAX, pattern=r"^[^\x00]*$")]
+Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ParticipantIn(_Body):
+    """Someone in the session."""
+
+    id: Id
+    role: core.ParticipantRole
+    display_name: Name
+
+
+class MessageIn(_Body):
+    """One message of an imported session."""
+
+    id: Id
+    sender: Id
+    text: Said
+    at: AwareDatetime | None = None
+
+
+class SessionIn(_Body):
+    """A session to store. Without ``messages`` the stored ones stay; a list, also an empty one, replaces them."""
+
+    id: Id | None = None
+    subject: Name
+    level: Name | None = None
+    language: Language | None = None
+    goals: Annotated[tuple[Goal, ...], Field(max_length=core.GOALS_MAX)] = ()
+    started_at: AwareDatetime | None = None
+    ended_at: AwareDatetime | None = None
+    participants: Annotated[tuple[ParticipantIn, ...], Field(min_length=1, max_length=core.PARTICIPANTS_MAX)]
+    messages: Annotated[tuple[MessageIn, ...], Field(max_length=core.MESSAGES_MAX)] | None = None
+
+    @model_validator(mode="after")
+    def _hangs_together(self) -> Self:
+        people = [person.id for person in self.participants]
+        if len(set(people)) != len(people):
+            raise ValueError("participants: two of them have the same id")
+        ids: set[str] = set()
+        for number, message in enumerate(self.messages or ()):
+            if message.sender not in people:
+                raise ValueError(f"messages.{number}.sender: {message.sender!r} is not among the participants")
+            if message.id in ids:
+                raise ValueError(f"messages.{number}.id: {message.id!r} was used before in this session")
+            ids.add(message.id)
+        if self.started_at and self.ended_at and self.ended_at < self.started_at:
+            raise ValueError("ended_at: it is before started_at")
+        return self
+
+    def to_core(self, session_id: str) -> core.Session:
+        """The session as core knows it."""
+        return core.Session(
+            id=session_id,
+            subject=self.subject,
+            participants=tuple(core.Participant(one.id, one.role, one.display_name) for one in self.participants),
+            messages=tuple(core.Message(one.id, one.sender, one.text, one.at) for one in self.messages or ()),
+            level=self.level,
+            language=self.language,
+            goals=self.goals,
+            started_at=self.started_at,
+            ended_at=self.ended_at,
+        )
+
+
+class SessionStored(BaseModel):
+    """The answer to an import."""
+
+    success: Literal[True] = True
+    sessionId: str  # noqa: N815  # the wire's name
+    changed: bool
+    messages: int
+
+
+class MessageSend(_Body):
+    """One message to append; ``id`` makes sending again harmless. ``sender`` defaults to the caller."""
+
+    id: Id = Field(default_factory=lambda: str(uuid4()))
+    sender: Id | None = None
+    text: Annotated[Said, StringConstraints(min_length=1)]
+    at: AwareDatetime | None = None
+
+
+class MessageOut(BaseModel):
+    """A committed message; ``seq`` counts 1, 2, 3, … in its session."""
+
+    seq: int
+    id: str
+    sender: str
+    text: str
+    at: datetime | None
+
+
+class MessagePage(BaseModel):
+    """Messages after a sequence number, in order."""
+
+    success: Literal[True] = True
+    messages: list[MessageOut]
+    nextAfter: int | None  # noqa: N815  # the wire's name
+
+
+class ReportRequested(BaseModel):
+    """The answer to a report request."""
+
+    success: Literal[True] = True
+    status: str
+    jobId: str  # noqa: N815  # the wire's name
+    message: str
+    statusUrl: str  # noqa: N815  # the wire's name
+
+
+class ReportStatusOut(BaseModel):
+    """Where a report is. ``position`` and ``eta_seconds`` only while it waits, ``error`` after a failed try."""
+
+    success: Literal[True] = True
+    status: JobState
+    progress: int
+    jobId: str  # noqa: N815  # the wire's name
+    stage: str
+    attempt: int
+    position: int | None = None
+    eta_seconds: int | None = None
+    error: str | None = None
+
+
+class ProblemOut(BaseModel):
+    """RFC 9457 problem details."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    success: Literal[False] = False
+    requestId: str  # noqa: N815  # the wire's name

@@ -1,0 +1,26 @@
+"""What the routes work with, made once at the start."""
+
+from dataclasses import dataclass
+
+from fastapi import Request
+
+from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.requests import ReportRequests
+from afterbell.api.outbox import Outbox
+from afterbell.settings import ApiSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """The stores and settings of this api process."""
+
+    settings: ApiSettings
+    database: Database
+    requests: ReportRequests
+    outbox: Outbox
+
+
+def services_of(request: Request) -> Services:
+    """The services of the app that serves this request."""
+    found: Services = request.app.state.services
+    return found

@@ -1,0 +1,100 @@
+"""The CLI's way to the API: the same REST calls every client makes."""
+
+import asyncio
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import quote
+
+import httpx2
+
+from afterbell.core.errors import AfterbellError
+
+TIMEOUT_S: Final = 30.0
+POLL_S: Final = 0.2
+
+
+class ApiRefused(AfterbellError):
+    """The API answered with a problem; its detail is the message."""
+
+    code = "api_refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One answer of the status endpoint."""
+
+    status: str
+    percent: int
+    stage: str
+    error: str | None
+
+    @property
+    def ended(self) -> bool:
+        """True where it will not change any more by itself."""
+        return self.status in ("completed", "failed")
+
+
+class ApiClient:
+    """Calls one API with one token."""
+
+    def __init__(self, base_url: str, token: str) -> None:
+        self._http = httpx2.AsyncClient(
+            base_url=base_url, timeout=TIMEOUT_S, headers={"Authorization": f"Bearer {token}"}
+        )
+
+    async def __aenter__(self) -> "ApiClient":
+        """The client, open."""
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Close its connections."""
+        await self._http.aclose()
+
+    async def import_session(self, session: dict[str, Any]) -> dict[str, Any]:
+        """PUT a session. Raises ApiRefused with the field at fault."""
+        return await self._call("PUT", f"/api/sessions/{_id(session)}", session)
+
+    async def request_report(self, session_id: str) -> dict[str, Any]:
+        """Ask for the session's report."""
+        return await self._call("POST", f"/api/reports/session/{quote(session_id, safe='')}")
+
+    async def status(self, session_id: str) -> Progress:
+        """Where the report is."""
+        found = await self._call("GET", f"/api/reports/session/{quote(session_id, safe='')}/status")
+        return Progress(found["status"], found["progress"], found["stage"], found.get("error"))
+
+    async def report(self, session_id: str) -> dict[str, Any]:
+        """The finished report in the caller's view."""
+        found = await self._call("GET", f"/api/reports/session/{quote(session_id, safe='')}")
+        report: dict[str, Any] = found["report"]
+        return report
+
+    async def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
+        try:
+            answer = await self._http.request(method, path, json=body)
+        except httpx2.TransportError as error:
+            raise ApiRefused(f"{method} {self._http.base_url}{path}: no answer ({type(error).__name__})") from error
+        try:
+            found: dict[str, Any] = answer.json()
+        except ValueError:
+            raise ApiRefused(f"{method} {path}: answer {answer.status_code} is not JSON") from None
+        if answer.status_code >= httpx2.codes.BAD_REQUEST:
+            raise ApiRefused(f"{method} {path}: {answer.status_code} {found.get('detail', found)}")
+        return found
+
+
+async def until_ended(client: ApiClient, session_id: str, on_change: Any) -> Progress:
+    """Poll until the report is finished or failed; ``on_change`` hears every answer."""
+    while True:
+        progress = await client.status(session_id)
+        on_change(progress)
+        if progress.ended:
+            return progress
+        await asyncio.sleep(POLL_S)
+
+
+def _id(session: dict[str, Any]) -> str:
+    found = session.get("id")
+    if not isinstance(found, str) or not found:
+        raise ApiRefused("the session has no id: add \"id\"")
+    return quote(found, safe="")

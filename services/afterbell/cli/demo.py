@@ -1,0 +1,135 @@
+"""``afterbell demo``: from sessions to finished reports, on the real parts, with a bar to watch."""
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from afterbell.api.auth import mint
+from afterbell.cli import client as api_client
+from afterbell.cli.client import ApiClient, ApiRefused
+from afterbell.cli.platform import Platform, platform
+from afterbell.cli.show_report import show_report
+from afterbell.settings import AuthSettings, StoreSettings, read
+
+AT_ONCE: Final = 20
+TOKEN_LIFETIME: Final = timedelta(hours=12)
+
+
+@dataclass(slots=True)
+class Tally:
+    """How the sessions ended."""
+
+    reports: list[dict[str, Any]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+async def run(found: StoreSettings, sessions: list[dict[str, Any]], *, pace: str, as_json: bool) -> int:
+    """Send ``sessions``, wait for their reports, print them. 0 where every one has its report, else 1."""
+    screen = Console(stderr=True)
+    async with platform(found, port=0, pace=pace) as up:
+        _introduce(screen, up, len(sessions))
+        async with _client(up) as client, _bars(screen, sessions) as bars:
+            tally = await _write_all(client, sessions, bars)
+    _print_reports(tally, as_json=as_json)
+    _conclude(screen, tally)
+    return 1 if tally.problems else 0
+
+
+def _client(up: Platform) -> ApiClient:
+    # A tenant of its own a run: every run makes its reports anew, and none sees another's.
+    auth = read(AuthSettings)
+    token = mint(
+        auth.jwt_secret.get_secret_value(),
+        subject="demo",
+        tenant=f"demo-{secrets.token_hex(4)}",
+        role="staff",
+        now=datetime.now(UTC),
+        lifetime=TOKEN_LIFETIME,
+        audience=auth.jwt_audience,
+    )
+    return ApiClient(up.api_url, token)
+
+
+async def _write_all(client: ApiClient, sessions: list[dict[str, Any]], bars: "_Bars") -> Tally:
+    tally, places = Tally(), asyncio.Semaphore(AT_ONCE)
+
+    async def write(session: dict[str, Any]) -> None:
+        name = str(session.get("id", "a session without id"))
+        async with places:
+            try:
+                tally.reports.append(await _write_one(client, session, bars))
+            except ApiRefused as error:
+                tally.problems.append(f"{name}: {error}")
+        bars.ended(name)
+
+    await asyncio.gather(*(write(session) for session in sessions))
+    return tally
+
+
+async def _write_one(client: ApiClient, session: dict[str, Any], bars: "_Bars") -> dict[str, Any]:
+    await client.import_session(session)
+    name = str(session["id"])
+    await client.request_report(name)
+    end = await api_client.until_ended(client, name, lambda seen: bars.moved(name, seen.percent, seen.stage))
+    if end.status != "completed":
+        raise ApiRefused(f"the report failed: {end.error or 'no reason given'}")
+    return await client.report(name)
+
+
+class _Bars:
+    """One bar for one session, with its stage; one bar over all where there are many."""
+
+    def __init__(self, bars: Progress, sessions: list[dict[str, Any]]) -> None:
+        self._bars, self._many = bars, len(sessions) > 1
+        title = f"{len(sessions)} sessions" if self._many else str(sessions[0].get("id", "session"))
+        self._bar: TaskID = bars.add_task(title, total=len(sessions) if self._many else 100, stage="")
+
+    def moved(self, name: str, percent: int, stage: str) -> None:
+        if self._many:
+            self._bars.update(self._bar, stage=f"{name}: {stage}")
+        else:
+            self._bars.update(self._bar, completed=percent, stage=stage)
+
+    def ended(self, name: str) -> None:
+        if self._many:
+            self._bars.update(self._bar, advance=1, stage=name)
+
+
+@asynccontextmanager
+async def _bars(screen: Console, sessions: list[dict[str, Any]]) -> AsyncIterator[_Bars]:
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
+               TimeElapsedColumn(), TextColumn("[dim]{task.fields[stage]}"))  # fmt: skip
+    with Progress(*columns, console=screen) as bars:
+        yield _Bars(bars, sessions)
+
+
+def _introduce(screen: Console, up: Platform, count: int) -> None:
+    what = "one session" if count == 1 else f"{count} sessions"
+    screen.print(f"[bold]Afterbell[/bold]: {what} → API → PostgreSQL → queue → worker → model → report")
+    screen.print(f"[dim]api {up.api_url} · queue: {up.redis} · record: {up.database} · model: {up.model}", highlight=False)
+
+
+def _print_reports(tally: Tally, *, as_json: bool) -> None:
+    out = Console()
+    for report in tally.reports:
+        if as_json:
+            print(json.dumps(report, ensure_ascii=False))  # noqa: T201  # the command's result
+        elif len(tally.reports) == 1:
+            show_report(out, report)
+
+
+def _conclude(screen: Console, tally: Tally) -> None:
+    claims = sum(report["checks"]["claims"] for report in tally.reports)
+    dropped = sum(len(report["checks"]["dropped"]) for report in tally.reports)
+    for problem in tally.problems[:20]:
+        screen.print(f"[red]failed[/red] {problem}", highlight=False)
+    screen.print(f"{len(tally.reports)} reports, {len(tally.problems)} failed; "
+                 f"{claims} claims checked against the turns they cite, {dropped} dropped")  # fmt: skip

@@ -1,0 +1,62 @@
+"""``afterbell dev``: the whole platform, serving until Ctrl-C, with what a developer needs to paste."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from rich.console import Console
+from rich.table import Table
+
+from afterbell.api.auth import mint
+from afterbell.cli.platform import Platform, platform
+from afterbell.serving import until_told
+from afterbell.settings import AuthSettings, StoreSettings, read
+
+TOKEN_LIFETIME: Final = timedelta(days=1)
+
+
+async def run(found: StoreSettings, *, pace: str) -> int:
+    """Serve on PORT until told to stop."""
+    async with platform(found, port=None, pace=pace) as up:
+        _show(Console(stderr=True), up)
+        await until_told()
+    return 0
+
+
+def _show(screen: Console, up: Platform) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_row("API", up.api_url, "documentation at /docs")
+    table.add_row("internal", up.internal_url, "/livez /readyz /metrics; never reachable from outside")
+    table.add_row("queue", up.redis, "")
+    table.add_row("record", up.database, "")
+    table.add_row("realtime", "not served yet", "follow reports with GET …/status")
+    table.add_row("model", up.model, "")
+    screen.print(table, highlight=False)
+    auth = read(AuthSettings)
+    token = mint(auth.jwt_secret.get_secret_value(), subject="dev", tenant="dev", role="staff",
+                 now=datetime.now(UTC), lifetime=TOKEN_LIFETIME, audience=auth.jwt_audience)  # fmt: skip
+    screen.print("\nPaste this to send a session and ask for its report:\n", style="dim")
+    # Plain print: a wrapped line cannot be pasted.
+    print(_recipe(up.api_url, token), flush=True)  # noqa: T201
+
+
+def _recipe(api_url: str, token: str) -> str:
+    session = (
+        '{"subject":"mathematics","participants":[{"id":"t","role":"tutor","display_name":"Tutor"},'
+        '{"id":"s","role":"student","display_name":"Student"}],"messages":['
+        '{"id":"1","sender":"t","text":"How would you start with 3/4 + 1/8?"},'
+        '{"id":"2","sender":"s","text":"I would add the tops and the bottoms, so 4/12, because that is how it looks."},'
+        '{"id":"3","sender":"t","text":"Not quite. What must be the same before we can add the tops?"},'
+        '{"id":"4","sender":"s","text":"The bottoms! So 3/4 is 6/8, and 6/8 plus 1/8 makes 7/8."}]}'
+    )
+    return "\n".join(
+        (
+            f"TOKEN={token}",
+            f"curl -sS -X PUT {api_url}/api/sessions/first -H \"Authorization: Bearer $TOKEN\" "
+            f"-H 'Content-Type: application/json' -d '{session}'",
+            f"curl -sS -X POST {api_url}/api/reports/session/first -H \"Authorization: Bearer $TOKEN\"",
+            f"curl -sS {api_url}/api/reports/session/first/status -H \"Authorization: Bearer $TOKEN\"",
+            f"curl -sS {api_url}/api/reports/session/first -H \"Authorization: Bearer $TOKEN\"",
+        )
+    )
+
+

@@ -1,0 +1,226 @@
+"""The command line. Exit codes: 0 done, 1 it ran and something failed, 2 it could not start as asked."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from typing import Annotated, Any
+
+import typer
+
+from afterbell import __version__
+from afterbell.core.errors import AfterbellError, InvalidInput, StoreUnavailable
+from afterbell.core.report import Role
+
+app = typer.Typer(help="Reports about tutoring sessions: run the platform, or a part of it.", no_args_is_help=True,
+                  pretty_exceptions_enable=False, rich_markup_mode="rich")  # fmt: skip
+session_app = typer.Typer(help="Work with sessions.", no_args_is_help=True)
+app.add_typer(session_app, name="session")
+
+CANNOT_START = 2
+
+
+class Pace(StrEnum):
+    """How fast the stub model writes."""
+
+    real = "real"
+    quick = "quick"
+    none = "none"
+
+
+FILE = Annotated[
+    str | None,
+    typer.Argument(help="One session as JSON, many as JSON lines, or - for standard input; without it, an example."),
+]
+
+
+@app.command()
+def demo(
+    file: FILE = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one report a line, as JSON.")] = False,
+    pace: Annotated[Pace, typer.Option(help="How fast the stub model writes.")] = Pace.quick,
+) -> None:
+    """Start everything, send sessions, watch their reports being made, print them."""
+    from afterbell.cli import demo as command
+    from afterbell.cli.platform import stores
+    from afterbell.cli.sessions import read_sessions
+    from afterbell.settings import StoreSettings, read
+
+    _log(default="warning")
+    sessions = read_sessions(file)
+    with stores(read(StoreSettings)) as found:
+        code = _run(command.run(found, sessions, pace=pace.value, as_json=as_json))
+    raise typer.Exit(code)
+
+
+@app.command()
+def dev(pace: Annotated[Pace, typer.Option(help="How fast the stub model writes.")] = Pace.real) -> None:
+    """Run the whole platform on this machine and keep serving on PORT."""
+    from afterbell.cli import dev as command
+    from afterbell.cli.platform import stores
+    from afterbell.settings import StoreSettings, read
+
+    _log()
+    with stores(read(StoreSettings)) as found:
+        _run(command.run(found, pace=pace.value))
+
+
+@app.command()
+def api() -> None:
+    """Run the api process: REST on PORT, health and metrics on the internal port."""
+    from afterbell.api.main import serve
+    from afterbell.settings import ApiSettings, read
+
+    _log()
+    _run(serve(read(ApiSettings)))
+
+
+@app.command()
+def worker() -> None:
+    """Run the worker process: takes jobs, writes reports, drains on SIGTERM."""
+    from afterbell.settings import WorkerSettings, read
+    from afterbell.worker.main import serve
+
+    _log()
+    _run(serve(read(WorkerSettings)))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the tables at DATABASE_URL to the version this code works with."""
+    from afterbell.adapters.db.engine import Database
+    from afterbell.adapters.db.migrate import upgrade
+    from afterbell.settings import StoreSettings, read, required
+
+    async def run() -> str:
+        database = Database(required(read(StoreSettings).database_url, "DATABASE_URL"), pool_size=1)
+        try:
+            await database.check()
+            return await upgrade(database)
+        finally:
+            await database.close()
+
+    typer.echo(f"the tables are at revision {_run(run())}")
+
+
+@app.command()
+def token(
+    role: Annotated[str, typer.Option(help="student, tutor, parent, staff or admin")] = "staff",
+    sub: Annotated[str, typer.Option(help="Whose token: a participant's id for students and tutors.")] = "dev",
+    tenant: Annotated[str, typer.Option(help="The platform's customer.")] = "dev",
+    student: Annotated[list[str] | None, typer.Option(help="A child a parent may read about; repeatable.")] = None,
+    hours: Annotated[float, typer.Option(min=0.01, max=8760, help="How long it holds.")] = 24.0,
+) -> None:
+    """Mint a token with AFTERBELL_JWT_SECRET, for development and tests."""
+    from afterbell.api.auth import mint
+    from afterbell.settings import ApiSettings, read
+
+    settings = read(ApiSettings)
+    typer.echo(
+        mint(
+            settings.jwt_secret.get_secret_value(),
+            subject=sub,
+            tenant=tenant,
+            role=_role(role),
+            now=datetime.now(UTC),
+            lifetime=timedelta(hours=hours),
+            students=tuple(student or ()),
+            audience=settings.jwt_audience,
+        )
+    )
+
+
+@app.command()
+def llm_stub(
+    port: Annotated[int, typer.Option(min=0, max=65535)] = 8089,
+    pace: Annotated[Pace, typer.Option(help="How fast it writes.")] = Pace.real,
+) -> None:
+    """Run the OpenAI-compatible stub alone, on loopback; point OPENAI_BASE_URL at it."""
+    from afterbell.cli.platform import LOOPBACK, PACES
+    from afterbell.llm_stub.app import create_app
+    from afterbell.serving import Serving, bind, port_of, until_told
+
+    _log()
+    listening = bind(LOOPBACK, port, variable="--port")
+
+    async def run() -> None:
+        serving = Serving(create_app(PACES[pace.value]), listening)
+        await serving.start()
+        typer.echo(f"OPENAI_BASE_URL=http://{LOOPBACK}:{port_of(listening)}/v1", err=True)
+        await until_told()
+        await serving.stop()
+
+    _run(run())
+
+
+@session_app.command("import")
+def session_import(
+    file: Annotated[str, typer.Argument(help="One session as JSON, many as JSON lines, or - for standard input.")],
+    url: Annotated[str, typer.Option(help="The API.", envvar="AFTERBELL_URL")] = "http://127.0.0.1:5000",
+    bearer: Annotated[str | None, typer.Option("--token", envvar="AFTERBELL_TOKEN", help="See `afterbell token`.")] = None,
+) -> None:
+    """Send sessions to a running API. Those that were sent before and did not change are left alone."""
+    from afterbell.cli.client import ApiClient
+    from afterbell.cli.sessions import read_sessions
+
+    if not bearer:
+        raise InvalidInput("no token: give --token or AFTERBELL_TOKEN (mint one with `afterbell token`)")
+    sessions = read_sessions(file)
+
+    async def run() -> None:
+        async with ApiClient(url, bearer) as client:
+            for session in sessions:
+                stored = await client.import_session(session)
+                typer.echo(f"{stored['sessionId']}: {'stored' if stored['changed'] else 'unchanged'}")
+
+    _run(run())
+
+
+@app.callback(invoke_without_command=True)
+def _options(version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False) -> None:
+    if version:
+        typer.echo(f"afterbell {__version__}")
+        raise typer.Exit
+
+
+def main() -> None:
+    """Run the command line; every foreseen failure is one line on standard error."""
+    try:
+        app()
+    except (InvalidInput, StoreUnavailable) as error:
+        _fail(error, CANNOT_START)
+    except AfterbellError as error:
+        _fail(error, CANNOT_START if error.code == "engines_unavailable" else 1)
+    except KeyboardInterrupt:
+        sys.exit(130)
+
+
+def _fail(error: AfterbellError, code: int) -> None:
+    typer.echo(f"afterbell: {error}", err=True)
+    sys.exit(code)
+
+
+def _run(work: Coroutine[Any, Any, Any]) -> Any:
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(work)
+
+
+def _log(default: str | None = None) -> None:
+    from afterbell.observability.logs import configure
+    from afterbell.settings import ProcessSettings, read
+
+    settings = read(ProcessSettings)
+    level = settings.log_level if default is None or "log_level" in settings.model_fields_set else default
+    configure(level, settings.log_style)
+
+
+def _role(text: str) -> Role:
+    from afterbell.core.report import ROLES
+
+    for role in ROLES:
+        if role == text:
+            return role
+    raise InvalidInput(f"role {text!r} is not one of {', '.join(ROLES)}", field="role")

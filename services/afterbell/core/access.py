@@ -1,0 +1,47 @@
+"""Who may do what: roles for actions, and taking part for what is about one session."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from afterbell.core.report import Role
+
+Action = Literal["import_session", "request_report", "read_report", "read_messages", "send_message"]
+
+_EVERYONE: Final = frozenset[Role]({"student", "tutor", "parent", "staff", "admin"})
+_ALLOWED: Final[dict[Action, frozenset[Role]]] = {
+    "import_session": frozenset({"tutor", "staff", "admin"}),
+    "request_report": frozenset({"tutor", "staff", "admin"}),
+    "read_report": _EVERYONE,
+    "read_messages": frozenset({"student", "tutor", "staff", "admin"}),
+    "send_message": frozenset({"student", "tutor", "staff", "admin"}),
+}
+_WHOLE_TENANT: Final = frozenset[Role]({"staff", "admin"})
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a verified token speaks for. ``students`` are the children a parent may read about."""
+
+    subject: str
+    tenant: str
+    role: Role
+    students: frozenset[str] = frozenset()
+
+
+def may(caller: Caller, action: Action) -> bool:
+    """Whether the role is one that does this at all."""
+    return caller.role in _ALLOWED[action]
+
+
+def sees_whole_tenant(caller: Caller) -> bool:
+    """Staff see every session of their tenant; the others only what they take part in."""
+    return caller.role in _WHOLE_TENANT
+
+
+def takes_part(caller: Caller, participant_ids: Iterable[str]) -> bool:
+    """Whether a session with these participants is the caller's to see. A parent sees through the child."""
+    if sees_whole_tenant(caller):
+        return True
+    own = caller.students if caller.role == "parent" else frozenset({caller.subject})
+    return not own.isdisjoint(participant_ids)

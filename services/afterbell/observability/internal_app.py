@@ -1,0 +1,31 @@
+"""The internal port: liveness, readiness and metrics. It is never in the Ingress."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, Response
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+
+Readiness = Callable[[], Awaitable[dict[str, Any]]]
+
+
+def create_internal_app(readiness: Readiness) -> FastAPI:
+    """``readiness`` answers facts; ``ready`` among them decides the status, the others explain it."""
+    app = FastAPI(title="Afterbell internal", openapi_url=None, docs_url=None, redoc_url=None)
+
+    @app.get("/livez")
+    async def livez() -> dict[str, str]:
+        """The event loop turns. Depends on nothing else: a restart heals no store."""
+        return {"status": "ok"}
+
+    @app.get("/readyz")
+    async def readyz() -> JSONResponse:
+        facts = await readiness()
+        return JSONResponse(facts, status_code=200 if facts["ready"] else 503)
+
+    @app.get("/metrics")
+    async def metrics() -> Response:
+        return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
+
+    return app

@@ -1,0 +1,35 @@
+"""Every metric of every process, in one registry module. Base units; labels of few values only."""
+
+from typing import Final
+
+from prometheus_client import Counter, Gauge, Histogram
+
+# A report takes 30-60 s: the edges that matter lie there. Requests are promised in under 50 ms.
+_JOB_BUCKETS: Final = (0.5, 1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
+_WAIT_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 5, 15, 30, 60, 120, 300, 900, 1800, 3600)
+_REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+
+REDIS_COMMANDS: Final = Counter(
+    "afterbell_redis_commands_total", "Commands sent to Redis, as a hosted Redis bills them", ["verb"]
+)
+HTTP_REQUESTS: Final = Histogram(
+    "afterbell_http_request_duration_seconds",
+    "Time to answer a request",
+    ["method", "route", "status"],
+    buckets=_REQUEST_BUCKETS,
+)
+JOB_OUTCOMES: Final = Counter("afterbell_job_outcomes_total", "Tries of jobs by what became of them", ["outcome"])
+JOB_DURATION: Final = Histogram("afterbell_job_duration_seconds", "Run time of one try of a job", buckets=_JOB_BUCKETS)
+JOB_WAIT: Final = Histogram(
+    "afterbell_report_wait_seconds",
+    "Time from the request of a report to its first start",
+    buckets=_WAIT_BUCKETS,
+)
+WORKER_SLOTS: Final = Gauge("afterbell_worker_slots", "Jobs this worker runs at once at the most")
+WORKER_BUSY: Final = Gauge("afterbell_worker_busy_slots", "Jobs this worker runs now")
+OUTBOX_WAITING: Final = Gauge(
+    "afterbell_outbox_waiting", "Reports this process has committed and not yet handed to the queue"
+)
+OUTBOX_SWEPT: Final = Counter("afterbell_outbox_swept_total", "Reports the sweeper handed to the queue again")
+MODEL_TOKENS: Final = Counter("afterbell_model_tokens_total", "Tokens billed by the model provider", ["kind"])
+MODEL_REQUESTS: Final = Counter("afterbell_model_requests_total", "Model calls by result", ["result"])

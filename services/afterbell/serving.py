@@ -1,0 +1,95 @@
+"""Listening: sockets bound before anything starts, uvicorn without its own signal handling, SIGTERM told once."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import uvicorn
+from uvicorn._types import ASGI3Application
+
+from afterbell.core.errors import SettingsError
+
+BACKLOG: Final = 2048
+
+
+def bind(host: str, port: int, *, variable: str) -> socket.socket:
+    """A listening socket. Raises SettingsError with the variable to change where the port is taken."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.socket(family, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((host, port))
+    except OSError as error:
+        listening.close()
+        raise SettingsError(
+            f"cannot listen on {host} port {port} ({error.strerror}): stop what uses it or set {variable} to another",
+            field=variable,
+        ) from None
+    listening.listen(BACKLOG)
+    listening.setblocking(False)
+    return listening
+
+
+def port_of(listening: socket.socket) -> int:
+    """The port a socket got; useful after asking for port 0."""
+    port: int = listening.getsockname()[1]
+    return port
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals to ``until_told``: one process may run several servers."""
+        yield
+
+
+class Serving:
+    """One ASGI app on one socket, inside the running event loop."""
+
+    def __init__(self, app: ASGI3Application, listening: socket.socket, *, grace_s: int = 10) -> None:
+        self._socket = listening
+        self._server = _Server(
+            uvicorn.Config(
+                app,
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                date_header=True,
+                timeout_graceful_shutdown=grace_s,
+                lifespan="off",
+                http="httptools",
+                ws="none",
+                timeout_keep_alive=75,
+            )  # fmt: skip
+        )
+        self._task: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Return once requests are accepted."""
+        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
+        while not self._server.started and not self._task.done():  # uvicorn tells it by this flag only
+            await asyncio.sleep(0.005)
+        if self._task.done():
+            await self._task
+
+    async def stop(self) -> None:
+        """Stop accepting, let requests end within the grace period."""
+        self._server.should_exit = True
+        if self._task is not None:
+            await self._task
+
+
+async def until_told() -> None:
+    """Return at the first SIGTERM or SIGINT. A second one ends the process the usual way."""
+    loop = asyncio.get_running_loop()
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    try:
+        await told.wait()
+    finally:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(number)

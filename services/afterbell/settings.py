@@ -1,0 +1,248 @@
+"""Every setting, in groups; each process composes the groups it needs. Read once, in ``main``; frozen afterwards.
+
+The aliases are the environment's names. ``docs/reference/settings.md`` lists them and a test compares the two.
+"""
+
+import socket
+import uuid
+from pathlib import Path
+from typing import Annotated, Final, Literal, Self, TypeVar
+
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from afterbell.core.errors import SettingsError
+from afterbell.core.session import BODY_BYTES_MAX
+
+DEVELOPMENT_SECRET: Final = "afterbell-development-secret-not-for-production"  # noqa: S105  # public on purpose
+SECRET_BYTES_MIN: Final = 32
+
+Group = TypeVar("Group", bound="_Group")
+
+
+class _Group(BaseSettings):
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+
+
+class ProcessSettings(_Group):
+    """What every process has."""
+
+    app_env: Literal["development", "production"] = Field(
+        "development",
+        alias="APP_ENV",
+        description="production refuses development secrets and listens on every interface",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", alias="AFTERBELL_LOG_LEVEL", description="least level that is logged"
+    )
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", alias="AFTERBELL_LOG_FORMAT", description="auto = json in production, text in development"
+    )
+    host: str | None = Field(
+        None,
+        alias="AFTERBELL_HOST",
+        description="address both ports listen on; 127.0.0.1 in development, 0.0.0.0 in production",
+    )
+    internal_port: int = Field(
+        9000,
+        ge=0,
+        le=65535,
+        alias="AFTERBELL_INTERNAL_PORT",
+        description="port of /livez, /readyz and /metrics; never in the Ingress",
+    )
+
+    @property
+    def production(self) -> bool:
+        """True where safe defaults must hold."""
+        return self.app_env == "production"
+
+    @property
+    def bind(self) -> str:
+        """The address to listen on: loopback unless told otherwise or in production."""
+        return self.host or ("0.0.0.0" if self.production else "127.0.0.1")  # noqa: S104  # a pod must be reached
+
+    @property
+    def log_style(self) -> Literal["json", "text"]:
+        """How log lines look."""
+        if self.log_format == "auto":
+            return "json" if self.production else "text"
+        return self.log_format
+
+
+class StoreSettings(_Group):
+    """Where the record and the queue are. Empty in development: private engines are started."""
+
+    redis_url: SecretStr | None = Field(
+        None,
+        alias="REDIS_URL",
+        description="redis://, rediss:// or unix:// of the queue; empty: a private Valkey in development",
+    )
+    database_url: SecretStr | None = Field(
+        None,
+        alias="DATABASE_URL",
+        description="postgresql:// of the record; empty: a private PostgreSQL in development",
+    )
+    database_pool: int = Field(
+        10,
+        ge=1,
+        le=100,
+        alias="AFTERBELL_DATABASE_POOL",
+        description="connections to PostgreSQL a process opens at the most",
+    )
+    data_dir: Path = Field(Path(".afterbell"), alias="AFTERBELL_DATA_DIR", description="folder of the private engines")
+
+    @field_validator("redis_url", "database_url", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+
+class QueueSettings(_Group):
+    """What every process agrees on about the queue."""
+
+    queue: str = Field("reports", alias="AFTERBELL_QUEUE", description="name of the queue in Redis")
+    lease_s: float = Field(
+        10,
+        ge=1,
+        le=600,
+        alias="AFTERBELL_LEASE_SECONDS",
+        description="a job whose worker is silent for this long is started again elsewhere",
+    )
+    starts_max: int = Field(
+        10,
+        ge=0,
+        alias="AFTERBELL_STARTS_PER_WINDOW",
+        description="report starts in any window, retries included, over all workers; 0 = no limit",
+    )
+    window_s: float = Field(
+        60, gt=0, alias="AFTERBELL_STARTS_WINDOW_SECONDS", description="length of the limiter's window"
+    )
+    deliveries_max: int = Field(
+        3,
+        ge=1,
+        alias="AFTERBELL_DELIVERIES_MAX",
+        description="a job whose workers vanished this often is a dead letter",
+    )
+    retry_ladder_s: Annotated[tuple[float, ...], NoDecode] = Field(
+        (2, 4, 8), alias="AFTERBELL_RETRY_LADDER", description="seconds to wait after the first, second, … failed try"
+    )
+
+    @field_validator("retry_ladder_s", mode="before")
+    @classmethod
+    def _numbers(cls, value: object) -> object:
+        return tuple(float(part) for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+class AuthSettings(_Group):
+    """Who may come in."""
+
+    jwt_secret: SecretStr = Field(
+        SecretStr(DEVELOPMENT_SECRET),
+        alias="AFTERBELL_JWT_SECRET",
+        description="HS256 secret of the platform's tokens, at least 32 bytes; production refuses the development secret",
+    )
+    jwt_audience: str | None = Field(
+        None, alias="AFTERBELL_JWT_AUDIENCE", description="`aud` a token must carry, where set"
+    )
+
+
+class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings):
+    """The api process."""
+
+    port: int = Field(5000, ge=0, le=65535, alias="PORT", description="port of the REST API")
+    body_bytes_max: int = Field(
+        BODY_BYTES_MAX, ge=1024, alias="AFTERBELL_BODY_BYTES_MAX", description="largest request body"
+    )
+    sweep_s: float = Field(
+        30,
+        gt=0,
+        alias="AFTERBELL_SWEEP_SECONDS",
+        description="how often reports the queue may have lost are looked for",
+    )
+    slots_hint: int = Field(
+        5,
+        ge=1,
+        alias="AFTERBELL_WORKER_CONCURRENCY",
+        description="jobs a worker runs at once; the API estimates waiting times with it",
+    )
+
+    @model_validator(mode="after")
+    def _safe_in_production(self) -> Self:
+        if self.production and self.jwt_secret.get_secret_value() == DEVELOPMENT_SECRET:
+            raise ValueError("AFTERBELL_JWT_SECRET is the development secret; set one of your own in production")
+        if len(self.jwt_secret.get_secret_value().encode()) < SECRET_BYTES_MIN:
+            raise ValueError(
+                f"AFTERBELL_JWT_SECRET is shorter than {SECRET_BYTES_MIN} bytes; HS256 needs that much (RFC 7518)"
+            )
+        return self
+
+
+class ModelSettings(_Group):
+    """The model provider."""
+
+    api_key: SecretStr | None = Field(
+        None, alias="OPENAI_API_KEY", description="key of the provider; empty: the bundled stub in development"
+    )
+    base_url: str | None = Field(
+        None, alias="OPENAI_BASE_URL", description="any OpenAI-compatible server; empty: OpenAI"
+    )
+    model: str = Field("gpt-6-luna", alias="AFTERBELL_MODEL", description="model that writes the reports")
+    attempt_timeout_s: float = Field(
+        180, gt=0, alias="AFTERBELL_ATTEMPT_TIMEOUT_SECONDS", description="longest time one model call may take"
+    )
+    output_tokens_max: int = Field(
+        4000, ge=256, alias="AFTERBELL_OUTPUT_TOKENS_MAX", description="most tokens one report may cost on the way out"
+    )
+
+    @field_validator("api_key", "base_url", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return None if value == "" else value
+
+
+class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings):
+    """The worker process."""
+
+    concurrency: int = Field(
+        5, ge=1, le=100, alias="AFTERBELL_WORKER_CONCURRENCY", description="jobs a worker runs at once"
+    )
+    worker_name: str = Field(
+        "",
+        alias="AFTERBELL_WORKER_NAME",
+        description="name of this worker in the queue; empty: host name and a random part",
+    )
+    drain_s: float = Field(
+        200,
+        gt=0,
+        alias="AFTERBELL_DRAIN_SECONDS",
+        description="time running jobs have to finish after SIGTERM; keep it below the pod's grace period",
+    )
+    safety_tick_s: float = Field(
+        300,
+        ge=1,
+        alias="AFTERBELL_SAFETY_TICK_SECONDS",
+        description="an idle worker looks at the queue this often even when nothing woke it",
+    )
+
+    @property
+    def name(self) -> str:
+        """This worker's name, unique a process so that a restarted pod is never taken for its predecessor."""
+        return self.worker_name or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+
+
+def read(group: type[Group], **given: object) -> Group:
+    """The group from the environment; ``given`` wins. Raises SettingsError naming the variable, never its value."""
+    try:
+        return group(**given)  # type: ignore[arg-type]
+    except ValidationError as error:
+        problem = error.errors(include_input=False, include_url=False)[0]
+        name = str(problem["loc"][0]) if problem["loc"] else ""
+        message = problem["msg"].removeprefix("Value error, ")
+        raise SettingsError(f"{name}: {message}" if name else message, field=name or None) from None
+
+
+def required(value: SecretStr | None, name: str) -> str:
+    """A URL that must be there. Raises SettingsError naming the variable."""
+    if value is None:
+        raise SettingsError(f"{name} is not set: give it a URL, or use `afterbell dev` for private engines", field=name)
+    return value.get_secret_value()

@@ -1,0 +1,140 @@
+"""The worker process: one event loop, one taskiq receiver with a few slots, the internal port."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+from taskiq.receiver import Receiver
+
+from afterbell.adapters.db.engine import Database
+from afterbell.adapters.llm.responses import ResponsesClient
+from afterbell.adapters.redis import client as redis_client
+from afterbell.adapters.redis.broker import LeaseBroker
+from afterbell.adapters.redis.queue import QueueRules
+from afterbell.core.errors import SettingsError
+from afterbell.core.jobs import Outcome
+from afterbell.core.retry import outcome_of
+from afterbell.observability.internal_app import create_internal_app
+from afterbell.observability.metrics import WORKER_BUSY, WORKER_SLOTS
+from afterbell.serving import Serving, bind, until_told
+from afterbell.settings import WorkerSettings, required
+from afterbell.worker import tasks
+from afterbell.worker.pipeline import ReportPipeline
+
+# A worker whose last answer from Redis is older than this many safety ticks is not ready.
+READY_TICKS: Final = 3
+
+log = structlog.get_logger(__name__)
+
+
+@asynccontextmanager
+async def running(settings: WorkerSettings) -> AsyncIterator[LeaseBroker]:
+    """Work until the block ends, then drain: running jobs finish, what can't finish in time is handed back."""
+    database = Database(required(settings.database_url, "DATABASE_URL"), pool_size=settings.database_pool)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(database.close)
+        await database.check()
+        await _check_redis(settings)
+        model = _model(settings)
+        stack.push_async_callback(model.aclose)
+        name = settings.name
+        pipeline = ReportPipeline(database, model, worker=name, ladder_s=settings.retry_ladder_s, now=_utc_now)
+        broker = _broker(settings, name, pipeline)
+        tasks.bind(broker, pipeline)
+        await broker.startup()
+        stack.push_async_callback(broker.shutdown)
+        stack.push_async_callback(_stop, *_receive(broker, settings))
+        WORKER_SLOTS.set(settings.concurrency)
+        WORKER_BUSY.set_function(lambda: len(broker.consumer.deliveries))
+        log.info("worker_up", worker=name, slots=settings.concurrency)
+        yield broker
+        log.info("worker_draining", running=len(broker.consumer.deliveries))
+
+
+async def serve(settings: WorkerSettings) -> None:
+    """Run the worker process until SIGTERM."""
+    internal = bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT")
+    async with running(settings) as broker:
+        serving = Serving(create_internal_app(_readiness(broker, settings)), internal)
+        await serving.start()
+        try:
+            await until_told()
+        finally:
+            await serving.stop()
+
+
+def _broker(settings: WorkerSettings, name: str, pipeline: ReportPipeline) -> LeaseBroker:
+    def decide(error: BaseException, failures: int) -> Outcome:
+        if isinstance(error, tasks.TryEnded):
+            return error.outcome
+        return outcome_of(error, failures=failures, ladder_s=settings.retry_ladder_s)
+
+    broker = LeaseBroker(
+        required(settings.redis_url, "REDIS_URL"),
+        queue_name=settings.queue,
+        rules=QueueRules(settings.lease_s, settings.starts_max, settings.window_s, settings.deliveries_max),
+        worker=name,
+        slots=settings.concurrency,
+        decide=decide,
+        on_buried=pipeline.bury,
+        safety_tick_s=settings.safety_tick_s,
+    )
+    broker.is_worker_process = True
+    return broker
+
+
+def _receive(broker: LeaseBroker, settings: WorkerSettings) -> tuple[asyncio.Event, "asyncio.Task[None]"]:
+    # Every failed try raises through taskiq, which would log each with a stack; the pipeline has said it already.
+    logging.getLogger("taskiq.receiver.receiver").setLevel(logging.CRITICAL)
+    finish = asyncio.Event()
+    receiver = Receiver(broker, max_async_tasks=settings.concurrency, run_startup=False,
+                        wait_tasks_timeout=settings.drain_s)  # fmt: skip
+    return finish, asyncio.create_task(receiver.listen(finish))
+
+
+async def _stop(finish: asyncio.Event, receiving: "asyncio.Task[None]") -> None:
+    finish.set()
+    await receiving
+
+
+def _model(settings: WorkerSettings) -> ResponsesClient:
+    if settings.api_key is None:
+        raise SettingsError(
+            "OPENAI_API_KEY is not set: give the provider's key, or run `afterbell dev`, which brings a stub model",
+            field="OPENAI_API_KEY",
+        )
+    return ResponsesClient(
+        api_key=settings.api_key.get_secret_value(),
+        base_url=settings.base_url,
+        model=settings.model,
+        attempt_timeout_s=settings.attempt_timeout_s,
+        max_output_tokens=settings.output_tokens_max,
+    )
+
+
+async def _check_redis(settings: WorkerSettings) -> None:
+    url = required(settings.redis_url, "REDIS_URL")
+    client = redis_client.connect(url)
+    try:
+        await redis_client.check(client, url)
+    finally:
+        await client.aclose()
+
+
+def _readiness(broker: LeaseBroker, settings: WorkerSettings) -> Any:
+    async def readiness() -> dict[str, Any]:
+        answered_at = broker.consumer.answered_at
+        silent_s = None if answered_at is None else asyncio.get_running_loop().time() - answered_at
+        ready = silent_s is not None and silent_s < settings.safety_tick_s * READY_TICKS
+        return {"ready": ready, "redis_silent_seconds": silent_s, "gate": broker.consumer.gate,
+                "running": len(broker.consumer.deliveries)}  # fmt: skip
+
+    return readiness
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

@@ -1,0 +1,245 @@
+"""One try of one report, as a row of steps: claim, prepare, write, check, commit.
+
+Whatever happens, PostgreSQL hears of it first and the queue afterwards; a worker that dies between the two leaves a job
+whose next try finds the report finished, or claims it again under the next attempt number.
+"""
+
+import hashlib
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime
+from time import monotonic
+from typing import Final
+
+import orjson
+import structlog
+
+from afterbell.adapters.db import content, reports, sessions
+from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.reports import Claim
+from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
+from afterbell.adapters.llm.narrative_codec import decode
+from afterbell.adapters.llm.responses import ResponsesClient
+from afterbell.core.errors import ModelError
+from afterbell.core.extractive import write_narrative
+from afterbell.core.grounding import ground
+from afterbell.core.jobs import Defer, Done, Outcome, ReportStatus, Retry, job_id_of, report_id_of
+from afterbell.core.metrics import SessionMetrics, measure, too_thin
+from afterbell.core.narrative import Narrative
+from afterbell.core.progress import STAGES, Step, writing_percent
+from afterbell.core.prompt import DEFAULT_LANGUAGE, PROMPT_VERSION, SCHEMA_VERSION, build
+from afterbell.core.report import STUB_MODEL, Provenance, Report, Usage
+from afterbell.core.retry import outcome_of, reason_of
+from afterbell.core.session import Session, Transcript, transcript_of
+from afterbell.observability.metrics import JOB_DURATION, JOB_OUTCOMES, JOB_WAIT, MODEL_REQUESTS, MODEL_TOKENS
+
+PROGRESS_EVERY_S: Final = 0.5
+FENCE_BYTES: Final = 12
+
+log = structlog.get_logger(__name__)
+
+
+class Superseded(Exception):
+    """A later attempt owns the report; this one's result is refused."""
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What a report is written from."""
+
+    session: Session
+    revision: int
+    transcript: Transcript
+    metrics: SessionMetrics
+    input_sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A narrative and who wrote it; no ``answer`` where no model was asked."""
+
+    narrative: Narrative
+    answer: ModelAnswer | None
+
+
+class ReportPipeline:
+    """Writes reports. ``now`` is the wall clock of ``created_at``; nothing is decided by it."""
+
+    def __init__(
+        self,
+        database: Database,
+        model: ResponsesClient,
+        *,
+        worker: str,
+        ladder_s: tuple[float, ...],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._database, self._model, self._worker = database, model, worker
+        self._ladder_s, self._now = ladder_s, now
+
+    async def run(self, job_id: str, failures: int) -> Outcome:
+        """One try. ``failures`` tries have failed before. Raises StoreUnavailable where PostgreSQL is away."""
+        async with self._database.transaction() as connection:
+            claimed = await reports.claim(connection, report_id_of(job_id), self._worker)
+        if claimed is None:
+            log.info("report_already_ended")
+            return Done()
+        if claimed.attempt == 1:
+            JOB_WAIT.observe((self._now() - claimed.requested_at).total_seconds())
+        started = monotonic()
+        outcome = await self._try(claimed, failures)
+        JOB_DURATION.observe(monotonic() - started)
+        JOB_OUTCOMES.labels(type(outcome).__name__.lower()).inc()
+        log.info("try_ended", attempt=claimed.attempt, outcome=type(outcome).__name__.lower(),
+                 seconds=round(monotonic() - started, 3))  # fmt: skip
+        return outcome
+
+    async def bury(self, job_id: str) -> None:
+        """The queue gave the job up because its workers vanished."""
+        async with self._database.transaction() as connection:
+            await reports.bury(connection, report_id_of(job_id), "its workers were lost while they ran it")
+
+    async def _try(self, claimed: Claim, failures: int) -> Outcome:
+        progress = _Progress(self._database, claimed)
+        try:
+            material = await self._prepare(claimed)
+            await progress.reach(Step.PREPARED)
+            written = await self._write(claimed, material, progress)
+            await self._commit(claimed, material, written, progress)
+        except Superseded:
+            log.warning("result_refused", attempt=claimed.attempt)
+            return Done()
+        except Exception as error:
+            return await self._end_try(claimed, error, outcome_of(error, failures=failures, ladder_s=self._ladder_s))
+        return Done()
+
+    async def _prepare(self, claimed: Claim) -> Material:
+        async with self._database.transaction() as connection:
+            found = await sessions.load(connection, claimed.tenant_id, claimed.session_id)
+        if found is None:
+            raise Superseded
+        session, revision = found
+        transcript = transcript_of(session)
+        digest = hashlib.sha256(orjson.dumps([[turn.id, turn.speaker.id, turn.text] for turn in transcript.turns]))
+        return Material(session, revision, transcript, measure(session), digest.hexdigest())
+
+    async def _write(self, claimed: Claim, material: Material, progress: "_Progress") -> Written:
+        if too_thin(material.metrics):
+            # Too little was said to pay a model for inventing the rest.
+            return Written(write_narrative(material.transcript), None)
+
+        async def on_progress(model: ModelProgress) -> None:
+            percent = writing_percent(model.sections_finished, model.sections_total)
+            await progress.reach(percent, STAGES[Step.WRITING])
+
+        prompt = build(material.transcript, material.metrics, fence=secrets.token_urlsafe(FENCE_BYTES))
+        await progress.reach(Step.SENT)
+        answer = await self._model.write(
+            prompt,
+            client_request_id=f"{job_id_of(claimed.report_id)}-{claimed.attempt}",
+            safety_identifier=None,
+            on_progress=on_progress,
+        )
+        _count(answer.usage, "answered")
+        try:
+            return Written(decode(answer.text), answer)
+        except ModelError as error:
+            error.usage, error.request_id = answer.usage, answer.request_id
+            raise
+
+    async def _commit(self, claimed: Claim, material: Material, written: Written, progress: "_Progress") -> None:
+        narrative, checks = ground(written.narrative, material.transcript)
+        await progress.reach(Step.CHECKED, now=True)
+        answer = written.answer
+        report = Report(
+            id=str(claimed.report_id),
+            session_id=claimed.session_id,
+            version=claimed.version,
+            language=material.session.language or DEFAULT_LANGUAGE,
+            narrative=narrative,
+            metrics=material.metrics,
+            checks=checks,
+            provenance=_provenance(answer, material),
+            created_at=self._now(),
+        )
+        await progress.reach(Step.SAVING, now=True)
+        async with self._database.transaction() as connection:
+            saved = await reports.finish(connection, claimed, content.dump(report), material.revision)
+            await reports.book(
+                connection,
+                claimed,
+                outcome="succeeded" if saved else "superseded",
+                model=answer.model if answer else None,
+                request_id=answer.request_id if answer else None,
+                usage=answer.usage if answer else None,
+            )
+        if not saved:
+            raise Superseded
+
+    async def _end_try(self, claimed: Claim, error: Exception, outcome: Outcome) -> Outcome:
+        status, stage = _status_after(outcome)
+        known = error if isinstance(error, ModelError) else None
+        if known is None:
+            log.error("try_failed", attempt=claimed.attempt, exc_info=error)
+        else:
+            _count(known.usage, known.code)
+        async with self._database.transaction() as connection:
+            await reports.end_try(connection, claimed, status, stage, reason_of(error))
+            await reports.book(
+                connection,
+                claimed,
+                outcome=type(outcome).__name__.lower(),
+                error=reason_of(error),
+                request_id=known.request_id if known else None,
+                usage=known.usage if known else None,
+            )
+        return outcome
+
+
+class _Progress:
+    """Writes progress: at most one write each half second, never backwards, and only while the attempt is current."""
+
+    def __init__(self, database: Database, claimed: Claim) -> None:
+        self._database, self._claimed = database, claimed
+        self._percent, self._written_at = int(Step.CLAIMED), float("-inf")
+
+    async def reach(self, percent: int, stage: str | None = None, *, now: bool = False) -> None:
+        """Raises Superseded where a later attempt owns the report."""
+        if percent <= self._percent:
+            return
+        self._percent = percent
+        if not now and monotonic() - self._written_at < PROGRESS_EVERY_S:
+            return
+        self._written_at = monotonic()
+        async with self._database.statement() as connection:
+            if not await reports.advance(connection, self._claimed, percent, stage or STAGES[Step(percent)]):
+                raise Superseded
+
+
+def _status_after(outcome: Outcome) -> tuple[ReportStatus, str]:
+    if isinstance(outcome, Retry):
+        return "queued", f"waits {outcome.delay_s:g} s for the next try"
+    if isinstance(outcome, Defer):
+        return "deferred", f"told to wait {outcome.delay_s:g} s"
+    return "failed", "failed"
+
+
+def _provenance(answer: ModelAnswer | None, material: Material) -> Provenance:
+    by_model = answer is not None and answer.model != STUB_MODEL
+    return Provenance(
+        engine="llm" if by_model else "extractive",
+        model=answer.model if answer else None,
+        prompt_version=PROMPT_VERSION,
+        schema_version=SCHEMA_VERSION,
+        input_sha256=material.input_sha256,
+        request_id=answer.request_id if answer else None,
+        usage=answer.usage if answer else Usage(),
+    )
+
+
+def _count(usage: Usage | None, result: str) -> None:
+    MODEL_REQUESTS.labels(result).inc()
+    if usage is not None:
+        MODEL_TOKENS.labels("input").inc(usage.input_tokens)
+        MODEL_TOKENS.labels("output").inc(usage.output_tokens)
