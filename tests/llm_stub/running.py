@@ -40,9 +40,7 @@ def session() -> Session:
     people = (Participant("u1", "tutor", TUTOR_NAME), Participant("u2", "student", STUDENT_NAME))
     ids: dict[str, str] = {person.role: person.id for person in people}
     said = tuple(Message(f"m{number}", ids[role], text) for number, (role, text) in enumerate(_SAID))
-    return Session(
-        "s1", "Mathematics", people, said, level="grade 5", language="en", goals=("Add fractions",)
-    )
+    return Session("s1", "Mathematics", people, said, level="grade 5", language="en", goals=("Add fractions",))
 
 
 def prompt() -> Prompt:
@@ -85,9 +83,7 @@ def serving(app: Any) -> Iterator[str]:
     """The address of the app, ``http://127.0.0.1:port``, while it is served."""
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        config = uvicorn.Config(
-            app, log_level="critical", ws="none", lifespan="off", timeout_graceful_shutdown=1
-        )
+        config = uvicorn.Config(app, log_level="critical", ws="none", lifespan="off", timeout_graceful_shutdown=1)
         server = uvicorn.Server(config)
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
         thread.start()

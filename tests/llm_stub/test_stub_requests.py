@@ -184,9 +184,7 @@ def test_any_key_will_do_where_none_is_set_and_the_rate_is_truly_limited() -> No
     assert third.headers["x-ratelimit-remaining-requests"] == "0"
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"ttft_ms": -1}, {"tokens_per_s": float("nan")}, {"requests_per_minute": 0}]
-)
+@pytest.mark.parametrize("wrong", [{"ttft_ms": -1}, {"tokens_per_s": float("nan")}, {"requests_per_minute": 0}])
 def test_settings_that_cannot_be_are_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):
         StubSettings(**wrong)

@@ -18,9 +18,7 @@ MODEL: Final = "afterbell-stub"
 """The model every response names, whatever was asked for: a stub's report must not look like a model's."""
 
 _REFUSAL: Final = "I'm sorry, but I can't assist with that request."
-_INVENTED: Final = Topic(
-    "Something nobody said", "practised", (Evidence(("t99999",), "These words were never said."),)
-)
+_INVENTED: Final = Topic("Something nobody said", "practised", (Evidence(("t99999",), "These words were never said."),))
 
 Status = Literal["completed", "incomplete", "failed"]
 
@@ -65,9 +63,7 @@ def _narrative(text: str) -> Narrative:
     try:
         return write_narrative(read_transcript(text))
     except InvalidInput as error:
-        why = (
-            f"This stub only writes Afterbell reports, and the input is not an Afterbell transcript: {error}"
-        )
+        why = f"This stub only writes Afterbell reports, and the input is not an Afterbell transcript: {error}"
         raise ApiError(400, why, code="invalid_value", param="input") from None
 
 

@@ -34,9 +34,7 @@ from afterbell.llm_stub.stream import EventStream
 LOG_LENGTH: Final = 1_000
 QUEUE_LENGTH_MAX: Final = 1_000
 
-_WEB_PAGE: Final = (
-    "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
-)
+_WEB_PAGE: Final = "<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
 
 @dataclass(slots=True)
@@ -197,9 +195,7 @@ def _error(error: ApiError) -> Response:
     return JSONResponse(error.envelope(), error.status, headers=dict(error.headers))
 
 
-async def _whole(
-    steps: Iterator[events.Step], exchange: events.Exchange, headers: dict[str, str]
-) -> Response:
+async def _whole(steps: Iterator[events.Step], exchange: events.Exchange, headers: dict[str, str]) -> Response:
     """What the stream would have ended with, after as long; one that breaks off is a server error here."""
     ended = False
     for step in steps:
@@ -208,7 +204,5 @@ async def _whole(
         elif isinstance(step, dict):
             ended = step["type"] == f"response.{exchange.answer.status}"
     if not ended:
-        raise ApiError(
-            500, "The server had an error while processing your request.", "server_error", "server_error"
-        )
+        raise ApiError(500, "The server had an error while processing your request.", "server_error", "server_error")
     return JSONResponse(exchange.response(exchange.answer.status), headers=headers)

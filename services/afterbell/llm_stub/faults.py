@@ -20,9 +20,7 @@ SECONDS_MAX: Final = 3_600.0
 
 _QUOTA_TEXT: Final = "You exceeded your current quota, please check your plan and billing details."
 _HTTP: Final[dict[str, ApiError]] = {
-    "500": ApiError(
-        500, "The server had an error while processing your request.", "server_error", "server_error"
-    ),
+    "500": ApiError(500, "The server had an error while processing your request.", "server_error", "server_error"),
     "503": ApiError(503, "The engine is overloaded, try again.", "server_error", "server_is_overloaded"),
     "401": ApiError(401, "Incorrect API key provided.", code="invalid_api_key"),
     "404_model": ApiError(404, "The model does not exist.", code="model_not_found", param="model"),

@@ -47,9 +47,7 @@ def read(body: bytes) -> StubRequest:
         stream=_flag(parsed, "stream", default=False),
         store=_flag(parsed, "store", default=True),
         max_output_tokens=_output_limit(parsed.get("max_output_tokens")),
-        echoed={
-            name: parsed.get(name) for name in ("text", "prompt_cache_key", "safety_identifier", "metadata")
-        },
+        echoed={name: parsed.get(name) for name in ("text", "prompt_cache_key", "safety_identifier", "metadata")},
     )
 
 
@@ -117,9 +115,7 @@ def _input_text(value: object) -> str:
         return value
     if isinstance(value, list) and all(isinstance(item, dict) for item in value):
         return "\n".join(_item_text(item) for item in value)
-    raise invalid(
-        "input", "Invalid type for 'input': expected a string or an array of items.", "invalid_type"
-    )
+    raise invalid("input", "Invalid type for 'input': expected a string or an array of items.", "invalid_type")
 
 
 def _item_text(item: dict[str, Any]) -> str:

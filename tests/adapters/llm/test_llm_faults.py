@@ -64,9 +64,7 @@ def test_no_money_is_never_waited_for(code: str) -> None:
         (Refusal(None, "rate_limit_exceeded"), 20.0),
     ],
 )
-def test_told_to_wait_has_a_time_between_a_second_and_a_quarter_of_an_hour(
-    refusal: Refusal, seconds: float
-) -> None:
+def test_told_to_wait_has_a_time_between_a_second_and_a_quarter_of_an_hour(refusal: Refusal, seconds: float) -> None:
     error = of_refusal(refusal, now=NOW)
     assert isinstance(error, ModelToldToWait)
     assert error.seconds == seconds

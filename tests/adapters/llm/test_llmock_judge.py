@@ -11,8 +11,7 @@ from llmock.pytest_plugin import LLMock
 from tests.llm_stub.running import KEY, expected, prompt
 
 from afterbell.adapters.llm import narrative_codec
-from afterbell.adapters.llm.answer import ModelAnswer
-from afterbell.adapters.llm.progress import ModelProgress
+from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
 from afterbell.adapters.llm.responses import ResponsesClient
 from afterbell.core.errors import (
     ModelAnswerUnusable,
@@ -33,9 +32,7 @@ def ask(llmock: LLMock, *, timeout_s: float = 10.0) -> ModelAnswer:
             api_key=KEY, base_url=llmock.base_url(), model="gpt-6-luna", attempt_timeout_s=timeout_s
         )
         try:
-            return await client.write(
-                prompt(), client_request_id="r", safety_identifier=None, on_progress=nothing
-            )
+            return await client.write(prompt(), client_request_id="r", safety_identifier=None, on_progress=nothing)
         finally:
             await client.aclose()
 
@@ -99,9 +96,7 @@ def test_a_stalled_stream_is_left_in_time(llmock: LLMock) -> None:
         (500, ModelUnavailable),
     ],
 )
-def test_one_call_is_one_attempt_whatever_the_status(
-    llmock: LLMock, status: int, kind: type[ModelError]
-) -> None:
+def test_one_call_is_one_attempt_whatever_the_status(llmock: LLMock, status: int, kind: type[ModelError]) -> None:
     llmock.fail(status, times=None)
     with pytest.raises(kind):
         ask(llmock)

@@ -79,9 +79,7 @@ def test_a_schema_is_the_callers_own_to_change() -> None:
     assert wire_schema()["properties"]
 
 
-@pytest.mark.parametrize(
-    "text", ["", "I cannot do that", '{"headline": ', '{"headline": NaN}', "[" * 100_000]
-)
+@pytest.mark.parametrize("text", ["", "I cannot do that", '{"headline": ', '{"headline": NaN}', "[" * 100_000])
 def test_text_that_is_not_json_is_unusable_and_not_repeated(text: str) -> None:
     message = problems_of(text)
     assert message.startswith("The answer is not JSON: ")

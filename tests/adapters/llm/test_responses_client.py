@@ -22,8 +22,8 @@ from tests.llm_stub.running import (
 )
 
 from afterbell.adapters.llm import narrative_codec
-from afterbell.adapters.llm.answer import ModelAnswer
-from afterbell.adapters.llm.progress import SECTIONS_TOTAL, ModelProgress
+from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
+from afterbell.adapters.llm.progress import SECTIONS_TOTAL
 from afterbell.adapters.llm.responses import ResponsesClient
 from afterbell.core.errors import (
     ModelAnswerUnusable,

@@ -30,17 +30,13 @@ def test_a_section_counts_from_the_character_that_finishes_it() -> None:
 
 @settings(max_examples=60)
 @given(
-    st.dictionaries(
-        st.text(max_size=5), st.recursive(st.text() | st.integers(), st.lists, max_leaves=8), max_size=14
-    ),
+    st.dictionaries(st.text(max_size=5), st.recursive(st.text() | st.integers(), st.lists, max_leaves=8), max_size=14),
     st.integers(1, 7),
 )
 def test_the_cuts_of_the_stream_do_not_matter(fields: dict[str, object], size: int) -> None:
     text = json.dumps(fields, ensure_ascii=len(fields) % 2 == 0)
     counter = SectionCounter()
-    counts = [
-        counter.feed(text[start : start + size]).sections_finished for start in range(0, len(text), size)
-    ]
+    counts = [counter.feed(text[start : start + size]).sections_finished for start in range(0, len(text), size)]
     assert counts == sorted(counts)
     assert counts[-1] == (len(fields) or 1) or not fields
 

@@ -1,4 +1,4 @@
-"""The end of a streamed answer, read: what was billed first, then what the provider says the answer is."""
+"""What a call hands back, and the reading of a stream's end: first what was billed, then what the answer is."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,6 +12,14 @@ from afterbell.core.report import Usage
 
 TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
 """The events that end an answer; a stream without one was cut, however politely it closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelProgress:
+    """How far the answer is: top-level fields finished, of all a narrative has."""
+
+    sections_finished: int
+    sections_total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +65,7 @@ def answer_of(ending: Ending, streamed: str, *, request_id: str | None, now: dat
         reason = _text(getattr(response, "incomplete_details", None), "reason")
         raise of_incomplete(reason, request_id=request_id, usage=usage)
     if _is_refused(response):
-        raise ModelRefused(
-            "The model refused to write about this session.", request_id=request_id, usage=usage
-        )
+        raise ModelRefused("The model refused to write about this session.", request_id=request_id, usage=usage)
     text = streamed or _whole_text(response)
     if not text:
         raise ModelAnswerUnusable("The answer is empty.", request_id=request_id, usage=usage)

@@ -76,9 +76,7 @@ def of_refusal(refusal: Refusal, *, now: datetime) -> ModelError:
     """The error for an HTTP status or an error inside a stream. ``now`` is aware, for dates in headers."""
     said, request_id, usage = _said(refusal), refusal.request_id, refusal.usage
     if _is_out_of_quota(refusal):
-        text = (
-            f"The provider has no quota left for this key ({said}): raise the limit, then retry the report."
-        )
+        text = f"The provider has no quota left for this key ({said}): raise the limit, then retry the report."
         return ModelRefused(text, request_id=request_id, usage=usage)
     if (seconds := _seconds_to_wait(refusal, now)) is not None:
         text = f"The provider asks to wait {seconds:g} s ({said})."
@@ -86,9 +84,7 @@ def of_refusal(refusal: Refusal, *, now: datetime) -> ModelError:
     if _passes_by_itself(refusal):
         return ModelUnavailable(f"The provider failed ({said}).", request_id=request_id, usage=usage)
     advice = _WHAT_TO_DO.get(refusal.status or 0, "asking again gives the same answer")
-    return ModelRefused(
-        f"The provider rejected the call ({said}): {advice}.", request_id=request_id, usage=usage
-    )
+    return ModelRefused(f"The provider rejected the call ({said}): {advice}.", request_id=request_id, usage=usage)
 
 
 def of_exception(error: Exception, *, now: datetime, request_id: str | None = None) -> ModelError:
@@ -104,9 +100,7 @@ def of_exception(error: Exception, *, now: datetime, request_id: str | None = No
         return ModelUnavailable(f"The connection to the provider failed ({reason}).", request_id=request_id)
     if isinstance(error, openai.APIError):  # an error object in the middle of a stream
         return of_refusal(Refusal(None, error.code, error.type, {}, request_id), now=now)
-    return ModelUnavailable(
-        f"The provider's answer cannot be read ({type(error).__name__}).", request_id=request_id
-    )
+    return ModelUnavailable(f"The provider's answer cannot be read ({type(error).__name__}).", request_id=request_id)
 
 
 def of_incomplete(reason: str | None, *, request_id: str | None, usage: Usage | None) -> ModelError:

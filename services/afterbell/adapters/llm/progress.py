@@ -1,19 +1,12 @@
 """Honest progress: the sections of an answer that are finished, counted while its JSON streams in."""
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Final
 
+from afterbell.adapters.llm.answer import ModelProgress
 from afterbell.core.narrative import Narrative
 
 SECTIONS_TOTAL: Final = len(fields(Narrative))
-
-
-@dataclass(frozen=True, slots=True)
-class ModelProgress:
-    """How far the answer is: top-level fields finished, of all a narrative has."""
-
-    sections_finished: int
-    sections_total: int
 
 
 class SectionCounter:

@@ -18,8 +18,8 @@ from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient, omit
 from openai.types.responses import ResponseStreamEvent, ResponseTextConfigParam
 
 from afterbell.adapters.llm import faults, narrative_codec
-from afterbell.adapters.llm.answer import Ending, ModelAnswer, answer_of, ending_of
-from afterbell.adapters.llm.progress import ModelProgress, SectionCounter
+from afterbell.adapters.llm.answer import Ending, ModelAnswer, ModelProgress, answer_of, ending_of
+from afterbell.adapters.llm.progress import SectionCounter
 from afterbell.core.errors import ModelAnswerUnusable, ModelError, ModelUnavailable, SettingsError
 from afterbell.core.prompt import Prompt
 
