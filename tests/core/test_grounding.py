@@ -88,9 +88,7 @@ def test_independent_needs_a_turn_of_the_student(cited: str, level: str) -> None
         ((), "not_discussed", ("goal_progress:no_evidence",)),
     ],
 )
-def test_a_goal_is_met_only_by_a_student(
-    evidence: tuple[Evidence, ...], progress: str, found: tuple[str, ...]
-) -> None:
+def test_a_goal_is_met_only_by_a_student(evidence: tuple[Evidence, ...], progress: str, found: tuple[str, ...]) -> None:
     grounded, checks = ground(replace(BLANK, goal_progress="met", goal_evidence=evidence), LESSON)
     assert grounded.goal_progress == progress
     assert checks.dropped == found
@@ -111,15 +109,11 @@ PIECES = st.lists(EVIDENCE, min_size=1, max_size=2).map(tuple)
 def narratives(draw: st.DrawFn) -> Narrative:
     return replace(
         BLANK,
-        topics=tuple(
-            draw(st.lists(st.builds(Topic, st.just("x"), st.just("practised"), PIECES), max_size=3))
-        ),
+        topics=tuple(draw(st.lists(st.builds(Topic, st.just("x"), st.just("practised"), PIECES), max_size=3))),
         skills=tuple(
             draw(
                 st.lists(
-                    st.builds(
-                        Skill, st.just("x"), st.just("independent"), st.just("up"), st.just("y"), PIECES
-                    ),
+                    st.builds(Skill, st.just("x"), st.just("independent"), st.just("up"), st.just("y"), PIECES),
                     max_size=3,
                 )
             )
@@ -128,11 +122,7 @@ def narratives(draw: st.DrawFn) -> Narrative:
             draw(st.lists(st.builds(Misconception, st.just("x"), st.just("open"), PIECES), max_size=2))
         ),
         concerns=tuple(
-            draw(
-                st.lists(
-                    st.builds(Concern, st.just("conduct"), st.just("note"), st.just("x"), PIECES), max_size=2
-                )
-            )
+            draw(st.lists(st.builds(Concern, st.just("conduct"), st.just("note"), st.just("x"), PIECES), max_size=2))
         ),
         goal_progress=draw(st.sampled_from(["met", "partly", "not_yet", "not_discussed"])),
         goal_evidence=tuple(draw(st.lists(EVIDENCE, max_size=3))),

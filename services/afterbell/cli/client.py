@@ -96,5 +96,5 @@ async def until_ended(client: ApiClient, session_id: str, on_change: Any) -> Pro
 def _id(session: dict[str, Any]) -> str:
     found = session.get("id")
     if not isinstance(found, str) or not found:
-        raise ApiRefused("the session has no id: add \"id\"")
+        raise ApiRefused('the session has no id: add "id"')
     return quote(found, safe="")

@@ -114,7 +114,9 @@ async def _bars(screen: Console, sessions: list[dict[str, Any]]) -> AsyncIterato
 def _introduce(screen: Console, up: Platform, count: int) -> None:
     what = "one session" if count == 1 else f"{count} sessions"
     screen.print(f"[bold]Afterbell[/bold]: {what} → API → PostgreSQL → queue → worker → model → report")
-    screen.print(f"[dim]api {up.api_url} · queue: {up.redis} · record: {up.database} · model: {up.model}", highlight=False)
+    screen.print(
+        f"[dim]api {up.api_url} · queue: {up.redis} · record: {up.database} · model: {up.model}", highlight=False
+    )
 
 
 def _print_reports(tally: Tally, *, as_json: bool) -> None:

@@ -51,12 +51,10 @@ def _recipe(api_url: str, token: str) -> str:
     return "\n".join(
         (
             f"TOKEN={token}",
-            f"curl -sS -X PUT {api_url}/api/sessions/first -H \"Authorization: Bearer $TOKEN\" "
+            f'curl -sS -X PUT {api_url}/api/sessions/first -H "Authorization: Bearer $TOKEN" '
             f"-H 'Content-Type: application/json' -d '{session}'",
-            f"curl -sS -X POST {api_url}/api/reports/session/first -H \"Authorization: Bearer $TOKEN\"",
-            f"curl -sS {api_url}/api/reports/session/first/status -H \"Authorization: Bearer $TOKEN\"",
-            f"curl -sS {api_url}/api/reports/session/first -H \"Authorization: Bearer $TOKEN\"",
+            f'curl -sS -X POST {api_url}/api/reports/session/first -H "Authorization: Bearer $TOKEN"',
+            f'curl -sS {api_url}/api/reports/session/first/status -H "Authorization: Bearer $TOKEN"',
+            f'curl -sS {api_url}/api/reports/session/first -H "Authorization: Bearer $TOKEN"',
         )
     )
-
-

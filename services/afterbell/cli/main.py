@@ -158,7 +158,9 @@ def llm_stub(
 def session_import(
     file: Annotated[str, typer.Argument(help="One session as JSON, many as JSON lines, or - for standard input.")],
     url: Annotated[str, typer.Option(help="The API.", envvar="AFTERBELL_URL")] = "http://127.0.0.1:5000",
-    bearer: Annotated[str | None, typer.Option("--token", envvar="AFTERBELL_TOKEN", help="See `afterbell token`.")] = None,
+    bearer: Annotated[
+        str | None, typer.Option("--token", envvar="AFTERBELL_TOKEN", help="See `afterbell token`.")
+    ] = None,
 ) -> None:
     """Send sessions to a running API. Those that were sent before and did not change are left alone."""
     from afterbell.cli.client import ApiClient

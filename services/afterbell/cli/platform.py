@@ -97,5 +97,3 @@ async def _model_or_stub(stack: AsyncExitStack, pace: str) -> _Model:
     stack.push_async_callback(serving.stop)
     base_url = f"http://{LOOPBACK}:{port_of(listening)}/v1"
     return _Model(SecretStr(secrets.token_hex(8)), base_url, "the bundled stub (set OPENAI_API_KEY for a real model)")
-
-

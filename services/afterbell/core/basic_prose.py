@@ -14,9 +14,7 @@ from afterbell.core.dialogue import Slip
 from afterbell.core.narrative import Action, Narrative
 from afterbell.core.session import Transcript
 
-CONFIRMED_RATIONALE: Final = (
-    "The tutor confirmed an answer on this; how much help it took is not measured here."
-)
+CONFIRMED_RATIONALE: Final = "The tutor confirmed an answer on this; how much help it took is not measured here."
 TOO_THIN: Final = "too_thin"
 OTHER_LANGUAGE: Final = "other_language"
 _SUBJECT_CHARS: Final = 40
@@ -24,9 +22,7 @@ _PARENT_CHARS: Final = 700
 _STUDENT_CHARS: Final = 500
 _TUTOR_CHARS: Final = 900
 _TASK_CHARS: Final = 200
-_ROLE_WORDS: Final = frozenset(
-    {"student", "tutor", "teacher", "assistant", "observer", "parent", "child", "you"}
-)
+_ROLE_WORDS: Final = frozenset({"student", "tutor", "teacher", "assistant", "observer", "parent", "child", "you"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,9 +224,7 @@ def _subject(subject: str) -> str:
 
 def _outcome(told: Told) -> str:
     if told.unsettled():
-        return told.pick(
-            "good work, and one step still to settle", "well on the way, with one step still open"
-        )
+        return told.pick("good work, and one step still to settle", "well on the way, with one step still open")
     if told.slips:
         return told.pick("right on the second look", "a second look that paid off", "put right along the way")
     if told.confirmed:
@@ -285,9 +279,7 @@ def _for_parent(told: Told) -> str:
 
 def _actions(told: Told) -> Iterator[Action]:
     for sentence in told.work_set[:2]:
-        yield Action(
-            "student", cut(f"As agreed: “{cut(sentence, 170)}”", _TASK_CHARS), None, "before_next_session"
-        )
+        yield Action("student", cut(f"As agreed: “{cut(sentence, 170)}”", _TASK_CHARS), None, "before_next_session")
     if told.slips and not told.unsettled():
         task = "Do one more question like the one that took a second try, and say each step out loud."
         yield Action("student", task, 10, "this_week")
@@ -297,9 +289,7 @@ def _actions(told: Told) -> Iterator[Action]:
         task = "Ask your child to show you one of the questions and how it was solved."
     yield Action("parent", task, 10, "this_week")
     if told.unsettled():
-        yield Action(
-            "tutor", "Begin with the step that was not settled at the end.", 10, "before_next_session"
-        )
+        yield Action("tutor", "Begin with the step that was not settled at the end.", 10, "before_next_session")
     if told.open_question:
         yield Action("tutor", "Come back to the question that stayed open.", 5, "before_next_session")
 

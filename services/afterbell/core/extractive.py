@@ -61,9 +61,7 @@ class _Reading:
     subjects: tuple[_Subject, ...]
     dialogue: Dialogue
 
-    def cite(
-        self, position: int, stems: frozenset[str] = _NONE, marked: re.Pattern[str] | None = None
-    ) -> Evidence:
+    def cite(self, position: int, stems: frozenset[str] = _NONE, marked: re.Pattern[str] | None = None) -> Evidence:
         turn = self.said[position]
         return Evidence((turn.id,), quote_from(turn.text, stems, marked))
 
@@ -126,9 +124,7 @@ def _write(reading: _Reading) -> Narrative:
     )
 
 
-def _subjects(
-    transcript: Transcript, said: Sequence[Turn], shared: Sequence[frozenset[str]]
-) -> tuple[_Subject, ...]:
+def _subjects(transcript: Transcript, said: Sequence[Turn], shared: Sequence[frozenset[str]]) -> tuple[_Subject, ...]:
     names = prose.names_of(transcript)
     goals = list(_goal_subjects(transcript, shared))[:_GOALS_NAMED]
     avoid = frozenset(part.lower() for name in names for part in re.findall(r"\w+", name))
@@ -175,9 +171,7 @@ def _skills(reading: _Reading) -> Iterator[Skill]:
             continue
         free.remove(yes)
         evidence = (reading.cite(yes.student, subject.stems), reading.cite(yes.tutor))
-        yield Skill(
-            prose.capital(subject.name), "with_help", "first_seen", prose.CONFIRMED_RATIONALE, evidence
-        )
+        yield Skill(prose.capital(subject.name), "with_help", "first_seen", prose.CONFIRMED_RATIONALE, evidence)
 
 
 def _misconception(reading: _Reading, slip: Slip) -> Misconception:

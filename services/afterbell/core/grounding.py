@@ -59,9 +59,7 @@ class _Ledger:
         return self.texts[turn_id]
 
     def by_student(self, evidence: Iterable[Evidence]) -> bool:
-        return any(
-            self.turns[turn_id].speaker.role == "student" for one in evidence for turn_id in one.turn_ids
-        )
+        return any(self.turns[turn_id].speaker.role == "student" for one in evidence for turn_id in one.turn_ids)
 
 
 def ground(narrative: Narrative, transcript: Transcript) -> tuple[Narrative, Checks]:

@@ -61,9 +61,7 @@ def key_phrases(texts: Sequence[str], *, avoid: frozenset[str], most: int) -> tu
             _count(tallies, run, is_noun, position)
     ranks = _word_ranks([[topical[word] for word in line if word in topical] for line in lines])
     weights = {stems: _weight(stems, tally, ranks, len(texts)) for stems, tally in tallies.items()}
-    ordered = sorted(
-        (stems for stems, weight in weights.items() if weight > 0), key=lambda s: (-weights[s], s)
-    )
+    ordered = sorted((stems for stems, weight in weights.items() if weight > 0), key=lambda s: (-weights[s], s))
     return tuple(
         KeyPhrase(_usual(tallies[stems].forms), stems, tuple(sorted(tallies[stems].turns)))
         for stems in _apart(ordered, most)
@@ -160,9 +158,7 @@ def _word_ranks(lines: Sequence[Sequence[str]]) -> dict[str, float]:
     ranks = dict.fromkeys(frequent, 1.0)
     for _ in range(_ROUNDS):
         ranks = {
-            word: 1
-            - _DAMPING
-            + _DAMPING * sum(ranks[other] * n / strength[other] for other, n in tied.items())
+            word: 1 - _DAMPING + _DAMPING * sum(ranks[other] * n / strength[other] for other, n in tied.items())
             for word, tied in ties.items()
         }
     highest = max(ranks.values(), default=1.0)

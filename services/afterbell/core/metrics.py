@@ -129,9 +129,7 @@ def _measure(
     speakers = _per_speaker(said, people)
     words = sum(speaker.words for speaker in speakers)
     students = sum(speaker.words for speaker in speakers if speaker.role == "student")
-    asked = [
-        question for turn in said if turn.speaker.role == "tutor" for question in questions_in(turn.text)
-    ]
+    asked = [question for turn in said if turn.speaker.role == "tutor" for question in questions_in(turn.text)]
     return SessionMetrics(
         duration_s=_duration_s(said, stated),
         turns=len(said),

@@ -4,7 +4,7 @@ Numbers are not in here: they are computed (see ``metrics``). The bounds are sta
 ``adapters.llm.narrative_codec`` derives both the validator and the bound-free wire schema from them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, ClassVar, Final, Literal
 
 from annotated_types import Ge, Le, Len
@@ -128,5 +128,5 @@ class Narrative:
     insufficient_evidence: Annotated[tuple[Annotated[str, Len(1, 120)], ...], Len(0, 8)]
 
 
-SECTIONS: Final[tuple[str, ...]] = tuple(Narrative.__dataclass_fields__)
+SECTIONS: Final[tuple[str, ...]] = tuple(field.name for field in fields(Narrative))
 """The top-level fields, in streaming order: progress counts those that are finished."""

@@ -56,9 +56,7 @@ class Postgres:
         # Nothing is lost yet if the machine stops in this second: --no-sync.
         options = ("--username=postgres", "--auth=trust", "--no-sync", "--no-instructions", *LOCALE)
         initdb = self._command("initdb", "-D", str(building), *options)
-        single = self._command(
-            "postgres", "--single", "-D", str(building), "-c", "exit_on_error=on", "postgres"
-        )
+        single = self._command("postgres", "--single", "-D", str(building), "-c", "exit_on_error=on", "postgres")
         for command, script in ((initdb, b""), (single, b"CREATE DATABASE afterbell\n")):
             subprocess.run(command, input=script, check=True, pass_fds=[engine_lock])  # noqa: S603
         building.rename(self._data)

@@ -37,7 +37,7 @@ def configure(level: str = "info", style: Literal["json", "text"] = "text") -> N
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # Their info lines repeat ours: one line a request and one a task.
-    for noisy in ("uvicorn", "uvicorn.access", "uvicorn.error", "taskiq", "httpx2", "alembic"):
+    for noisy in ("uvicorn", "uvicorn.access", "uvicorn.error", "taskiq", "httpx2", "openai", "alembic"):
         logging.getLogger(noisy).setLevel("WARNING")
         logging.getLogger(noisy).handlers.clear()
         logging.getLogger(noisy).propagate = True

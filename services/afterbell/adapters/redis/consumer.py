@@ -67,7 +67,7 @@ class Consumer:
         self.gate = ""
         self.answered_at: float | None = None
         self._asked = 0
-        self._draining = False
+        self._draining = self._closed = False
         self._rung = False
         self._stir = asyncio.Event()
         self._renew_at = self._come_back_at = float("inf")
@@ -129,16 +129,17 @@ class Consumer:
             if delivery.task is not None:
                 delivery.task.cancel()
         # A cancelled task settles itself on its way out; one that never began is settled here.
-        idle = [self.settle(d) for d in leftovers if d.task is None]
-        ending = [d.task for d in leftovers if d.task is not None]
-        with suppress(TimeoutError):
-            await asyncio.wait_for(asyncio.gather(*idle, *ending, return_exceptions=True), grace_s)
+        ending = [d.task or asyncio.create_task(self.settle(d)) for d in leftovers]
+        if ending:
+            await asyncio.wait(ending, timeout=grace_s)
+        # The flag besides: a cancellation that meets a Redis error half-way may be answered with that error.
+        self._closed = True
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _hear(self) -> None:
-        while True:
+        while not self._closed:
             try:
                 async with self._client.pubsub() as bell:
                     await bell.subscribe(self._queue.keys.bell(self._worker))
@@ -151,12 +152,14 @@ class Consumer:
     async def _run(self) -> None:
         loop = asyncio.get_running_loop()
         backoff_s = BACKOFF_MIN_S
-        while True:
+        while not self._closed:
             wait_s = min(self._renew_at, self._come_back_at, self._safety_at) - loop.time()
             if not self._rung and wait_s > 0:
                 self._stir.clear()
+                # Not wait_for: before 3.12 it loses a cancellation that comes together with the event.
                 with suppress(TimeoutError):
-                    await asyncio.wait_for(self._stir.wait(), wait_s)
+                    async with asyncio.timeout(min(wait_s, self._safety_tick_s)):
+                        await self._stir.wait()
                 continue
             self._rung = False
             try:

@@ -1,0 +1,246 @@
+"""taskiq on our queue: what a worker's tasks go through, with the real receiver on a real server."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from afterbell.adapters.redis.broker import LeaseBroker, report_message
+from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.queue import Put, Queue, QueueRules
+from afterbell.core.jobs import Outcome
+from afterbell.core.retry import outcome_of
+from taskiq.receiver import Receiver
+
+pytestmark = pytest.mark.engines
+
+RULES = QueueRules(lease_s=1, starts_max=0)
+LADDER = (0.1, 0.2, 0.3)
+Work = Callable[[str], Awaitable[None]]
+
+
+def decide(error: BaseException, failures: int) -> Outcome:
+    return outcome_of(error, failures=failures, ladder_s=LADDER)
+
+
+@dataclass
+class Seen:
+    starts: list[tuple[str, float]] = field(default_factory=list)
+    ends: list[str] = field(default_factory=list)
+    buried: list[str] = field(default_factory=list)
+
+
+class Bench:
+    """A queue, and workers on it that are started and stopped like processes."""
+
+    def __init__(self, url: str, rules: QueueRules) -> None:
+        self.url, self.rules = url, rules
+        self.name = f"t{uuid.uuid4().hex}"
+        self.client = connect(url)
+        self.queue = Queue(self.client, QueueKeys(self.name), rules)
+        self.seen = Seen()
+
+    async def put(self, *ids: str, task: str = "work") -> None:
+        await self.queue.put([Put(one, report_message(task, one)) for one in ids])
+
+    @asynccontextmanager
+    async def worker(self, work: Work, *, slots: int = 2, drain_s: float = 5) -> AsyncIterator[LeaseBroker]:
+        broker, finish, receiving = await self.start(work, slots=slots, drain_s=drain_s)
+        try:
+            yield broker
+        finally:
+            finish.set()
+            await receiving
+            await broker.shutdown()
+
+    async def start(self, work: Work, *, slots: int, drain_s: float) -> tuple[LeaseBroker, asyncio.Event, Any]:
+        async def on_buried(job_id: str) -> None:
+            self.seen.buried.append(job_id)
+
+        async def task(job_id: str) -> None:
+            self.seen.starts.append((job_id, asyncio.get_running_loop().time()))
+            await work(job_id)
+            self.seen.ends.append(job_id)
+
+        broker = LeaseBroker(
+            self.url, queue_name=self.name, rules=self.rules, worker=uuid.uuid4().hex, slots=slots,
+            decide=decide, on_buried=on_buried, safety_tick_s=30,
+        )  # fmt: skip
+        broker.is_worker_process = True
+        broker.register_task(task, task_name="work")
+        await broker.startup()
+        finish = asyncio.Event()
+        receiver = Receiver(broker, max_async_tasks=slots, run_startup=False, wait_tasks_timeout=drain_s)
+        return broker, finish, asyncio.create_task(receiver.listen(finish))
+
+    async def until(self, holds: Callable[[], bool], within_s: float = 10) -> None:
+        async with asyncio.timeout(within_s):
+            while not holds():
+                await asyncio.sleep(0.01)
+
+    async def quiet(self) -> None:
+        async with asyncio.timeout(10):
+            while True:
+                facts = await self.queue.look()
+                if facts.waiting == facts.active == facts.due == 0:
+                    return
+                await asyncio.sleep(0.01)
+
+
+def on(url: str, body: Callable[[Bench], Awaitable[None]], rules: QueueRules = RULES) -> None:
+    async def run() -> None:
+        bench = Bench(url, rules)
+        try:
+            await body(bench)
+        finally:
+            async for key in bench.client.scan_iter(match=bench.queue.keys.prefix + "*"):
+                await bench.client.delete(key)
+            await bench.client.aclose()
+
+    asyncio.run(run())
+
+
+async def at_once(_: str) -> None:
+    return None
+
+
+def test_jobs_run_once_each_and_leave_the_queue_empty(redis_url: str) -> None:
+    async def body(bench: Bench) -> None:
+        ids = [f"j{number}" for number in range(30)]
+        await bench.put(*ids)
+        async with bench.worker(at_once, slots=5), bench.worker(at_once, slots=5):
+            await bench.until(lambda: len(bench.seen.ends) == 30)
+            await bench.quiet()
+        assert sorted(bench.seen.ends) == sorted(ids)
+
+    on(redis_url, body)
+
+
+def test_an_idle_worker_starts_a_new_job_on_its_bell(redis_url: str) -> None:
+    async def body(bench: Bench) -> None:
+        async with bench.worker(at_once):
+            await bench.until(lambda: True)
+            await asyncio.sleep(0.2)
+            put_at = asyncio.get_running_loop().time()
+            await bench.put("a")
+            await bench.until(lambda: bench.seen.ends == ["a"])
+            assert bench.seen.starts[0][1] - put_at < 1
+
+    on(redis_url, body)
+
+
+def test_a_failing_job_climbs_the_ladder_and_then_is_a_dead_letter(redis_url: str) -> None:
+    async def fail(_: str) -> None:
+        raise RuntimeError("no")
+
+    async def body(bench: Bench) -> None:
+        await bench.put("a")
+        async with bench.worker(fail):
+            await bench.until(lambda: len(bench.seen.starts) == 4)
+            await bench.quiet()
+        times = [at for _, at in bench.seen.starts]
+        waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+        assert waits == [pytest.approx(step, abs=0.08) for step in LADDER]
+        assert (await bench.queue.look()).dead == 1
+
+    on(redis_url, body)
+
+
+@pytest.mark.parametrize("payload", [b"not a taskiq message", report_message("nobody.knows.this", "a")])
+def test_what_no_task_can_run_becomes_a_dead_letter_not_nothing(redis_url: str, payload: bytes) -> None:
+    async def body(bench: Bench) -> None:
+        await bench.queue.put([Put("a", payload)])
+        async with bench.worker(at_once):
+            async with asyncio.timeout(5):
+                while (await bench.queue.look()).dead == 0:
+                    await asyncio.sleep(0.01)
+        assert bench.seen.starts == []
+
+    on(redis_url, body)
+
+
+def test_a_long_job_runs_once_though_it_outlives_its_lease_many_times(redis_url: str) -> None:
+    async def long(_: str) -> None:
+        await asyncio.sleep(3.5)
+
+    async def body(bench: Bench) -> None:
+        async with bench.worker(long, slots=1), bench.worker(long, slots=1):
+            await bench.put("a")
+            await bench.until(lambda: bench.seen.ends == ["a"])
+        assert len(bench.seen.starts) == 1
+
+    on(redis_url, body)
+
+
+def test_a_stop_lets_running_jobs_finish_and_starts_no_other(redis_url: str) -> None:
+    async def work(_: str) -> None:
+        await asyncio.sleep(0.5)
+
+    async def body(bench: Bench) -> None:
+        await bench.put("a", "b", "c", "d")
+        async with bench.worker(work, slots=2):
+            await bench.until(lambda: len(bench.seen.starts) == 2)
+        assert sorted(bench.seen.ends) == ["a", "b"]
+        facts = await bench.queue.look()
+        assert (facts.waiting, facts.active) == (2, 0)
+
+    on(redis_url, body)
+
+
+def test_a_stop_with_too_little_time_hands_the_job_back_at_once(redis_url: str) -> None:
+    async def forever(_: str) -> None:
+        await asyncio.sleep(60)
+
+    async def body(bench: Bench) -> None:
+        await bench.put("a")
+        async with bench.worker(forever, slots=1, drain_s=0.2):
+            await bench.until(lambda: len(bench.seen.starts) == 1)
+        facts = await bench.queue.look()
+        assert (facts.waiting, facts.active, facts.dead) == (1, 0, 0)
+        async with bench.worker(at_once, slots=1):
+            await bench.until(lambda: bench.seen.ends == ["a"])
+
+    on(redis_url, body)
+
+
+def test_a_vanished_workers_job_is_run_by_an_idle_worker_without_new_traffic(redis_url: str) -> None:
+    async def forever(_: str) -> None:
+        await asyncio.sleep(60)
+
+    async def body(bench: Bench) -> None:
+        await bench.put("a")
+        broker, _, receiving = await bench.start(forever, slots=1, drain_s=1)
+        await bench.until(lambda: len(bench.seen.starts) == 1)
+        async with bench.worker(at_once, slots=1):
+            # What kill -9 leaves: no renewal, no settle, no goodbye.
+            for task in (receiving, *broker.consumer._tasks):
+                task.cancel()
+            await asyncio.gather(receiving, *broker.consumer._tasks, return_exceptions=True)
+            gone_at = asyncio.get_running_loop().time()
+            await bench.until(lambda: bench.seen.ends == ["a"])
+            assert bench.seen.starts[-1][1] - gone_at <= RULES.lease_s + 1
+        await broker.connection_pool.disconnect()
+
+    on(redis_url, body)
+
+
+def test_a_worker_outlives_connections_that_are_cut(redis_url: str) -> None:
+    async def work(_: str) -> None:
+        await asyncio.sleep(0.3)
+
+    async def body(bench: Bench) -> None:
+        async with bench.worker(work, slots=1):
+            for number in range(3):
+                await bench.put(f"j{number}")
+                await asyncio.sleep(0.1)
+                await bench.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                await bench.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+            await bench.until(lambda: len(bench.seen.ends) == 3)
+            await bench.quiet()
+        assert len(bench.seen.starts) == 3
+
+    on(redis_url, body)

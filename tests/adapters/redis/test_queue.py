@@ -1,0 +1,355 @@
+"""The contract of the queue's verbs, on a real server. Time is Redis's own, so leases here are short and real."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+import pytest
+from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.queue import Grant, Put, Queue, QueueRules
+from afterbell.core.errors import PayloadTooLarge, StoreUnavailable
+from afterbell.core.jobs import PAYLOAD_BYTES_MAX, Cancelled, Dead, Defer, Done, HandBack, Retry
+
+pytestmark = pytest.mark.engines
+
+UNLIMITED = QueueRules(lease_s=1, starts_max=0)
+
+
+@asynccontextmanager
+async def a_queue(url: str, rules: QueueRules = UNLIMITED) -> AsyncIterator[Queue]:
+    client = connect(url)
+    queue = Queue(client, QueueKeys(f"t{uuid.uuid4().hex}"), rules)
+    try:
+        yield queue
+        leftover = [key async for key in client.scan_iter(match="*", count=1000) if b"{ab:" not in key]
+        assert leftover == [], "every key carries the queue's hash tag"
+    finally:
+        async for key in client.scan_iter(match=queue.keys.prefix + "*", count=1000):
+            await client.delete(key)
+        await client.aclose()
+
+
+def on(url: str, body: Callable[[Queue], Awaitable[None]], rules: QueueRules = UNLIMITED) -> None:
+    async def run() -> None:
+        async with a_queue(url, rules) as queue:
+            await body(queue)
+
+    asyncio.run(run())
+
+
+def jobs(*ids: str, delay_s: float = 0) -> list[Put]:
+    return [Put(one, f"payload of {one}".encode(), delay_s) for one in ids]
+
+
+def held(*grants: Grant) -> list[tuple[str, int]]:
+    return [(grant.entry, grant.run) for grant in grants]
+
+
+async def take_one(queue: Queue, worker: str = "w") -> Grant:
+    taken = await queue.take(worker, 1, [])
+    assert len(taken.grants) == 1
+    return taken.grants[0]
+
+
+def test_a_job_goes_from_put_to_done_and_leaves_nothing_behind(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        assert await queue.put(jobs("a")) == ["put"]
+        grant = await take_one(queue)
+        assert (grant.job_id, grant.payload, grant.run, grant.failures) == ("a", b"payload of a", 1, 0)
+        facts = await queue.look()
+        assert (facts.waiting, facts.active) == (0, 1)
+        assert (await queue.settle("w", grant, Done())).owned
+        facts = await queue.look()
+        assert (facts.waiting, facts.active, facts.due, facts.dead) == (0, 0, 0, 0)
+
+    on(redis_url, body)
+
+
+def test_putting_again_changes_nothing_in_any_state(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        assert await queue.put(jobs("a", "a")) == ["put", "waiting"]
+        grant = await take_one(queue)
+        assert await queue.put(jobs("a")) == ["active"]
+        await queue.settle("w", grant, Retry(30, "later"))
+        assert await queue.put(jobs("a")) == ["due"]
+        assert (await queue.look()).due == 1
+        await queue.put(jobs("b"))
+        await queue.settle("w", await take_one(queue), Done())
+        assert await queue.put(jobs("b")) == ["completed"]
+        assert (await queue.take("w", 5, [])).grants == ()
+
+    on(redis_url, body)
+
+
+def test_jobs_put_before_any_worker_existed_are_taken_in_order(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs(*"abcdef"))
+        first = await queue.take("w1", 4, [])
+        second = await queue.take("w2", 4, [])
+        assert [grant.job_id for grant in (*first.grants, *second.grants)] == list("abcdef")
+
+    on(redis_url, body)
+
+
+def test_a_retry_starts_when_it_is_due_and_counts_the_failure(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        settled = await queue.settle("w", await take_one(queue), Retry(0.15, "try again"), free=1)
+        assert settled.taken is not None
+        assert settled.taken.grants == ()
+        assert settled.taken.come_back_s == pytest.approx(0.15, abs=0.02)
+        await asyncio.sleep(settled.taken.come_back_s + 0.01)
+        grant = await take_one(queue)
+        assert (grant.run, grant.failures) == (2, 1)
+
+    on(redis_url, body)
+
+
+def test_being_told_to_wait_uses_no_step_of_the_ladder(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await queue.settle("w", await take_one(queue), Defer(0.05, "429"))
+        await asyncio.sleep(0.06)
+        grant = await take_one(queue)
+        assert (grant.run, grant.failures) == (2, 0)
+
+    on(redis_url, body)
+
+
+def test_a_dead_letter_is_kept_and_never_started_again(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await queue.settle("w", await take_one(queue), Dead("broken"))
+        assert (await queue.look()).dead == 1
+        assert await queue.put(jobs("a")) == ["dead"]
+        assert (await queue.take("w", 1, [])).grants == ()
+
+    on(redis_url, body)
+
+
+def test_a_cancelled_job_ends_without_a_dead_letter(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await queue.settle("w", await take_one(queue), Cancelled())
+        assert (await queue.look()).dead == 0
+        assert await queue.put(jobs("a")) == ["cancelled"]
+
+    on(redis_url, body)
+
+
+def test_a_handed_back_job_is_free_for_another_worker_at_once(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await queue.settle("w1", await take_one(queue, "w1"), HandBack())
+        assert (await take_one(queue, "w2")).job_id == "a"
+
+    on(redis_url, body)
+
+
+def test_a_silent_workers_job_starts_elsewhere_after_its_lease_and_the_first_worker_changes_nothing(
+    redis_url: str,
+) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        first = await take_one(queue, "w1")
+        waiting = await queue.take("w2", 1, [])
+        assert waiting.grants == ()
+        assert waiting.come_back_s == pytest.approx(1.0, abs=0.1)
+        await asyncio.sleep(1.05)
+        second = await take_one(queue, "w2")
+        assert (second.job_id, second.run) == ("a", 2)
+        assert not (await queue.settle("w1", first, Done())).owned
+        assert (await queue.take("w1", 0, held(first))).lost == {first.entry}
+        assert (await queue.settle("w2", second, Done())).owned
+
+    on(redis_url, body)
+
+
+def test_a_job_of_a_living_worker_is_never_taken_from_it(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        grant = await take_one(queue, "w1")
+        for _ in range(6):
+            await asyncio.sleep(0.3)
+            assert (await queue.take("w1", 0, held(grant))).lost == frozenset()
+            assert (await queue.take("w2", 1, [])).grants == ()
+        assert (await queue.settle("w1", grant, Done())).owned
+
+    on(redis_url, body)
+
+
+def test_a_job_whose_workers_vanish_three_times_becomes_a_dead_letter(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("poison", "healthy"))
+        assert len((await queue.take("w0", 1, [])).grants) == 1
+        for worker in ("w1", "w2"):
+            await asyncio.sleep(0.31)
+            assert (await take_one(queue, worker)).job_id == "poison"
+        await asyncio.sleep(0.31)
+        taken = await queue.take("w3", 1, [])
+        assert taken.buried == ("poison",)
+        assert [grant.job_id for grant in taken.grants] == ["healthy"]
+        assert (await queue.look()).dead == 1
+
+    on(redis_url, body, QueueRules(lease_s=0.3, starts_max=0))
+
+
+def test_no_window_holds_more_starts_than_allowed_over_all_workers(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs(*(str(number) for number in range(12))))
+        loop, starts = asyncio.get_running_loop(), []
+
+        async def work(worker: str) -> None:
+            while len(starts) < 12:
+                taken = await queue.take(worker, 2, [])
+                starts.extend(loop.time() for _ in taken.grants)
+                for grant in taken.grants:
+                    await queue.settle(worker, grant, Done())
+                await asyncio.sleep(0.005)
+
+        await asyncio.gather(*(work(f"w{number}") for number in range(4)))
+        starts.sort()
+        windows = [after - before for before, after in zip(starts, starts[4:], strict=False)]
+        assert min(windows) >= 0.3
+
+    on(redis_url, body, QueueRules(lease_s=5, starts_max=4, window_s=0.3))
+
+
+def test_a_worker_held_by_the_limiter_is_told_when_to_come_back(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a", "b"))
+        await take_one(queue)
+        taken = await queue.take("w", 1, [])
+        assert (taken.gate, taken.grants) == ("limiter", ())
+        assert taken.come_back_s == pytest.approx(2.02, abs=0.1)
+
+    on(redis_url, body, QueueRules(lease_s=5, starts_max=1, window_s=2))
+
+
+def test_a_paused_queue_starts_nothing_and_a_resume_wakes_idle_workers(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        client = connect(redis_url)
+        async with client.pubsub() as bell:
+            await bell.subscribe(queue.keys.bell("w"))
+            await bell.get_message(timeout=1)
+            await queue.control("pause")
+            await queue.put(jobs("a"))
+            taken = await queue.take("w", 1, [])
+            assert (taken.gate, taken.grants, taken.come_back_s) == ("paused", (), None)
+            assert (await queue.look()).paused
+            await queue.control("resume")
+            message = await bell.get_message(ignore_subscribe_messages=True, timeout=1)
+            assert message is not None
+            assert (await take_one(queue)).job_id == "a"
+        await client.aclose()
+
+    on(redis_url, body)
+
+
+def test_a_drained_worker_gets_nothing_while_others_work_on(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.control("drain", "w1")
+        await queue.put(jobs("a"))
+        assert (await queue.take("w1", 1, [])).gate == "drained"
+        assert (await queue.look()).idle_workers == 0
+        assert (await take_one(queue, "w2")).job_id == "a"
+        await queue.control("undrain", "w1")
+        assert (await queue.take("w1", 1, [])).gate == ""
+
+    on(redis_url, body)
+
+
+def test_settling_hands_out_the_next_job_in_the_same_call(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a", "b"))
+        settled = await queue.settle("w", await take_one(queue), Done(), free=1)
+        assert settled.taken is not None
+        assert [grant.job_id for grant in settled.taken.grants] == ["b"]
+
+    on(redis_url, body)
+
+
+def test_a_worker_whose_bell_nobody_hears_is_passed_over(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        client = connect(redis_url)
+        async with client.pubsub() as bell:
+            await bell.subscribe(queue.keys.bell("alive"))
+            await bell.get_message(timeout=1)
+            for worker in ("gone1", "gone2", "alive"):
+                await queue.take(worker, 1, [])
+            await queue.put(jobs("a"))
+            assert await bell.get_message(ignore_subscribe_messages=True, timeout=1) is not None
+        await client.aclose()
+
+    on(redis_url, body)
+
+
+def test_an_emptied_redis_is_used_again_and_says_what_it_forgot(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        grant = await take_one(queue)
+        client = connect(redis_url)
+        async for key in client.scan_iter(match=queue.keys.prefix + "*"):
+            await client.delete(key)
+        await client.aclose()
+        assert (await queue.take("w", 1, held(grant))).unknown == {grant.entry}
+        assert not (await queue.settle("w", grant, Done())).owned
+        assert await queue.put(jobs("a")) == ["put"]
+        assert (await take_one(queue)).job_id == "a"
+
+    on(redis_url, body)
+
+
+def test_a_job_for_later_waits_until_then(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a", delay_s=0.2))
+        taken = await queue.take("w", 1, [])
+        assert taken.grants == ()
+        assert taken.come_back_s == pytest.approx(0.2, abs=0.05)
+        await asyncio.sleep(0.22)
+        assert (await take_one(queue)).job_id == "a"
+
+    on(redis_url, body)
+
+
+def test_look_tells_the_age_of_the_oldest_wait_and_changes_nothing(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        assert (await queue.look()).oldest_waiting_age_ms is None
+        await queue.put(jobs("a", "b"))
+        await take_one(queue)
+        await asyncio.sleep(0.1)
+        first, second = await queue.look(), await queue.look()
+        assert first.waiting == second.waiting == 1
+        assert first.oldest_waiting_age_ms is not None
+        assert 100 <= first.oldest_waiting_age_ms < 1000
+
+    on(redis_url, body)
+
+
+def test_a_payload_over_the_limit_is_refused_with_its_size(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        with pytest.raises(PayloadTooLarge, match=f"{PAYLOAD_BYTES_MAX + 1} bytes"):
+            await queue.put([Put("big", b"x" * (PAYLOAD_BYTES_MAX + 1))])
+        assert (await queue.look()).waiting == 0
+
+    on(redis_url, body)
+
+
+@pytest.mark.parametrize("name", ["", "{x}", "a b", "a\nb", "A", "x" * 64])
+def test_a_queue_name_that_could_break_a_key_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match="not usable"):
+        QueueKeys(name)
+
+
+def test_an_unreachable_redis_is_told_without_its_password() -> None:
+    async def run() -> None:
+        client = connect("redis://user:hunter2@127.0.0.1:1/0")
+        queue = Queue(client, QueueKeys("x"), UNLIMITED)
+        with pytest.raises(StoreUnavailable) as caught:
+            await queue.look()
+        assert "hunter2" not in str(caught.value)
+        await client.aclose()
+
+    asyncio.run(run())
