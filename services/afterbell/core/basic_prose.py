@@ -14,9 +14,7 @@ from afterbell.core.dialogue import Slip
 from afterbell.core.narrative import Action, Narrative
 from afterbell.core.session import Transcript
 
-CONFIRMED_RATIONALE: Final = (
-    "The tutor confirmed an answer on this; how much help it took is not measured here."
-)
+CONFIRMED_RATIONALE: Final = "The tutor confirmed an answer on this during the session."
 TOO_THIN: Final = "too_thin"
 OTHER_LANGUAGE: Final = "other_language"
 _SUBJECT_CHARS: Final = 40
@@ -24,6 +22,23 @@ _PARENT_CHARS: Final = 700
 _STUDENT_CHARS: Final = 500
 _TUTOR_CHARS: Final = 900
 _TASK_CHARS: Final = 200
+# Written small within a sentence; names of languages are not.
+_PLAIN_SUBJECTS: Final = frozenset(
+    {
+        *(
+            "mathematics",
+            "maths",
+            "math",
+            "algebra",
+            "geometry",
+            "physics",
+            "chemistry",
+            "biology",
+            "science",
+        ),
+        *("history", "geography", "music", "art", "economics", "computer science", "reading", "writing"),
+    }
+)
 _ROLE_WORDS: Final = frozenset(
     {"student", "tutor", "teacher", "assistant", "observer", "parent", "child", "you"}
 )
@@ -223,7 +238,8 @@ def cut(text: str, most: int) -> str:
 
 
 def _subject(subject: str) -> str:
-    return cut(" ".join(subject.split()), _SUBJECT_CHARS) or "the subject"
+    name = cut(" ".join(subject.split()), _SUBJECT_CHARS) or "the subject"
+    return name.lower() if name.lower() in _PLAIN_SUBJECTS else name
 
 
 def _outcome(told: Told) -> str:
@@ -232,7 +248,9 @@ def _outcome(told: Told) -> str:
             "good work, and one step still to settle", "well on the way, with one step still open"
         )
     if told.slips:
-        return told.pick("right on the second look", "a second look that paid off", "put right along the way")
+        return told.pick(
+            "right on the second look", "a second look that paid off", "a step put right along the way"
+        )
     if told.confirmed:
         return told.pick("worked through to a confirmed answer", "answers the tutor could confirm")
     if told.explained:
@@ -274,7 +292,7 @@ def _outlook(told: Told) -> Iterator[str]:
 
 
 def _for_parent(told: Told) -> str:
-    if told.topics:
+    if told.topics and not told.goals:
         about = f"a question about {told.topics[0]}"
         return told.pick(
             f"If you have ten minutes, let your child walk you through {about}.",
@@ -291,7 +309,7 @@ def _actions(told: Told) -> Iterator[Action]:
     if told.slips and not told.unsettled():
         task = "Do one more question like the one that took a second try, and say each step out loud."
         yield Action("student", task, 10, "this_week")
-    if told.topics:
+    if told.topics and not told.goals:
         task = f"Ask your child to walk you through one question about {told.topics[0]}."
     else:
         task = "Ask your child to show you one of the questions and how it was solved."
