@@ -7,7 +7,7 @@ from tests.core.sessions import START, lesson
 from afterbell.core.extractive import write_narrative
 from afterbell.core.grounding import ground
 from afterbell.core.metrics import measure
-from afterbell.core.narrative import Concern, Evidence, Narrative
+from afterbell.core.narrative import Concern, Evidence
 from afterbell.core.prompt import PROMPT_VERSION, SCHEMA_VERSION
 from afterbell.core.report import Engine, Provenance, Report, Usage
 from afterbell.core.session import Session, transcript_of
@@ -51,8 +51,3 @@ def report_of(session: Session = LESSON, *, engine: Engine = "extractive", conce
         ),
         created_at=START,
     )
-
-
-def rewritten(report: Report, narrative: Narrative) -> Report:
-    """The same report with other prose."""
-    return replace(report, narrative=narrative)

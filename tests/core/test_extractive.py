@@ -109,6 +109,14 @@ def test_wording_alone_never_shows_independence_or_a_goal_met() -> None:
     assert narrative.goal_progress != "met"
 
 
+def test_one_confirmed_answer_shows_one_skill() -> None:
+    answer = "S: So the fractions need equal pieces: the pieces of both fractions are quarters, I think, "
+    answer += "because we cut the halves."
+    narrative = check(transcript("T: How many pieces do the fractions have?", answer, "T: Correct.", "S: ok"))
+    assert len(narrative.topics) == 2
+    assert len(narrative.skills) == 1
+
+
 def test_a_question_put_off_stays_open_and_an_answered_one_does_not() -> None:
     asked = "S: How do I add the fractions when there are three of them?"
     put_off = check(transcript(*SLIP, asked, "T: Let us come back to that next time.", *RIGHT))

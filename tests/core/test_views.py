@@ -8,6 +8,7 @@ from pydantic import TypeAdapter
 from tests.core.reports import LESSON, report_of
 from tests.core.sessions import sessions
 
+from afterbell.core.narrative import Evidence
 from afterbell.core.report import ROLES, Report, Role
 from afterbell.core.session import Session
 from afterbell.core.views import view
@@ -73,8 +74,12 @@ def test_a_family_never_sees_concerns_the_tutors_note_or_the_tutors_numbers(role
 
 @pytest.mark.parametrize("role", ["parent", "student", "tutor"])
 def test_a_turn_behind_a_concern_is_quoted_to_the_staff_alone(role: Role) -> None:
-    assert "My brother hit me" in json.dumps(view(REPORT, "staff"))
-    assert "My brother hit me" not in json.dumps(view(REPORT, role))
+    quoted = Evidence(("t6",), "My brother hit me yesterday.")
+    asked = replace(REPORT.narrative.open_questions[0], evidence=(quoted,))
+    told = replace(REPORT.narrative, open_questions=(asked,), goal_evidence=(quoted,))
+    report = replace(REPORT, narrative=told)
+    assert "My brother hit me yesterday" in json.dumps(view(report, "staff"))
+    assert "My brother hit me" not in json.dumps(view(report, role))
 
 
 def test_a_student_gets_the_actions_of_the_student_only() -> None:

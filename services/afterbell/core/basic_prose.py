@@ -49,38 +49,48 @@ class Praise:
     """One thing done, worded for each place: as a strength, to the parent first or second, to the student."""
 
     praise: str
-    to_parent: str
+    to_parent: tuple[str, ...]
     besides: str
     to_student: str
 
 
 PUT_RIGHT: Final = Praise(
     "Stayed with a step that was not right yet until it was.",
-    "One step was not right at first; your child stayed with it, and the tutor confirmed it before the end.",
+    (
+        "One step was not right at first; your child stayed with it until the tutor could confirm it.",
+        "There was a step that took more than one try. Your child did not let go of it, and it came right.",
+    ),
     "A step that was not right at first was put right before the end.",
     "You stayed with a step that was not right at first until you had it. That is how things get learned.",
 )
 NOTICED: Final = Praise(
     "Saw where an earlier step had gone wrong, and said so.",
-    "Your child saw where an earlier step had gone wrong and said so openly.",
+    (
+        "Your child saw where an earlier step had gone wrong and said so openly.",
+        "At one point your child looked back, found where a step had gone wrong and named it.",
+    ),
     "Just as good: seeing where an earlier step had gone wrong, and saying so.",
     "You saw for yourself where an earlier step had gone wrong, and said so. That takes a careful eye.",
 )
 EXPLAINED: Final = Praise(
     "Gave the reasons for an answer, one step after another.",
-    "Your child did more than give answers and put the reasoning into words, one step after another.",
+    (
+        "Your child did more than give answers and put the reasoning into words, one step after another.",
+        "Rather than only naming a result, your child said how it came about, step by step.",
+        "You would have heard your child explain an answer, not just give it.",
+    ),
     "Along the way the reasoning was put into words, not just the results.",
     "You did not just give answers: you said how you got there, one step after another.",
 )
 ASKED: Final = Praise(
     "Asked when something was not clear.",
-    "When something was not clear, your child asked.",
+    ("When something was not clear, your child asked.",),
     "It was also good to see a question asked where something was not clear.",
     "When something was not clear, you asked. Keep doing that.",
 )
 CONFIRMED: Final = Praise(
     "Worked out an answer that the tutor confirmed.",
-    "Your child worked out an answer that the tutor confirmed.",
+    ("Your child worked out an answer that the tutor confirmed.",),
     "The tutor could confirm an answer, too.",
     "You worked out an answer that your tutor confirmed.",
 )
@@ -155,7 +165,7 @@ def headline(told: Told) -> str:
 
 def parent_summary(told: Told) -> str:
     """What was worked on, what went well, what needs attention, what comes next."""
-    first = [praise.to_parent for praise in told.praises[:1]]
+    first = [told.pick(*praise.to_parent) for praise in told.praises[:1]]
     second = [praise.besides for praise in told.praises[1:2]]
     return _fit([_opening(told), *first, *second, *_attention(told), *_outlook(told)], _PARENT_CHARS)
 
