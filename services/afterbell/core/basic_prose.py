@@ -14,7 +14,7 @@ from afterbell.core.dialogue import Slip
 from afterbell.core.narrative import Action, Narrative
 from afterbell.core.session import Transcript
 
-CONFIRMED_RATIONALE: Final = "The tutor confirmed an answer on this; how much help it took is not measured here."
+CONFIRMED_RATIONALE: Final = "The tutor confirmed an answer on this during the session."
 TOO_THIN: Final = "too_thin"
 OTHER_LANGUAGE: Final = "other_language"
 _SUBJECT_CHARS: Final = 40
@@ -22,7 +22,26 @@ _PARENT_CHARS: Final = 700
 _STUDENT_CHARS: Final = 500
 _TUTOR_CHARS: Final = 900
 _TASK_CHARS: Final = 200
-_ROLE_WORDS: Final = frozenset({"student", "tutor", "teacher", "assistant", "observer", "parent", "child", "you"})
+# Written small within a sentence; names of languages are not.
+_PLAIN_SUBJECTS: Final = frozenset(
+    {
+        *(
+            "mathematics",
+            "maths",
+            "math",
+            "algebra",
+            "geometry",
+            "physics",
+            "chemistry",
+            "biology",
+            "science",
+        ),
+        *("history", "geography", "music", "art", "economics", "computer science", "reading", "writing"),
+    }
+)
+_ROLE_WORDS: Final = frozenset(
+    {"student", "tutor", "teacher", "assistant", "observer", "parent", "child", "you"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,38 +49,48 @@ class Praise:
     """One thing done, worded for each place: as a strength, to the parent first or second, to the student."""
 
     praise: str
-    to_parent: str
+    to_parent: tuple[str, ...]
     besides: str
     to_student: str
 
 
 PUT_RIGHT: Final = Praise(
     "Stayed with a step that was not right yet until it was.",
-    "One step was not right at first; your child stayed with it, and the tutor confirmed it before the end.",
+    (
+        "One step was not right at first; your child stayed with it until the tutor could confirm it.",
+        "There was a step that took more than one try. Your child did not let go of it, and it came right.",
+    ),
     "A step that was not right at first was put right before the end.",
     "You stayed with a step that was not right at first until you had it. That is how things get learned.",
 )
 NOTICED: Final = Praise(
     "Saw where an earlier step had gone wrong, and said so.",
-    "Your child saw where an earlier step had gone wrong and said so openly.",
+    (
+        "Your child saw where an earlier step had gone wrong and said so openly.",
+        "At one point your child looked back, found where a step had gone wrong and named it.",
+    ),
     "Just as good: seeing where an earlier step had gone wrong, and saying so.",
     "You saw for yourself where an earlier step had gone wrong, and said so. That takes a careful eye.",
 )
 EXPLAINED: Final = Praise(
     "Gave the reasons for an answer, one step after another.",
-    "Your child did more than give answers and put the reasoning into words, one step after another.",
+    (
+        "Your child did more than give answers and put the reasoning into words, one step after another.",
+        "Rather than only naming a result, your child said how it came about, step by step.",
+        "You would have heard your child explain an answer, not just give it.",
+    ),
     "Along the way the reasoning was put into words, not just the results.",
     "You did not just give answers: you said how you got there, one step after another.",
 )
 ASKED: Final = Praise(
     "Asked when something was not clear.",
-    "When something was not clear, your child asked.",
+    ("When something was not clear, your child asked.",),
     "It was also good to see a question asked where something was not clear.",
     "When something was not clear, you asked. Keep doing that.",
 )
 CONFIRMED: Final = Praise(
     "Worked out an answer that the tutor confirmed.",
-    "Your child worked out an answer that the tutor confirmed.",
+    ("Your child worked out an answer that the tutor confirmed.",),
     "The tutor could confirm an answer, too.",
     "You worked out an answer that your tutor confirmed.",
 )
@@ -136,7 +165,7 @@ def headline(told: Told) -> str:
 
 def parent_summary(told: Told) -> str:
     """What was worked on, what went well, what needs attention, what comes next."""
-    first = [praise.to_parent for praise in told.praises[:1]]
+    first = [told.pick(*praise.to_parent) for praise in told.praises[:1]]
     second = [praise.besides for praise in told.praises[1:2]]
     return _fit([_opening(told), *first, *second, *_attention(told), *_outlook(told)], _PARENT_CHARS)
 
@@ -219,14 +248,17 @@ def cut(text: str, most: int) -> str:
 
 
 def _subject(subject: str) -> str:
-    return cut(" ".join(subject.split()), _SUBJECT_CHARS) or "the subject"
+    name = cut(" ".join(subject.split()), _SUBJECT_CHARS) or "the subject"
+    return name.lower() if name.lower() in _PLAIN_SUBJECTS else name
 
 
 def _outcome(told: Told) -> str:
     if told.unsettled():
         return told.pick("good work, and one step still to settle", "well on the way, with one step still open")
     if told.slips:
-        return told.pick("right on the second look", "a second look that paid off", "put right along the way")
+        return told.pick(
+            "right on the second look", "a second look that paid off", "a step put right along the way"
+        )
     if told.confirmed:
         return told.pick("worked through to a confirmed answer", "answers the tutor could confirm")
     if told.explained:
@@ -268,7 +300,7 @@ def _outlook(told: Told) -> Iterator[str]:
 
 
 def _for_parent(told: Told) -> str:
-    if told.topics:
+    if told.topics and not told.goals:
         about = f"a question about {told.topics[0]}"
         return told.pick(
             f"If you have ten minutes, let your child walk you through {about}.",
@@ -283,7 +315,7 @@ def _actions(told: Told) -> Iterator[Action]:
     if told.slips and not told.unsettled():
         task = "Do one more question like the one that took a second try, and say each step out loud."
         yield Action("student", task, 10, "this_week")
-    if told.topics:
+    if told.topics and not told.goals:
         task = f"Ask your child to walk you through one question about {told.topics[0]}."
     else:
         task = "Ask your child to show you one of the questions and how it was solved."

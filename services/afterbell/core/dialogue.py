@@ -122,9 +122,10 @@ def _states(turn: Turn) -> bool:
 
 
 def _verdict(text: str) -> bool | None:
-    if CORRECTS.search(text):
-        return False
+    """Right, wrong, or neither: "Exactly, so that was not quite right" is about something said earlier."""
     stated = without_questions(text)
+    if CORRECTS.search(text):
+        return None if CONFIRMS.match(stated) else False
     if CONFIRMS.search(stated) and not TAKES_BACK.search(stated[:_TAKEN_BACK_WITHIN]):
         return True
     return None

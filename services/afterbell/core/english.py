@@ -81,7 +81,8 @@ CORRECTS: Final = re.compile(
 
 CONFIRMS: Final = re.compile(
     r"^(\w+[,!.]? )?(yes|yep|yeah|yup|correct|exactly|perfect|well done|great|good (job|work)|excellent"
-    r"|brilliant|spot on|nice|awesome|fantastic|bingo|absolutely|precisely|right[,.!]|super|that.?s it)(?!\w)"
+    r"|brilliant|spot on|nice|awesome|fantastic|bingo|absolutely|precisely|right[,.!]|super|that.?s it)"
+    r"(?!\w| (try|attempt|start|effort|guess))"
     r"|\b(that.?s|that is|you.?re|you are|is|are) (now |absolutely |completely |exactly )?(right|correct)\b"
     r"|\bwell done\b|\byou (have |.?ve )?got it\b",
     re.IGNORECASE,

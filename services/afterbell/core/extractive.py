@@ -130,7 +130,7 @@ def _subjects(transcript: Transcript, said: Sequence[Turn], shared: Sequence[fro
     avoid = frozenset(part.lower() for name in names for part in re.findall(r"\w+", name))
     phrases = key_phrases([turn.text for turn in said], avoid=avoid, most=_TOPICS_MAX)
     taken = frozenset().union(*(goal.stems for goal in goals))
-    found = [_of_phrase(phrase) for phrase in phrases if taken.isdisjoint(phrase.stems)]
+    found = [_of_phrase(phrase) for phrase in phrases if not taken.issuperset(phrase.stems)]
     return (*goals, *found)[:_TOPICS_MAX]
 
 
@@ -143,19 +143,22 @@ def _goal_subjects(transcript: Transcript, shared: Sequence[frozenset[str]]) -> 
     for goal in transcript.goals:
         name = prose.nameless(goal, transcript).rstrip(".! ")
         stems = stems_of(goal)
-        turns = _touching(shared, stems)
+        turns = _touching(shared, stems) and _touching(shared, stems, enough=1)
         if 0 < len(name) <= _GOAL_NAME_CHARS and "?" not in name and turns:
             yield _Subject(name, stems, turns, is_goal=True)
 
 
-def _touching(shared: Sequence[frozenset[str]], stems: frozenset[str]) -> tuple[int, ...]:
-    enough = min(2, len(stems))
-    return tuple(i for i, words in enumerate(shared) if enough and len(words & stems) >= enough)
+def _touching(shared: Sequence[frozenset[str]], stems: frozenset[str], enough: int = 2) -> tuple[int, ...]:
+    """The turns that share ``enough`` stems, or all of them where there are fewer."""
+    least = min(enough, len(stems))
+    return tuple(i for i, words in enumerate(shared) if least and len(words & stems) >= least)
 
 
 def _topic(reading: _Reading, subject: _Subject) -> Topic:
-    """Cites the first turn of someone else and the last of a student: where it came up and where it ended."""
+    """Cites where it came up and what a student last said of it, preferring a confirmed turn."""
+    confirmed = {yes.student for yes in reading.dialogue.confirmed}
     students = [position for position in subject.turns if reading.is_student(position)]
+    students.sort(key=lambda position: (position in confirmed, position))
     others = [position for position in subject.turns if not reading.is_student(position)]
     cited = sorted({*others[:1], *students[-1:]})
     evidence = tuple(reading.cite(position, subject.stems) for position in cited)
@@ -170,8 +173,9 @@ def _skills(reading: _Reading) -> Iterator[Skill]:
         if yes is None:
             continue
         free.remove(yes)
-        evidence = (reading.cite(yes.student, subject.stems), reading.cite(yes.tutor))
-        yield Skill(prose.capital(subject.name), "with_help", "first_seen", prose.CONFIRMED_RATIONALE, evidence)
+        evidence = reading.cite_yes(yes, subject.stems)
+        name = subject.name if subject.is_goal else f"Questions about {subject.name}"
+        yield Skill(prose.capital(name), "with_help", "first_seen", prose.CONFIRMED_RATIONALE, evidence)
 
 
 def _misconception(reading: _Reading, slip: Slip) -> Misconception:
