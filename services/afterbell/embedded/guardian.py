@@ -21,8 +21,7 @@ from afterbell.embedded.folder import EngineFolder, fresh_socket_dir, open_lock,
 from afterbell.embedded.postgres import Postgres
 from afterbell.embedded.valkey import Valkey
 
-Engine = Valkey | Postgres
-ENGINES: Final[dict[str, type[Engine]]] = {"valkey": Valkey, "postgres": Postgres}
+ENGINES: Final[dict[str, type[Valkey | Postgres]]] = {"valkey": Valkey, "postgres": Postgres}
 STARTING_POLL_S: Final = 0.01
 WATCH_POLL_S: Final = 0.1
 LEFTOVER_PATIENCE_S: Final = 30.0
@@ -41,16 +40,16 @@ class Guardian:
     def run(self) -> None:
         """Start, watch, stop; raises OSError or CalledProcessError when the engine fails."""
         users = open_lock(self._folder.lock("users"))  # stays open, and so locked, until this process ends
+        fresh_socket_dir(self._socket_dir)
         process = None
         try:
-            fresh_socket_dir(self._socket_dir)
             process = self._start()
             self._watch(process, users)
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             if process is not None:
                 self._stop(process)
-            if self._data_is_there():
+            if self._data_is_there() or not self._folder.home.exists():  # else it is a new guardian's
                 shutil.rmtree(self._socket_dir, ignore_errors=True)
             os.close(self._lock)  # before the users lock goes: who waits for that must find no guardian
 
@@ -86,7 +85,7 @@ class Guardian:
         while not try_lock(users) and self._data_is_there():
             if process.poll() is not None:
                 raise ChildProcessError(f"{self._folder.name} ended by itself, code {process.returncode}")
-            if not announced and self._engine.answers():
+            if not announced and self._engine.answers(self._socket_dir):
                 os.pwrite(self._lock, os.fsencode(self._socket_dir), 0)
                 announced = True
             time.sleep(WATCH_POLL_S if announced else STARTING_POLL_S)

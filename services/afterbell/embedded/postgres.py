@@ -68,18 +68,18 @@ class Postgres:
 
     def command(self) -> list[str]:
         """The server's command line."""
-        # Quoted, because a comma would separate two folders.
-        settings = {**SETTINGS, "unix_socket_directories": f'"{self._socket_dir}"'}
+        settings = {**SETTINGS, "unix_socket_directories": str(self._socket_dir)}
         words = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         return self._command("postgres", "-D", str(self._data), *words)
 
-    def answers(self) -> bool:
+    @staticmethod
+    def answers(socket_dir: Path) -> bool:
         """Whether it serves the database ``afterbell``: a start-up message gets "ready for query"."""
         heard = b""
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(2)
             try:
-                link.connect(str(self._socket_dir / SOCKETS["postgres"]))
+                link.connect(str(socket_dir / SOCKETS["postgres"]))
                 link.sendall(struct.pack("!I", len(STARTUP) + 4) + STARTUP)
                 while not heard.endswith(READY_FOR_QUERY) and (chunk := link.recv(4096)):
                     heard += chunk
