@@ -328,6 +328,14 @@ def test_engines_end_when_their_data_directory_is_removed(tmp_path: Path) -> Non
         assert gone_within(5, pid)
 
 
+def test_a_cleaned_temporary_folder_costs_a_restart_and_no_data(tmp_path: Path) -> None:
+    with engines(tmp_path, postgres=False) as urls:
+        ask_valkey(urls.redis_url or "", "SET", "kept", "key")
+        shutil.rmtree(EngineFolder(tmp_path.resolve(), "valkey").socket_dir())
+        with engines(tmp_path, postgres=False) as again:
+            assert ask_valkey(again.redis_url or "", "GET", "kept") == "key"
+
+
 def test_a_deep_folder_with_odd_letters_works(tmp_path: Path) -> None:
     deep = tmp_path / "a folder, with 'odd' \"letters\" & ünïcode" / ("deep" * 30)
     with engines(deep) as urls:

@@ -80,9 +80,9 @@ class Guardian:
         os.ftruncate(engine_lock, 0)
 
     def _watch(self, process: subprocess.Popen[bytes], users: int) -> None:
-        """Announce readiness; return when nobody is left or the data directory was removed."""
+        """Announce readiness; return when nobody is left or the data or the socket was removed."""
         announced = False
-        while not try_lock(users) and self._data_is_there():
+        while not try_lock(users) and self._data_is_there() and self._socket_dir.exists():
             if process.poll() is not None:
                 raise ChildProcessError(f"{self._folder.name} ended by itself, code {process.returncode}")
             if not announced and self._engine.answers(self._socket_dir):
