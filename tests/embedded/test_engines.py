@@ -343,9 +343,7 @@ def test_a_deep_folder_with_odd_letters_works(tmp_path: Path) -> None:
         assert ask_postgres(urls.database_url or "", "SELECT 1") == 1
 
 
-def test_users_with_different_temporary_folders_share_the_engines(
-    tmp_path: Path, user: Callable[..., User]
-) -> None:
+def test_users_with_different_temporary_folders_share_the_engines(tmp_path: Path, user: Callable[..., User]) -> None:
     with tempfile.TemporaryDirectory(prefix="a b'c&%") as other:
         first = user(tmp_path, env={"TMPDIR": other})
         urls = first.urls()
@@ -444,9 +442,7 @@ def test_an_engine_that_cannot_start_shows_the_end_of_its_log(tmp_path: Path) ->
     (tmp_path / "postgres" / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(EnginesError) as caught, engines(tmp_path):
         pass
-    assert f"postgres did not start; the last lines of {tmp_path.resolve()}/postgres.log:" in str(
-        caught.value
-    )
+    assert f"postgres did not start; the last lines of {tmp_path.resolve()}/postgres.log:" in str(caught.value)
     assert "database files are incompatible with server" in str(caught.value)
 
 
@@ -463,9 +459,7 @@ def test_a_socket_folder_that_somebody_else_made_is_refused(tmp_path: Path) -> N
         planted.rmdir()
 
 
-def test_no_setting_and_no_secret_of_the_user_reaches_an_engine(
-    tmp_path: Path, user: Callable[..., User]
-) -> None:
+def test_no_setting_and_no_secret_of_the_user_reaches_an_engine(tmp_path: Path, user: Callable[..., User]) -> None:
     first = user(tmp_path, env={"PGPORT": "1", "PGDATA": "/nowhere", "OPENAI_API_KEY": "sk-secret"})
     first.urls()
     for name in ("valkey", "postgres"):

@@ -38,7 +38,7 @@ class Guardian:
         self._engine = ENGINES[folder.name](folder, socket_dir, programs)
 
     def run(self) -> None:
-        """Start, watch, stop; raises OSError or CalledProcessError when the engine fails."""
+        """Start, watch, stop; raises OSError when the engine fails."""
         users = open_lock(self._folder.lock("users"))  # stays open, and so locked, until this process ends
         fresh_socket_dir(self._socket_dir)
         process = None
@@ -116,7 +116,7 @@ def main(argv: list[str]) -> int:
     name, home, socket_dir, programs, lock = argv
     try:
         Guardian(EngineFolder(Path(home), name), Path(socket_dir), Path(programs), int(lock)).run()
-    except (OSError, subprocess.CalledProcessError) as error:
+    except OSError as error:
         sys.stderr.write(f"guardian: {error}\n")
         return 1
     return 0

@@ -20,9 +20,7 @@ def postgres_account(data: Path) -> tuple[int, int] | None:
     known = {entry.pw_name: entry for entry in pwd.getpwall()}
     entry = known.get("postgres") or known.get("nobody")
     if entry is None:
-        raise OSError(
-            "PostgreSQL refuses to run as root and there is no user postgres or nobody to run it as"
-        )
+        raise OSError("PostgreSQL refuses to run as root and there is no user postgres or nobody to run it as")
     return entry.pw_uid, entry.pw_gid
 
 

@@ -55,13 +55,15 @@ class Postgres:
             os.chown(building, *self._account)
         # Nothing is lost yet if the machine stops in this second: --no-sync.
         options = ("--username=postgres", "--auth=trust", "--no-sync", "--no-instructions", *LOCALE)
-        initdb = self._command("initdb", "-D", str(building), *options)
-        single = self._command(
-            "postgres", "--single", "-D", str(building), "-c", "exit_on_error=on", "postgres"
-        )
-        for command, script in ((initdb, b""), (single, b"CREATE DATABASE afterbell\n")):
-            subprocess.run(command, input=script, check=True, pass_fds=[engine_lock])  # noqa: S603
+        self._run(engine_lock, b"", "initdb", "-D", str(building), *options)
+        single = ("postgres", "--single", "-D", str(building), "-c", "exit_on_error=on", "postgres")
+        self._run(engine_lock, b"CREATE DATABASE afterbell\n", *single)
         building.rename(self._data)
+
+    def _run(self, engine_lock: int, script: bytes, *words: str) -> None:
+        done = subprocess.run(self._command(*words), input=script, check=False, pass_fds=[engine_lock])  # noqa: S603
+        if done.returncode != 0:
+            raise ChildProcessError(f"{words[0]} ended with code {done.returncode}")
 
     def _command(self, program: str, *words: str) -> list[str]:
         return [*launcher(self.stop_signal, self._account), str(self._programs / program), *words]
