@@ -3,7 +3,6 @@
 import fcntl
 import importlib.util
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -25,6 +24,7 @@ from afterbell.embedded.folder import (
     open_lock,
     try_lock,
 )
+from afterbell.embedded.guardian import ENGINES
 
 START_PATIENCE_S: Final = 120.0  # a slow disk, or a long log to replay after a crash
 LEAVE_PATIENCE_S: Final = 15.0
@@ -115,8 +115,9 @@ class Membership:
 
     def _launch(self, lock: int) -> None:
         folder, socket_dir = self.folder, self.folder.socket_dir()
-        if len(os.fsencode(socket_dir)) > MAX_SOCKET_DIR_BYTES:
-            raise EnginesError(f"{socket_dir} is too long a path for a socket: set TMPDIR to a shorter one")
+        if len(os.fsencode(socket_dir)) > MAX_SOCKET_DIR_BYTES or "," in str(socket_dir):
+            hint = "set TMPDIR to a shorter path without a comma"  # which would separate two hosts in a URL
+            raise EnginesError(f"{socket_dir} cannot hold a socket: {hint}")
         command = [sys.executable, "-SP", "-m", "afterbell.embedded.guardian", folder.name, str(folder.home)]
         command += [str(socket_dir), str(self._programs), str(lock)]
         # A clean environment: no PG* variable reaches the engine, no secret stays in a long-lived process.
@@ -132,9 +133,9 @@ class Membership:
         deadline = time.monotonic() + START_PATIENCE_S
         while time.monotonic() < deadline:
             self.start_if_unguarded()
-            socket_dir = Path(os.fsdecode(self.folder.lock("guardian").read_bytes()))
-            if _connects(socket_dir / SOCKETS[self.folder.name]):
-                return socket_dir
+            ready = self.folder.lock("guardian").read_bytes()
+            if ready and ENGINES[self.folder.name].answers(Path(os.fsdecode(ready))):
+                return Path(os.fsdecode(ready))
             time.sleep(POLL_S)
         raise EnginesError(f"{self.folder.name} did not start in {START_PATIENCE_S:.0f} s{self._log_tail()}")
 
@@ -174,12 +175,3 @@ def _opened_log(path: Path) -> Iterator[int]:
         yield log
     finally:
         os.close(log)
-
-
-def _connects(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX) as link:
-        try:
-            link.connect(str(path))
-        except OSError:
-            return False
-    return True

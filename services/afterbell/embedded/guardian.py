@@ -21,8 +21,7 @@ from afterbell.embedded.folder import EngineFolder, fresh_socket_dir, open_lock,
 from afterbell.embedded.postgres import Postgres
 from afterbell.embedded.valkey import Valkey
 
-Engine = Valkey | Postgres
-ENGINES: Final[dict[str, type[Engine]]] = {"valkey": Valkey, "postgres": Postgres}
+ENGINES: Final[dict[str, type[Valkey | Postgres]]] = {"valkey": Valkey, "postgres": Postgres}
 STARTING_POLL_S: Final = 0.01
 WATCH_POLL_S: Final = 0.1
 LEFTOVER_PATIENCE_S: Final = 30.0
@@ -39,18 +38,18 @@ class Guardian:
         self._engine = ENGINES[folder.name](folder, socket_dir, programs)
 
     def run(self) -> None:
-        """Start, watch, stop; raises OSError or CalledProcessError when the engine fails."""
+        """Start, watch, stop; raises OSError when the engine fails."""
         users = open_lock(self._folder.lock("users"))  # stays open, and so locked, until this process ends
+        fresh_socket_dir(self._socket_dir)
         process = None
         try:
-            fresh_socket_dir(self._socket_dir)
             process = self._start()
             self._watch(process, users)
         finally:
             signal.signal(signal.SIGTERM, signal.SIG_IGN)
             if process is not None:
                 self._stop(process)
-            if self._data_is_there():
+            if self._data_is_there() or not self._folder.home.exists():  # else it is a new guardian's
                 shutil.rmtree(self._socket_dir, ignore_errors=True)
             os.close(self._lock)  # before the users lock goes: who waits for that must find no guardian
 
@@ -81,12 +80,12 @@ class Guardian:
         os.ftruncate(engine_lock, 0)
 
     def _watch(self, process: subprocess.Popen[bytes], users: int) -> None:
-        """Announce readiness; return when nobody is left or the data directory was removed."""
+        """Announce readiness; return when nobody is left or the data or the socket was removed."""
         announced = False
-        while not try_lock(users) and self._data_is_there():
+        while not try_lock(users) and self._data_is_there() and self._socket_dir.exists():
             if process.poll() is not None:
                 raise ChildProcessError(f"{self._folder.name} ended by itself, code {process.returncode}")
-            if not announced and self._engine.answers():
+            if not announced and self._engine.answers(self._socket_dir):
                 os.pwrite(self._lock, os.fsencode(self._socket_dir), 0)
                 announced = True
             time.sleep(WATCH_POLL_S if announced else STARTING_POLL_S)
@@ -117,7 +116,7 @@ def main(argv: list[str]) -> int:
     name, home, socket_dir, programs, lock = argv
     try:
         Guardian(EngineFolder(Path(home), name), Path(socket_dir), Path(programs), int(lock)).run()
-    except (OSError, subprocess.CalledProcessError) as error:
+    except OSError as error:
         sys.stderr.write(f"guardian: {error}\n")
         return 1
     return 0

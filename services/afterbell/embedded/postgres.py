@@ -55,29 +55,33 @@ class Postgres:
             os.chown(building, *self._account)
         # Nothing is lost yet if the machine stops in this second: --no-sync.
         options = ("--username=postgres", "--auth=trust", "--no-sync", "--no-instructions", *LOCALE)
-        initdb = self._command("initdb", "-D", str(building), *options)
-        single = self._command("postgres", "--single", "-D", str(building), "-c", "exit_on_error=on", "postgres")
-        for command, script in ((initdb, b""), (single, b"CREATE DATABASE afterbell\n")):
-            subprocess.run(command, input=script, check=True, pass_fds=[engine_lock])  # noqa: S603
+        self._run(engine_lock, b"", "initdb", "-D", str(building), *options)
+        single = ("postgres", "--single", "-D", str(building), "-c", "exit_on_error=on", "postgres")
+        self._run(engine_lock, b"CREATE DATABASE afterbell\n", *single)
         building.rename(self._data)
+
+    def _run(self, engine_lock: int, script: bytes, *words: str) -> None:
+        done = subprocess.run(self._command(*words), input=script, check=False, pass_fds=[engine_lock])  # noqa: S603
+        if done.returncode != 0:
+            raise ChildProcessError(f"{words[0]} ended with code {done.returncode}")
 
     def _command(self, program: str, *words: str) -> list[str]:
         return [*launcher(self.stop_signal, self._account), str(self._programs / program), *words]
 
     def command(self) -> list[str]:
         """The server's command line."""
-        # Quoted, because a comma would separate two folders.
-        settings = {**SETTINGS, "unix_socket_directories": f'"{self._socket_dir}"'}
+        settings = {**SETTINGS, "unix_socket_directories": str(self._socket_dir)}
         words = [word for key, value in settings.items() for word in ("-c", f"{key}={value}")]
         return self._command("postgres", "-D", str(self._data), *words)
 
-    def answers(self) -> bool:
+    @staticmethod
+    def answers(socket_dir: Path) -> bool:
         """Whether it serves the database ``afterbell``: a start-up message gets "ready for query"."""
         heard = b""
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(2)
             try:
-                link.connect(str(self._socket_dir / SOCKETS["postgres"]))
+                link.connect(str(socket_dir / SOCKETS["postgres"]))
                 link.sendall(struct.pack("!I", len(STARTUP) + 4) + STARTUP)
                 while not heard.endswith(READY_FOR_QUERY) and (chunk := link.recv(4096)):
                     heard += chunk

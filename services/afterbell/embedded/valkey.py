@@ -38,12 +38,13 @@ class Valkey:
         words += ["--maxmemory-policy", "noeviction", "--daemonize", "no"]
         return [*launcher(self.stop_signal), self._server, *words]
 
-    def answers(self) -> bool:
+    @staticmethod
+    def answers(socket_dir: Path) -> bool:
         """Whether it serves: PING gets PONG, not "loading"."""
         with socket.socket(socket.AF_UNIX) as link:
             link.settimeout(2)
             try:
-                link.connect(self._socket)
+                link.connect(str(socket_dir / SOCKETS["valkey"]))
                 link.sendall(b"PING\r\n")
                 return link.recv(16).startswith(b"+PONG")
             except OSError:
