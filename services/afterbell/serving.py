@@ -5,10 +5,10 @@ import signal
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final, cast
 
 import uvicorn
-from uvicorn._types import ASGI3Application
+from starlette.types import ASGIApp
 
 from afterbell.core.errors import SettingsError
 
@@ -49,11 +49,11 @@ class _Server(uvicorn.Server):
 class Serving:
     """One ASGI app on one socket, inside the running event loop."""
 
-    def __init__(self, app: ASGI3Application, listening: socket.socket, *, grace_s: int = 10) -> None:
+    def __init__(self, app: ASGIApp, listening: socket.socket, *, grace_s: int = 10) -> None:
         self._socket = listening
         self._server = _Server(
             uvicorn.Config(
-                app,
+                cast("Any", app),  # uvicorn types ASGI more narrowly than starlette does
                 log_config=None,
                 access_log=False,
                 server_header=False,
@@ -63,7 +63,7 @@ class Serving:
                 http="httptools",
                 ws="none",
                 timeout_keep_alive=75,
-            )  # fmt: skip
+            )
         )
         self._task: asyncio.Task[None] | None = None
 

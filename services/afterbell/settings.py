@@ -139,7 +139,7 @@ class AuthSettings(_Group):
     jwt_secret: SecretStr = Field(
         SecretStr(DEVELOPMENT_SECRET),
         alias="AFTERBELL_JWT_SECRET",
-        description="HS256 secret of the platform's tokens, at least 32 bytes; production refuses the development secret",
+        description="HS256 secret of the tokens, at least 32 bytes; production refuses the development secret",
     )
     jwt_audience: str | None = Field(
         None, alias="AFTERBELL_JWT_AUDIENCE", description="`aud` a token must carry, where set"

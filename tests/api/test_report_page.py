@@ -78,12 +78,8 @@ def test_a_page_fetches_nothing_runs_nothing_and_links_nowhere(role: Role) -> No
 @pytest.mark.parametrize("role", ROLES)
 def test_text_stays_text(role: Role) -> None:
     attack = '<script>alert(1)</script>"><img src=x onerror=y> {{ 7 * 7 }} https://example.org'
-    hostile = replace(
-        REPORT.narrative, headline=attack, parent_summary=attack, student_note=attack, tutor_note=attack
-    )
-    page = Page(
-        render(replace(REPORT, narrative=hostile, language='en" onload="x'), role, session_title=attack)
-    )
+    hostile = replace(REPORT.narrative, headline=attack, parent_summary=attack, student_note=attack, tutor_note=attack)
+    page = Page(render(replace(REPORT, narrative=hostile, language='en" onload="x'), role, session_title=attack))
     assert {"script", "img"}.isdisjoint(page.tags)
     assert "onload" not in page.attributes
     assert attack in page.text

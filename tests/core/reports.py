@@ -22,9 +22,7 @@ LESSON = lesson(
     "T: Let us come back to that next time.",
     goals=("Compare fractions with different denominators",),
 )
-CONCERN = Concern(
-    "safeguarding", "urgent", "Zxqv: may be hurt at home", (Evidence(("t6",), "My brother hit me"),)
-)
+CONCERN = Concern("safeguarding", "urgent", "Zxqv: may be hurt at home", (Evidence(("t6",), "My brother hit me"),))
 
 
 def report_of(session: Session = LESSON, *, engine: Engine = "extractive", concern: bool = True) -> Report:

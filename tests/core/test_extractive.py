@@ -18,7 +18,7 @@ from afterbell.core.session import Session, Transcript, transcript_of
 
 NARRATIVES: TypeAdapter[Narrative] = TypeAdapter(Narrative)
 SESSIONS: TypeAdapter[Session] = TypeAdapter(Session)
-EXAMPLE = Path(__file__).parents[2] / "examples" / "fractions-lesson.json"
+EXAMPLE = Path(__file__).parents[2] / "services/afterbell/cli/examples/fractions-lesson.json"
 
 SLIP = (
     "T: What do you get for the sum of the two fractions?",
@@ -54,9 +54,7 @@ def test_any_session_gets_a_narrative_within_bounds_and_wholly_grounded(session:
 @settings(deadline=None, max_examples=50)
 def test_a_session_in_full_flow_keeps_its_bounds_too(session: Session, other: Session) -> None:
     told = transcript(*SLIP, *RIGHT)
-    spoken = [
-        replace(turn, speaker=told.turns[n % 2].speaker) for n, turn in enumerate(transcript_of(other).turns)
-    ]
+    spoken = [replace(turn, speaker=told.turns[n % 2].speaker) for n, turn in enumerate(transcript_of(other).turns)]
     joined = [replace(turn, id=f"t{n}") for n, turn in enumerate((*told.turns, *spoken), start=1)]
     check(Transcript(session.subject, None, "en", session.goals, tuple(joined)))
 
@@ -83,17 +81,13 @@ def test_a_slip_put_right_is_told_as_one() -> None:
 
 
 def test_a_slip_left_open_is_not_called_settled() -> None:
-    narrative = check(
-        transcript(*SLIP, "S: So the fractions make 2/6 again, I think.", "T: Not quite, try again.")
-    )
+    narrative = check(transcript(*SLIP, "S: So the fractions make 2/6 again, I think.", "T: Not quite, try again."))
     assert [slip.status for slip in narrative.misconceptions] == ["open"]
     assert "not settled" in narrative.parent_summary
     assert any(action.owner == "tutor" for action in narrative.actions)
 
 
-@pytest.mark.parametrize(
-    "reply", ["Is that right? Tell me more.", "No problem.", "Hm, go on.", "Great start."]
-)
+@pytest.mark.parametrize("reply", ["Is that right? Tell me more.", "No problem.", "Hm, go on.", "Great start."])
 def test_a_reply_that_neither_confirms_nor_corrects_is_no_verdict(reply: str) -> None:
     told = transcript(
         "T: How?", "S: " + "I put the fractions side by side " * 4, f"T: {reply}", "S: and then I add them"
@@ -173,9 +167,7 @@ def test_a_thousand_turns_take_a_moment_not_a_second() -> None:
     told = transcript(*(*SLIP, *RIGHT) * 200)
     begun = perf_counter()
     write_narrative(told)
-    assert (
-        perf_counter() - begun < 1.0
-    )  # about 0.05 s on an idle core; this only catches growth with the square
+    assert perf_counter() - begun < 1.0  # about 0.05 s on an idle core; this only catches growth with the square
 
 
 def real_sessions() -> list[dict[str, Any]]:

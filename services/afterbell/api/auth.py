@@ -64,13 +64,17 @@ def allow(request: Request, action: Action) -> Caller:
 
 
 def _caller(claims: dict[str, Any]) -> Caller:
-    subject, tenant, role = claims["sub"], claims.get("tenant"), claims.get("role")
-    for name, value in (("sub", subject), ("tenant", tenant)):
-        if not isinstance(value, str) or not 0 < len(value) <= ID_CHARS_MAX or "\0" in value:
-            raise Unauthenticated(f"the token's claim {name!r} must be 1 to {ID_CHARS_MAX} characters")
+    subject, tenant, role = _name(claims, "sub"), _name(claims, "tenant"), claims.get("role")
     if role not in ROLES:
         raise Unauthenticated(f"the token's claim 'role' must be one of {', '.join(ROLES)}")
     students = claims.get("students", [])
     if not isinstance(students, list) or not all(isinstance(one, str) for one in students):
         raise Unauthenticated("the token's claim 'students' must be a list of participant ids")
     return Caller(subject, tenant, role, frozenset(students))
+
+
+def _name(claims: dict[str, Any], claim: str) -> str:
+    value = claims.get(claim)
+    if not isinstance(value, str) or not 0 < len(value) <= ID_CHARS_MAX or "\0" in value:
+        raise Unauthenticated(f"the token's claim {claim!r} must be 1 to {ID_CHARS_MAX} characters")
+    return value

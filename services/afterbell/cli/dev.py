@@ -48,11 +48,11 @@ def _recipe(api_url: str, token: str) -> str:
         '{"id":"3","sender":"t","text":"Not quite. What must be the same before we can add the tops?"},'
         '{"id":"4","sender":"s","text":"The bottoms! So 3/4 is 6/8, and 6/8 plus 1/8 makes 7/8."}]}'
     )
+    json_body = f"-H 'Content-Type: application/json' -d '{session}'"
     return "\n".join(
         (
             f"TOKEN={token}",
-            f'curl -sS -X PUT {api_url}/api/sessions/first -H "Authorization: Bearer $TOKEN" '
-            f"-H 'Content-Type: application/json' -d '{session}'",
+            f'curl -sS -X PUT {api_url}/api/sessions/first -H "Authorization: Bearer $TOKEN" {json_body}',
             f'curl -sS -X POST {api_url}/api/reports/session/first -H "Authorization: Bearer $TOKEN"',
             f'curl -sS {api_url}/api/reports/session/first/status -H "Authorization: Bearer $TOKEN"',
             f'curl -sS {api_url}/api/reports/session/first -H "Authorization: Bearer $TOKEN"',

@@ -39,9 +39,7 @@ _PLAIN_SUBJECTS: Final = frozenset(
         *("history", "geography", "music", "art", "economics", "computer science", "reading", "writing"),
     }
 )
-_ROLE_WORDS: Final = frozenset(
-    {"student", "tutor", "teacher", "assistant", "observer", "parent", "child", "you"}
-)
+_ROLE_WORDS: Final = frozenset({"student", "tutor", "teacher", "assistant", "observer", "parent", "child", "you"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,9 +254,7 @@ def _outcome(told: Told) -> str:
     if told.unsettled():
         return told.pick("good work, and one step still to settle", "well on the way, with one step still open")
     if told.slips:
-        return told.pick(
-            "right on the second look", "a second look that paid off", "a step put right along the way"
-        )
+        return told.pick("right on the second look", "a second look that paid off", "a step put right along the way")
     if told.confirmed:
         return told.pick("worked through to a confirmed answer", "answers the tutor could confirm")
     if told.explained:

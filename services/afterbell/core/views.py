@@ -96,9 +96,7 @@ def _concerning(narrative: Narrative) -> frozenset[str]:
     return frozenset(turn_id for one in evidence for turn_id in one.turn_ids)
 
 
-def _claim(
-    claim: dict[str, Any], evidence: tuple[Evidence, ...], hidden: frozenset[str]
-) -> dict[str, object]:
+def _claim(claim: dict[str, Any], evidence: tuple[Evidence, ...], hidden: frozenset[str]) -> dict[str, object]:
     return claim | {"evidence": [_evidence(one, hidden) for one in evidence]}
 
 

@@ -5,16 +5,18 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from taskiq.receiver import Receiver
+
 from afterbell.adapters.redis.broker import LeaseBroker, report_message
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Put, Queue, QueueRules
 from afterbell.core.jobs import Outcome
 from afterbell.core.retry import outcome_of
-from taskiq.receiver import Receiver
 
 pytestmark = pytest.mark.engines
 
@@ -143,7 +145,7 @@ def test_a_failing_job_climbs_the_ladder_and_then_is_a_dead_letter(redis_url: st
             await bench.until(lambda: len(bench.seen.starts) == 4)
             await bench.quiet()
         times = [at for _, at in bench.seen.starts]
-        waits = [after - before for before, after in zip(times, times[1:], strict=False)]
+        waits = [after - before for before, after in pairwise(times)]
         assert waits == [pytest.approx(step, abs=0.08) for step in LADDER]
         assert (await bench.queue.look()).dead == 1
 

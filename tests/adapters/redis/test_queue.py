@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Grant, Put, Queue, QueueRules

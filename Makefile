@@ -1,0 +1,50 @@
+# Every target works on a fresh clone: what it needs is installed into .venv first, once.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+.DEFAULT_GOAL := help
+.PHONY: help setup demo dev test check format lock clean $(addprefix bench-,api)
+
+help:  ## Show this help
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+setup: $(INSTALLED)  ## Install everything into .venv (the other targets do this by themselves)
+
+$(INSTALLED): requirements/dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Afterbell needs Python 3.11 or newer; set PYTHON=")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(INSTALLED)  ## Run the main job: an example session becomes a report, on the real parts
+	$(BIN)/afterbell demo $(ARGS)
+
+dev: $(INSTALLED)  ## Run the whole platform on this machine and keep serving
+	$(BIN)/afterbell dev $(ARGS)
+
+test: $(INSTALLED) check  ## Run every test; needs nothing but Python
+	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+
+check: $(INSTALLED)  ## Lint, types, import contracts and the pure tests; under a minute
+	$(BIN)/ruff format --check --quiet .
+	$(BIN)/ruff check --quiet .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports --no-logo
+	$(BIN)/pytest -q -n 2 tests/core tests/architecture
+
+format: $(INSTALLED)  ## Format the code and mend what can be mended by itself
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+bench-api: $(INSTALLED)  ## Measure the API under load, beside Express + BullMQ where Node is present
+	$(BIN)/python benchmarks/api.py $(ARGS)
+
+lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
+	for extra in api worker embedded dev; do \
+	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
+	    --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; done
+
+clean:  ## Remove .venv, the private engines' data and every cache
+	rm -rf $(VENV) .afterbell .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
