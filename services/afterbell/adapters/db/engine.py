@@ -33,6 +33,7 @@ class Database:
             async_creator=_connector(dsn_of(url)),
             pool_size=pool_size,
             max_overflow=0,
+            hide_parameters=True,  # what children say does not belong into a log
             pool_timeout=POOL_WAIT_S,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,

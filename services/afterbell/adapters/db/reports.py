@@ -202,9 +202,11 @@ async def to_put(
     return list((await connection.scalars(statement)).all())
 
 
-async def mark_put(connection: AsyncConnection, report_ids: Sequence[UUID]) -> None:
-    """Remember that the queue has these."""
+async def mark_put(connection: AsyncConnection, report_ids: Sequence[UUID], *, given_up: Sequence[UUID] = ()) -> None:
+    """Remember that the queue has these; those it has ``given_up`` are marked as failed."""
     await connection.execute(update(reports).where(reports.c.id.in_(report_ids)).values(put_at=func.now()))
+    for report_id in given_up:
+        await bury(connection, report_id, "the queue gave this job up")
 
 
 async def try_sweep_lock(connection: AsyncConnection) -> bool:
