@@ -14,7 +14,7 @@ from afterbell.adapters.db.requests import ReportRequests
 from afterbell.adapters.redis import client as redis_client
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
-from afterbell.api import problems
+from afterbell.api import openapi, problems
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox
 from afterbell.api.routes import reports, sessions
@@ -42,6 +42,7 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     app.include_router(reports.router)
     app.include_router(sessions.router)
+    openapi.describe(app)
     app.add_middleware(Envelope, body_bytes_max=services.settings.body_bytes_max)
     return app
 
@@ -66,8 +67,8 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         stack.push_async_callback(database.close)
-        public = bind(settings.bind, settings.port, variable="PORT")
-        internal = bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT")
+        public = stack.enter_context(bind(settings.bind, settings.port, variable="PORT"))
+        internal = stack.enter_context(bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT"))
         await database.check()
         await redis_client.check(redis, url)
         outbox.start()
