@@ -35,6 +35,7 @@ def create_app(services: Services) -> FastAPI:
         description="Reports about tutoring sessions: ask, follow, read.",
         docs_url=None if services.settings.production else "/docs",
         redoc_url=None,
+        redirect_slashes=False,  # a redirect names the scheme and host it sees, which behind a proxy are the wrong ones
     )
     app.state.services = services
     app.state.jwt_secret = services.settings.jwt_secret.get_secret_value()

@@ -108,8 +108,8 @@ def _field(one: dict[str, Any]) -> str:
     if "field" in one.get("ctx", {}):
         return str(one["ctx"]["field"])
     parts = [] if one["type"] == "json_invalid" else [str(part) for part in one["loc"] if part not in _PLACES]
-    # A field nobody knows has the name its sender gave it.
-    return ".".join(parts).encode("utf-8", "backslashreplace").decode()[:_SHOWN_CHARS_MAX] or "body"
+    # A field nobody knows has the name its sender gave it, however long.
+    return ".".join(parts)[:_SHOWN_CHARS_MAX] or "body"
 
 
 def _message(one: dict[str, Any]) -> str:

@@ -104,7 +104,7 @@ class SessionStored(BaseModel):
     success: Literal[True] = True
     sessionId: str  # noqa: N815  # the wire's name
     changed: bool
-    messages: int
+    messages: Annotated[int, Field(description="how many the session holds now")]
 
 
 class MessageSend(_Body):

@@ -17,6 +17,7 @@ from afterbell.core.session import MESSAGES_MAX, Message, Participant
 router = APIRouter(prefix="/api/sessions", tags=["sessions"], route_class=CallerFirst)
 SessionId = Annotated[Id, Path(description="The platform's id of the session")]
 PAGE_MAX: Final = 500
+SEQ_MAX: Final = 2**31 - 1
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     code: {"model": ProblemOut} for code in (401, 403, 404, 422, 500, 503)
 }
@@ -40,7 +41,8 @@ async def import_session(session_id: SessionId, body: SessionIn, request: Reques
         if known is not None:
             _visible(known, caller, session_id)
         changed = await sessions.save(connection, caller.tenant, session, digest, keep_messages=body.messages is None)
-    return SessionStored(sessionId=session_id, changed=changed, messages=len(session.messages))
+        count = await sessions.count_messages(connection, caller.tenant, session_id)
+    return SessionStored(sessionId=session_id, changed=changed, messages=count)
 
 
 @router.post("/{session_id}/messages", status_code=201, responses=_WITH_BODY | {409: {"model": ProblemOut}})
@@ -67,8 +69,8 @@ async def send_message(session_id: SessionId, body: MessageSend, request: Reques
 async def read_messages(
     session_id: SessionId,
     request: Request,
-    after: Annotated[int, Query(ge=0, description="only messages with a greater seq")] = 0,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+    after: Annotated[int, Query(ge=0, le=SEQ_MAX, description="only messages with a greater seq")] = 0,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="messages on a page")] = 100,
 ) -> MessagePage:
     """What was said after ``seq``, in order. ``nextAfter`` is set where there is more."""
     caller = allow(request, "read_messages")
