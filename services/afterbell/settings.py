@@ -21,8 +21,14 @@ Group = TypeVar("Group", bound="_Group")
 
 
 class _Group(BaseSettings):
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True,
-                                      allow_inf_nan=False)  # fmt: skip
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        env_ignore_empty=True,  # a chart or a compose file sets a variable it has no value for to nothing
+    )
 
 
 class ProcessSettings(_Group):
@@ -92,11 +98,6 @@ class StoreSettings(_Group):
     )
     data_dir: Path = Field(Path(".afterbell"), alias="AFTERBELL_DATA_DIR", description="folder of the private engines")
 
-    @field_validator("redis_url", "database_url", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return _none_if_empty(value)
-
 
 class QueueSettings(_Group):
     """What every process agrees on about the queue."""
@@ -151,11 +152,6 @@ class AuthSettings(_Group):
         None, alias="AFTERBELL_JWT_AUDIENCE", description="`aud` a token must carry, where set"
     )
 
-    @field_validator("jwt_audience", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return _none_if_empty(value)
-
 
 class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings):
     """The api process."""
@@ -205,11 +201,6 @@ class ModelSettings(_Group):
         4000, ge=256, alias="AFTERBELL_OUTPUT_TOKENS_MAX", description="most tokens one report may cost on the way out"
     )
 
-    @field_validator("api_key", "base_url", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return _none_if_empty(value)
-
 
 class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings):
     """The worker process."""
@@ -239,11 +230,6 @@ class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSetting
     def name(self) -> str:
         """This worker's name, unique a process so that a restarted pod is never taken for its predecessor."""
         return self.worker_name or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
-
-
-def _none_if_empty(value: object) -> object:
-    # A chart or a compose file sets a variable it has no value for to nothing.
-    return None if value == "" else value
 
 
 def read(group: type[Group], **given: object) -> Group:

@@ -1,7 +1,7 @@
 """Connections to Redis or Valkey: every timeout named, no retry hidden in the client, no password in any message."""
 
 from typing import Any, Final
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis.asyncio as redis_asyncio
 from redis.asyncio.retry import Retry
@@ -70,6 +70,6 @@ def mask(url: str) -> str:
     torn = bool(parts.netloc) and "@" in parts.path + parts.query + parts.fragment
     if parts.scheme not in SCHEMES or torn or port == 0:
         return UNREADABLE
-    query = [(name, value) for name, value in parse_qsl(parts.query) if name not in _SECRETS]
+    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name not in _SECRETS], safe="/")
     user = "" if parts.username is None else parts.username + (":***" if parts.password is not None else "") + "@"
-    return urlunsplit(parts._replace(netloc=user + host, query=urlencode(query, safe="/")))
+    return f"{parts.scheme}://{user}{host}{parts.path}{'?' if query else ''}{query}"
