@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from afterbell.core.errors import AfterbellError
+from afterbell.core.errors import AfterbellError, InvalidInput
 
 TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.2
@@ -35,12 +35,16 @@ class Progress:
 
 
 class ApiClient:
-    """Calls one API with one token."""
+    """Calls one API with one token. Raises InvalidInput for a URL that is none and for a token no header can carry."""
 
     def __init__(self, base_url: str, token: str) -> None:
-        self._http = httpx2.AsyncClient(
-            base_url=base_url, timeout=TIMEOUT_S, headers={"Authorization": f"Bearer {token}"}
-        )
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            raise InvalidInput("the token is none: it holds spaces, line breaks or other characters no token has")
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            self._http = httpx2.AsyncClient(base_url=base_url, timeout=TIMEOUT_S, headers=headers)
+        except httpx2.InvalidURL as error:
+            raise InvalidInput(f"{base_url} is not a URL ({error})", field="url") from None
 
     async def __aenter__(self) -> "ApiClient":
         """The client, open."""
