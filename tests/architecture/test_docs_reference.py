@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from typing import Any, Final, cast
 
-import click
 import pytest
 import typer
 from tests.architecture.repository import ROOT, SERVICES, project, python_files, read, requirements
@@ -98,14 +97,14 @@ def endpoints() -> Iterator[str]:
             yield from (f"{method.upper()} {path}" for method in methods)
 
 
-def commands(command: click.Command, name: str) -> Iterator[tuple[str, click.Command]]:
-    """Every command that does something, by its full name."""
-    if isinstance(command, click.Group):
-        for part, child in command.commands.items():
-            yield from commands(child, f"{name} {part}")
-    else:
+def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
+    """Every command that does something, by its full name. (typer brings a click of its own.)"""
+    children = getattr(command, "commands", None)
+    if children is None:
         yield name, command
+    for part, child in (children or {}).items():
+        yield from commands(child, f"{name} {part}")
 
 
-def options(command: click.Command) -> list[str]:
+def options(command: Any) -> list[str]:
     return [option for parameter in command.params for option in parameter.opts if option.startswith("--")]
