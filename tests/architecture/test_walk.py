@@ -1,22 +1,16 @@
-"""The walk of one report: the six files of docs/explanation/walk.md, in order, by reading and by running."""
+"""The walk of one report: docs/explanation/walk.md names six files, and each hands over to the next.
+
+``tests/flows/test_report_walk.py`` runs a real report along it.
+"""
 
 import ast
-import asyncio
 import importlib
 import re
-import sys
-import uuid
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 import pytest
-from pydantic import SecretStr
 from tests.architecture.repository import ROOT, SERVICES, read
-
-from afterbell.cli import demo
-from afterbell.cli.sessions import read_sessions
-from afterbell.settings import StoreSettings
 
 WALK: Final = "docs/explanation/walk.md"
 LINES_MAX: Final = 60
@@ -67,36 +61,6 @@ def test_every_name_in_the_walk_is_in_one_of_its_files() -> None:
     code = {word for file in files for word in re.findall(r"\w+", (PACKAGE / file).read_text("utf-8"))}
     named = {part for name in IN_CODE.findall(read(WALK)) for part in name.split(".")}
     assert named - code == set()
-
-
-@pytest.mark.engines
-def test_a_real_report_takes_that_walk(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AFTERBELL_QUEUE", f"walk-{uuid.uuid4().hex}")
-    found = StoreSettings(redis_url=SecretStr(redis_url), database_url=SecretStr(database_url))
-    seen: list[tuple[str, str]] = []
-    sys.setprofile(recorder(seen))
-    try:
-        code = asyncio.run(demo.run(found, read_sessions(None), pace="none", as_json=True))
-    finally:
-        sys.setprofile(None)
-    assert code == 0
-    assert seen == [*STEPS, ("api/routes/reports.py", "read_report")]
-
-
-def recorder(seen: list[tuple[str, str]]) -> Any:
-    """A profiler that notes the first call of each step, and of reading the report back."""
-    steps = {(str(PACKAGE / file), name): (file, name) for file, name in (*STEPS, (STEPS[0][0], "read_report"))}
-    accepted_something = ("adapters/redis/consumer.py", "Consumer._accept")
-
-    def note(frame: FrameType, event: str, _: object) -> None:
-        step = steps.get((frame.f_code.co_filename, frame.f_code.co_qualname)) if event == "call" else None
-        if step is None or step in seen:
-            return
-        if step == accepted_something and not frame.f_locals["taken"].grants:
-            return  # the worker's first look at an empty queue
-        seen.append(step)
-
-    return note
 
 
 def calls(path: Path) -> set[str]:
