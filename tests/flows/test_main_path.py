@@ -6,7 +6,6 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
-
 from tests.support.platform import SLOW, Platform, a_session, a_token, platform, worker_process
 
 pytestmark = pytest.mark.engines

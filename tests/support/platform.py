@@ -13,6 +13,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
+from pydantic import SecretStr
+from sqlalchemy import text
+
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.migrate import upgrade
 from afterbell.api import main as api
@@ -22,9 +25,8 @@ from afterbell.llm_stub.settings import StubSettings
 from afterbell.serving import Serving, bind, port_of
 from afterbell.settings import DEVELOPMENT_SECRET, ApiSettings, WorkerSettings, read
 from afterbell.worker import main as worker
-from pydantic import SecretStr
-from sqlalchemy import text
 
+ENVIRONMENT = os.environ  # noqa: TID251 - the tests' own processes inherit it
 UNPACED = StubSettings()
 # About a second and a half a report: long enough to interrupt it.
 SLOW = StubSettings(ttft_ms=200, tokens_per_s=800)
@@ -114,8 +116,15 @@ async def platform(
     redis_url: str, database_url: str, *, stub: StubSettings = UNPACED, workers: int = 1, **settings: Any
 ) -> AsyncIterator[Platform]:
     """Api, stub and ``workers`` workers in this process; no limiter and a short ladder unless told otherwise."""
-    given = {"redis_url": redis_url, "database_url": database_url, "queue": f"t{uuid.uuid4().hex}",
-             "starts_max": 0, "lease_s": 1, "retry_ladder_s": (0.1, 0.2, 0.3), "internal_port": 0} | settings  # fmt: skip
+    given: dict[str, Any] = {
+        "redis_url": redis_url,
+        "database_url": database_url,
+        "queue": f"t{uuid.uuid4().hex}",
+        "starts_max": 0,
+        "lease_s": 1,
+        "retry_ladder_s": (0.1, 0.2, 0.3),
+        "internal_port": 0,
+    } | settings
     async with AsyncExitStack() as stack:
         database = Database(database_url, pool_size=3)
         stack.push_async_callback(database.close)
@@ -147,7 +156,7 @@ class WorkerProcess:
 
     def __init__(self, settings: dict[str, Any], **more: str) -> None:
         environment = {
-            **os.environ,
+            **ENVIRONMENT,
             "REDIS_URL": settings["redis_url"],
             "DATABASE_URL": settings["database_url"],
             "OPENAI_API_KEY": "test",

@@ -80,7 +80,7 @@ def _broker(settings: WorkerSettings, name: str, pipeline: ReportPipeline) -> Le
         worker=name,
         slots=settings.concurrency,
         decide=decide,
-        on_buried=pipeline.bury,
+        on_given_up=pipeline.give_up,
         safety_tick_s=settings.safety_tick_s,
     )
     broker.is_worker_process = True

@@ -1,5 +1,6 @@
 """Connections to Redis or Valkey: every timeout named, no retry hidden in the client, no password in any message."""
 
+import socket
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
@@ -14,13 +15,20 @@ SOCKET_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 3.0
 CONNECTIONS_MAX: Final = 8
 
+# Idle 30 s, then three probes 10 s apart (tcp(7)); where a system names them differently its defaults hold.
+_KEEPALIVE: Final = {
+    getattr(socket, name): value
+    for name, value in (("TCP_KEEPIDLE", 30), ("TCP_KEEPINTVL", 10), ("TCP_KEEPCNT", 3))
+    if hasattr(socket, name)
+}
 # A command is never sent twice behind our back: a take whose answer was lost would hand out jobs twice.
 _NO_RETRY: Final = Retry(NoBackoff(), 0)
 
 
-def connection_options() -> dict[str, Any]:
-    """Keyword arguments for every connection this project opens."""
-    return {
+def connection_options(url: str) -> dict[str, Any]:
+    """Keyword arguments for every connection to ``url``. The kernel watches idle ones: its probes are not billed."""
+    over_tcp = {} if url.startswith("unix:") else {"socket_keepalive": True, "socket_keepalive_options": _KEEPALIVE}
+    return over_tcp | {
         "socket_timeout": SOCKET_TIMEOUT_S,
         "socket_connect_timeout": CONNECT_TIMEOUT_S,
         "health_check_interval": 0,
@@ -33,7 +41,7 @@ def connect(url: str) -> "redis_asyncio.Redis":
     """A client with a small pool; connects on first use. Raises SettingsError for a URL that cannot be one."""
     try:
         pool: Any = redis_asyncio.BlockingConnectionPool.from_url(
-            url, max_connections=CONNECTIONS_MAX, timeout=SOCKET_TIMEOUT_S, **connection_options()
+            url, max_connections=CONNECTIONS_MAX, timeout=SOCKET_TIMEOUT_S, **connection_options(url)
         )
     except ValueError as error:
         raise SettingsError(f"REDIS_URL {mask(url)} is not a Redis URL: {error}", field="REDIS_URL") from None
