@@ -9,6 +9,7 @@ from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from afterbell.adapters.redis.accounting import count_commands_of
 from afterbell.core.errors import SettingsError, StoreUnavailable
 
 SOCKET_TIMEOUT_S: Final = 5.0
@@ -34,6 +35,8 @@ def connection_options(url: str) -> dict[str, Any]:
         "health_check_interval": 0,
         "retry": _NO_RETRY,
         "protocol": 3,
+        # Telling the server our library's name is two billed commands a connection.
+        "driver_info": None,
     }
 
 
@@ -45,6 +48,7 @@ def connect(url: str) -> "redis_asyncio.Redis":
         )
     except ValueError as error:
         raise SettingsError(f"REDIS_URL {mask(url)} is not a Redis URL: {error}", field="REDIS_URL") from None
+    count_commands_of(pool)
     return redis_asyncio.Redis.from_pool(pool)
 
 

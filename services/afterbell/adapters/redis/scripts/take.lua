@@ -6,7 +6,8 @@
 --        9..   e fives: job id, run, outcome (done | retry | defer | dead | cancelled | handback), delay ms, reason
 --        then  pairs of a running job: job id, run
 -- Returns  {started jobs {id, payload, run, failures}, ids given up, come back in ms (-1: on a bell), closed gate or '',
---           ids now run by another worker, ids Redis does not know any more, ids to cancel}
+--           ids now run by another worker, ids Redis does not know any more, ids to cancel,
+--           commands the fleet has sent today}
 local WORKER, FREE, LEASE_MS = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local STARTS_MAX, WINDOW_MS = tonumber(ARGV[5]), tonumber(ARGV[6])
 local LOST_MAX, ENDED_COUNT = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -198,4 +199,4 @@ else
   if closed ~= GATE_DRAINED then redis.call('SADD', IDLE, WORKER) end
   comes_back_in = come_back_in(closed, opens)
 end
-return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled}
+return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled, spent_today}
