@@ -11,7 +11,7 @@ from afterbell.adapters.db.tables import reports
 
 
 async def cancel(connection: AsyncConnection, report_id: UUID) -> bool:
-    """Mark an unfinished report as cancelled; a worker that writes it finds its attempt closed. False where it ended."""
+    """Mark an unfinished report as cancelled; its worker finds the attempt closed. False where it ended."""
     statement = (
         update(reports)
         .where(reports.c.id == report_id, reports.c.status.in_(UNFINISHED))
