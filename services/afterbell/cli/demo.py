@@ -121,7 +121,7 @@ def _introduce(screen: Console, up: Platform, count: int) -> None:
     if 0 < rules.starts_max < count:
         minutes = count / rules.starts_max * rules.window_s / 60
         screen.print(
-            f"[dim]{rules.starts_max} reports may start each {rules.window_s:g} s: this takes about {minutes:.0f} minutes; "
+            f"[dim]{rules.starts_max} reports may start each {rules.window_s:g} s: about {minutes:.0f} min in all; "
             "AFTERBELL_STARTS_PER_WINDOW=0 lifts the limit"
         )
 
