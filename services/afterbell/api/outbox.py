@@ -4,6 +4,7 @@ import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -70,6 +71,9 @@ class Outbox:
                 log.warning("outbox_waits", store=error.store, reports=len(batch), error=str(error))
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+            except Exception:  # the rows are committed: the sweeper tries them again, this task goes on
+                log.exception("outbox_failed", reports=len(batch))
+                return
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -78,6 +82,8 @@ class Outbox:
                 await self._sweep()
             except StoreUnavailable as error:
                 log.warning("sweep_waits", store=error.store, error=str(error))
+            except Exception:  # whatever it is, a process without a sweeper would lose reports quietly
+                log.exception("sweep_failed")
 
     async def _sweep(self) -> None:
         async with self._database.transaction() as connection:
@@ -94,16 +100,17 @@ class Outbox:
             if found:
                 log.info("swept", reports=len(found))
                 OUTBOX_SWEPT.inc(len(found))
-                await self._put(found)
+                await reports.mark_put(connection, found, given_up=await self._hand_over(found))
 
     async def _put(self, batch: list[Unput]) -> None:
-        """Put the batch; a job the queue has given up marks its report as failed."""
-        states = await self._queue.put([_job(report) for report in batch])
+        given_up = await self._hand_over(batch)
         async with self._database.transaction() as connection:
-            await reports.mark_put(connection, [report.report_id for report in batch])
-            for report, state in zip(batch, states, strict=True):
-                if state == "dead":
-                    await reports.bury(connection, report.report_id, "the queue gave this job up")
+            await reports.mark_put(connection, batch, given_up=given_up)
+
+    async def _hand_over(self, batch: list[Unput]) -> list[UUID]:
+        """Put the batch; the answer is those whose job the queue has given up."""
+        states = await self._queue.put([_job(report) for report in batch])
+        return [report.report_id for report, state in zip(batch, states, strict=True) if state == "dead"]
 
 
 def _job(report: Unput) -> Put:

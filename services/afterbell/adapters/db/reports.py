@@ -210,9 +210,12 @@ async def to_put(
     return [Unput(row.id, row.tenant_id) for row in await connection.execute(statement)]
 
 
-async def mark_put(connection: AsyncConnection, report_ids: Sequence[UUID]) -> None:
-    """Remember that the queue has these."""
+async def mark_put(connection: AsyncConnection, batch: Sequence[Unput], *, given_up: Sequence[UUID] = ()) -> None:
+    """Remember that the queue has these; those it has ``given_up`` are marked as failed."""
+    report_ids = [report.report_id for report in batch]
     await connection.execute(update(reports).where(reports.c.id.in_(report_ids)).values(put_at=func.now()))
+    for report_id in given_up:
+        await bury(connection, report_id, "the queue gave this job up")
 
 
 async def try_sweep_lock(connection: AsyncConnection) -> bool:
