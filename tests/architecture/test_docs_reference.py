@@ -19,6 +19,8 @@ from afterbell.settings import ApiSettings
 ENDPOINT: Final = re.compile(r"`((?:GET|POST|PUT|PATCH|DELETE) /[^`\s?]*)`")
 CODE: Final = re.compile(r"""^    code = "(\w+)"$|problem\(\s*\d+, "(\w+)",""", re.MULTILINE)
 DEPENDENCY_ROW: Final = re.compile(r"^\| \[([A-Za-z0-9._-]+)\]\(https://[^)]+\) \| ([^|]+) \| ([^|]+) \|", re.MULTILINE)
+# As the head of prelude.lua names them: "job:<id> (hash)".
+KEY_OF_ONE: Final = re.compile(r"(\w+:<\w+>) \(")
 OWN_SECTION: Final = re.compile(r"^## ", re.MULTILINE)
 ADR_PARTS: Final = ("Context", "Decision", "Consequences", "Alternatives", "Measurement")
 DECISIONS: Final = sorted((ROOT / "docs" / "decisions").glob("[0-9]*.md"))
@@ -64,9 +66,10 @@ def test_every_command_and_option_is_on_the_page() -> None:
 
 
 def test_every_key_and_script_of_the_queue_is_on_the_page() -> None:
-    keys = QueueKeys("reports")
-    names = [key.removeprefix(keys.prefix) for key in (*keys.script_keys, keys.job("<id>"), keys.bell("<worker>"))]
-    names += [path.name for path in (SERVICES / "afterbell/adapters/redis/scripts").glob("*.lua")]
+    keys, scripts = QueueKeys("reports"), SERVICES / "afterbell/adapters/redis/scripts"
+    names = [key.removeprefix(keys.prefix) for key in keys.script_keys]
+    names += KEY_OF_ONE.findall((scripts / "prelude.lua").read_text("utf-8"))
+    names += [path.name for path in scripts.glob("*.lua")]
     assert [name for name in names if f"`{name}`" not in page("queue-keys")] == []
 
 
