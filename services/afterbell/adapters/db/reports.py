@@ -85,7 +85,8 @@ async def position(connection: AsyncConnection, created_at: datetime) -> int:
     statement = select(func.count()).where(
         reports.c.status.in_(("queued", "deferred")), reports.c.created_at <= created_at
     )
-    return await connection.scalar(statement) or 0
+    # The report may have been claimed since its row was read; it was next then.
+    return max(await connection.scalar(statement) or 0, 1)
 
 
 async def claim(connection: AsyncConnection, report_id: UUID, worker: str) -> Claim | None:
