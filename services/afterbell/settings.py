@@ -134,6 +134,13 @@ class QueueSettings(_Group):
         (2, 4, 8), alias="AFTERBELL_RETRY_LADDER", description="seconds to wait after the first, second, … failed try"
     )
 
+    commands_per_day: int | None = Field(
+        None,
+        ge=100,
+        alias="AFTERBELL_REDIS_COMMANDS_PER_DAY",
+        description="what a hosted Redis allows; near it workers send less and look less often; empty: no limit",
+    )
+
     @field_validator("retry_ladder_s", mode="before")
     @classmethod
     def _numbers(cls, value: object) -> object:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from tests.support.api import Api, fresh_api, imported, until
 
-from afterbell.adapters.redis.queue import Queue
+from afterbell.adapters.redis.queue import Ended, Queue
 from afterbell.core.jobs import Dead
 from afterbell.embedded.engines import EngineUrls
 
@@ -76,7 +76,8 @@ def test_a_report_whose_job_is_dead_is_marked_as_failed_with_the_reason(sweeping
         async def give_up(queue: Queue) -> bool:
             taken = await queue.take("w", 50, [])
             ours = [grant for grant in taken.grants if grant.job_id == f"report-{report_id}"]
-            return bool(ours) and (await queue.settle("w", ours[0], Dead("no more"))).owned
+            await queue.take("w", 0, [], [Ended(grant, Dead("no more")) for grant in ours])
+            return bool(ours)
 
         until(lambda: sweeping.jobs(give_up))
         change(sweeping, "UPDATE reports SET put_at = now() - interval '3 minutes' WHERE id = :id", id=report_id)

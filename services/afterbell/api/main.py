@@ -62,7 +62,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     database = Database(required(settings.database_url, "DATABASE_URL"), pool_size=settings.database_pool)
     url = required(settings.redis_url, "REDIS_URL")
     redis = redis_client.connect(url)
-    rules = QueueRules(settings.lease_s, settings.starts_max, settings.window_s, settings.deliveries_max)
+    rules = QueueRules.of(settings)
     outbox = Outbox(database, Queue(redis, QueueKeys(settings.queue), rules), sweep_s=settings.sweep_s)
     services = Services(settings, database, ReportRequests(database), outbox)
     async with AsyncExitStack() as stack:

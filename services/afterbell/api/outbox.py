@@ -10,6 +10,7 @@ import structlog
 
 from afterbell.adapters.db import reports
 from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.reports import Unput
 from afterbell.adapters.redis.broker import report_message
 from afterbell.adapters.redis.queue import Put, Queue
 from afterbell.core.errors import StoreUnavailable
@@ -33,7 +34,7 @@ class Outbox:
 
     def __init__(self, database: Database, queue: Queue, *, sweep_s: float) -> None:
         self._database, self._queue, self._sweep_s = database, queue, sweep_s
-        self._waiting: asyncio.Queue[UUID] = asyncio.Queue(WAITING_MAX)
+        self._waiting: asyncio.Queue[Unput] = asyncio.Queue(WAITING_MAX)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -46,10 +47,10 @@ class Outbox:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def offer(self, report_id: UUID) -> None:
+    def offer(self, report: Unput) -> None:
         """Hand over a committed report. Never waits."""
         with suppress(asyncio.QueueFull):
-            self._waiting.put_nowait(report_id)
+            self._waiting.put_nowait(report)
         OUTBOX_WAITING.set(self._waiting.qsize())
 
     async def _put_offered(self) -> None:
@@ -60,7 +61,7 @@ class Outbox:
             await self._put_until_heard(batch)
             OUTBOX_WAITING.set(self._waiting.qsize())
 
-    async def _put_until_heard(self, batch: list[UUID]) -> None:
+    async def _put_until_heard(self, batch: list[Unput]) -> None:
         backoff_s = 0.1
         while True:
             try:
@@ -101,13 +102,17 @@ class Outbox:
                 OUTBOX_SWEPT.inc(len(found))
                 await reports.mark_put(connection, found, given_up=await self._hand_over(found))
 
-    async def _put(self, batch: list[UUID]) -> None:
+    async def _put(self, batch: list[Unput]) -> None:
         given_up = await self._hand_over(batch)
         async with self._database.transaction() as connection:
             await reports.mark_put(connection, batch, given_up=given_up)
 
-    async def _hand_over(self, batch: list[UUID]) -> list[UUID]:
+    async def _hand_over(self, batch: list[Unput]) -> list[UUID]:
         """Put the batch; the answer is those whose job the queue has given up."""
-        jobs = [Put(job_id_of(one), report_message(REPORT_TASK, job_id_of(one))) for one in batch]
-        states = await self._queue.put(jobs)
-        return [report_id for report_id, state in zip(batch, states, strict=True) if state == "dead"]
+        states = await self._queue.put([_job(report) for report in batch])
+        return [report.report_id for report, state in zip(batch, states, strict=True) if state == "dead"]
+
+
+def _job(report: Unput) -> Put:
+    job_id = job_id_of(report.report_id)
+    return Put(job_id, report_message(REPORT_TASK, job_id), tenant=report.tenant_id)

@@ -18,7 +18,7 @@ from afterbell.cli import client as api_client
 from afterbell.cli.client import ApiClient, ApiRefused
 from afterbell.cli.platform import Platform, platform
 from afterbell.cli.show_report import show_report
-from afterbell.settings import AuthSettings, StoreSettings, read
+from afterbell.settings import AuthSettings, QueueSettings, StoreSettings, read
 
 AT_ONCE: Final = 20
 TOKEN_LIFETIME: Final = timedelta(hours=12)
@@ -118,6 +118,13 @@ def _introduce(screen: Console, up: Platform, count: int) -> None:
     screen.print(
         f"[dim]api {up.api_url} · queue: {up.redis} · record: {up.database} · model: {up.model}", highlight=False
     )
+    rules = read(QueueSettings)
+    if 0 < rules.starts_max < count:
+        minutes = count / rules.starts_max * rules.window_s / 60
+        screen.print(
+            f"[dim]{rules.starts_max} reports may start each {rules.window_s:g} s: about {minutes:.0f} min in all; "
+            "AFTERBELL_STARTS_PER_WINDOW=0 lifts the limit"
+        )
 
 
 def _print_reports(tally: Tally, *, as_json: bool) -> None:
@@ -134,5 +141,6 @@ def _conclude(screen: Console, tally: Tally) -> None:
     dropped = sum(len(report["checks"]["dropped"]) for report in tally.reports)
     for problem in tally.problems[:20]:
         screen.print(f"[red]failed[/red] {escape(problem)}", highlight=False)
-    screen.print(f"{len(tally.reports)} reports, {len(tally.problems)} failed; "
-                 f"{claims} claims checked against the turns they cite, {dropped} dropped")  # fmt: skip
+    made = "1 report" if len(tally.reports) == 1 else f"{len(tally.reports)} reports"
+    checked = f"{claims} claims checked against the turns they cite, {dropped} dropped"
+    screen.print(f"{made}, {len(tally.problems)} failed; {checked}")

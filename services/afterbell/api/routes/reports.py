@@ -8,7 +8,7 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import HTMLResponse
 
 from afterbell.adapters.db import content, reports
-from afterbell.adapters.db.reports import ReportRow
+from afterbell.adapters.db.reports import ReportRow, Unput
 from afterbell.adapters.db.requests import ReportRequest, RequestedReport
 from afterbell.api import report_page
 from afterbell.api.auth import CallerFirst, allow
@@ -48,7 +48,7 @@ async def request_report(session_id: SessionId, request: Request) -> Response:
     if requested is None:
         raise _no_session(session_id)
     if requested.is_new:
-        services.outbox.offer(requested.report_id)
+        services.outbox.offer(Unput(requested.report_id, caller.tenant))
     return _requested(session_id, requested)
 
 
