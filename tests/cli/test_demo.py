@@ -49,7 +49,7 @@ def test_a_session_that_is_refused_is_told_and_the_others_get_their_reports(redi
     assert done.returncode == 1
     (report,) = [json.loads(line) for line in done.stdout.splitlines()]
     assert report["session_id"] == "good"
-    assert "1 reports, 4 failed" in done.stderr
+    assert "1 report, 4 failed" in done.stderr
     for said in ("failed bad: ", "messages.0.sender", "failed [/red]: ", "failed a: ", "the session has no id"):
         assert said in done.stderr
     assert "Traceback" not in done.stderr
@@ -60,7 +60,7 @@ def test_the_example_is_shown_to_be_read(redis_url: str, database_url: str, tmp_
     assert done.returncode == 0, done.stderr
     for title in ("Report · session", "Basic report (no AI)", "Worked on", "Went well", "Next"):
         assert title in done.stdout
-    assert "1 reports, 0 failed" in done.stderr
+    assert "1 report, 0 failed" in done.stderr
     assert list(tmp_path.iterdir()) == []  # with both URLs set nothing is started here
 
 

@@ -250,7 +250,7 @@ def test_the_sweeper_puts_what_the_queue_may_not_know_oldest_first(database_url:
                     run_after=timedelta(seconds=300),
                     limit=limit,
                 )
-                assert found == wanted[:limit]
+                assert found == [reports.Unput(report_id, record.tenant) for report_id in wanted[:limit]]
 
     on(database_url, body)
 
@@ -260,7 +260,8 @@ def test_what_was_put_is_remembered_and_what_was_given_up_has_failed(tables: str
         await record.stored()
         ids = [await record.report(version=version) for version in (1, 2, 3)]
         async with record.database.transaction() as connection:
-            await reports.mark_put(connection, ids[:2], given_up=ids[1:2])
+            batch = [reports.Unput(report_id, record.tenant) for report_id in ids[:2]]
+            await reports.mark_put(connection, batch, given_up=ids[1:2])
         rows = [await record.row(report_id) for report_id in ids]
         assert [row["put_at"] is not None for row in rows] == [True, True, False]
         assert [row["status"] for row in rows] == ["queued", "failed", "queued"]
