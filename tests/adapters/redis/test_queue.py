@@ -434,6 +434,42 @@ def test_jobs_can_be_cancelled_promoted_removed_and_retried_each_once(redis_url:
     on(redis_url, body)
 
 
+@pytest.mark.parametrize("outcome", [Retry(0, "timeout"), Defer(0, "429"), HandBack()])
+def test_a_job_cancelled_while_it_ran_never_starts_again(redis_url: str, outcome: Outcome) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        grant = await take_one(queue)
+        await queue.act("cancel", ["a"])
+        assert (await settle(queue, "w", grant, outcome, free=1)).grants == ()
+        assert await queue.put(jobs("a")) == ["cancelled"]
+
+    on(redis_url, body)
+
+
+def test_a_cancelled_job_whose_worker_vanished_never_starts_again(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await take_one(queue, "gone")
+        await queue.act("cancel", ["a"])
+        await asyncio.sleep(0.11)
+        assert (await queue.take("w", 1)).grants == ()
+        assert await queue.put(jobs("a")) == ["cancelled"]
+
+    on(redis_url, body, QueueRules(lease_s=0.1, starts_max=0))
+
+
+def test_a_retried_dead_letter_is_free_of_a_cancellation_that_came_too_late(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        grant = await take_one(queue)
+        await queue.act("cancel", ["a"])
+        await settle(queue, "w", grant, Dead("broken"))
+        await queue.act("retry", ["a"])
+        assert (await queue.take("w", 0, [await take_one(queue)])).cancelled == frozenset()
+
+    on(redis_url, body)
+
+
 def test_retrying_all_dead_letters_takes_the_ones_that_match_in_bounded_steps(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         for tenant, reason in (("a", "timeout"), ("a", "refused"), ("b", "timeout")):

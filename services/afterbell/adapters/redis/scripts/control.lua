@@ -36,7 +36,7 @@ local function state_of(id) return redis.call('HGET', job_key(id), 'state') or '
 local function retry(id)
   if state_of(id) ~= 'dead' then return state_of(id) end
   redis.call('ZREM', DEAD, id)
-  redis.call('HDEL', job_key(id), 'failures', 'lost', 'ended_ms')
+  redis.call('HDEL', job_key(id), 'failures', 'lost', 'cancel', 'ended_ms')
   redis.call('PERSIST', job_key(id))
   make_ready(id)
   ring_if_useful()
