@@ -380,6 +380,17 @@ def test_a_tenant_that_asks_again_and_again_does_not_hold_the_other_up(redis_url
     on(redis_url, body)
 
 
+def test_a_tenant_that_cancels_what_waits_does_not_win_a_turn(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put([Put(f"a{number}", b"p", tenant="a") for number in range(2)])
+        await take_one(queue)
+        await queue.act("cancel", ["a1"])
+        await queue.put([Put("a2", b"p", tenant="a"), Put("b", b"p", tenant="b")])
+        assert [(await take_one(queue)).job_id for _ in range(2)] == ["b", "a2"]
+
+    on(redis_url, body)
+
+
 def test_interactive_jobs_start_before_bulk_ones_of_any_tenant(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.put([Put(f"bulk{number}", b"p", tenant="a", job_class="bulk") for number in range(3)])
