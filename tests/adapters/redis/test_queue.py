@@ -500,6 +500,32 @@ def test_retrying_all_dead_letters_takes_the_ones_that_match_in_bounded_steps(re
     on(redis_url, body)
 
 
+def test_retrying_a_tenants_dead_letters_takes_those_of_both_classes(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        for job_class in ("interactive", "bulk"):
+            await queue.put([Put(job_class, b"p", tenant="a", job_class=job_class)])
+            await settle(queue, "w", await take_one(queue), Dead("x"))
+        until_ms = (await queue.look()).at_ms
+        assert await queue.retry_dead(until_ms=until_ms, skip=0, tenant="b") == (0, 2)
+        assert await queue.retry_dead(until_ms=until_ms, skip=0, tenant="a") == (2, 2)
+
+    on(redis_url, body)
+
+
+def test_a_shorter_hold_never_ends_a_longer_one(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await queue.hold(0.3)
+        assert (await queue.take("w", 1)).come_back_s == pytest.approx(0.3, abs=0.05)
+        await queue.hold(0.01)
+        await asyncio.sleep(0.05)
+        assert (await queue.take("w", 1)).gate == "hold"
+        await asyncio.sleep(0.3)
+        await take_one(queue)
+
+    on(redis_url, body)
+
+
 def test_of_many_idle_workers_two_watch_for_an_event_and_the_others_sleep(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.put(jobs("a"))
