@@ -380,6 +380,17 @@ def test_a_tenant_that_asks_again_and_again_does_not_hold_the_other_up(redis_url
     on(redis_url, body)
 
 
+def test_a_tenant_that_cancels_what_waits_does_not_win_a_turn(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put([Put(f"a{number}", b"p", tenant="a") for number in range(2)])
+        await take_one(queue)
+        await queue.act("cancel", ["a1"])
+        await queue.put([Put("a2", b"p", tenant="a"), Put("b", b"p", tenant="b")])
+        assert [(await take_one(queue)).job_id for _ in range(2)] == ["b", "a2"]
+
+    on(redis_url, body)
+
+
 def test_interactive_jobs_start_before_bulk_ones_of_any_tenant(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.put([Put(f"bulk{number}", b"p", tenant="a", job_class="bulk") for number in range(3)])
@@ -434,6 +445,42 @@ def test_jobs_can_be_cancelled_promoted_removed_and_retried_each_once(redis_url:
     on(redis_url, body)
 
 
+@pytest.mark.parametrize("outcome", [Retry(0, "timeout"), Defer(0, "429"), HandBack()])
+def test_a_job_cancelled_while_it_ran_never_starts_again(redis_url: str, outcome: Outcome) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        grant = await take_one(queue)
+        await queue.act("cancel", ["a"])
+        assert (await settle(queue, "w", grant, outcome, free=1)).grants == ()
+        assert await queue.put(jobs("a")) == ["cancelled"]
+
+    on(redis_url, body)
+
+
+def test_a_cancelled_job_whose_worker_vanished_never_starts_again(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await take_one(queue, "gone")
+        await queue.act("cancel", ["a"])
+        await asyncio.sleep(0.11)
+        assert (await queue.take("w", 1)).grants == ()
+        assert await queue.put(jobs("a")) == ["cancelled"]
+
+    on(redis_url, body, QueueRules(lease_s=0.1, starts_max=0))
+
+
+def test_a_retried_dead_letter_is_free_of_a_cancellation_that_came_too_late(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        grant = await take_one(queue)
+        await queue.act("cancel", ["a"])
+        await settle(queue, "w", grant, Dead("broken"))
+        await queue.act("retry", ["a"])
+        assert (await queue.take("w", 0, [await take_one(queue)])).cancelled == frozenset()
+
+    on(redis_url, body)
+
+
 def test_retrying_all_dead_letters_takes_the_ones_that_match_in_bounded_steps(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         for tenant, reason in (("a", "timeout"), ("a", "refused"), ("b", "timeout")):
@@ -449,6 +496,32 @@ def test_retrying_all_dead_letters_takes_the_ones_that_match_in_bounded_steps(re
                 break
         facts = await queue.look()
         assert (total, facts.waiting, facts.dead) == (5, 5, 10)
+
+    on(redis_url, body)
+
+
+def test_retrying_a_tenants_dead_letters_takes_those_of_both_classes(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        for job_class in ("interactive", "bulk"):
+            await queue.put([Put(job_class, b"p", tenant="a", job_class=job_class)])
+            await settle(queue, "w", await take_one(queue), Dead("x"))
+        until_ms = (await queue.look()).at_ms
+        assert await queue.retry_dead(until_ms=until_ms, skip=0, tenant="b") == (0, 2)
+        assert await queue.retry_dead(until_ms=until_ms, skip=0, tenant="a") == (2, 2)
+
+    on(redis_url, body)
+
+
+def test_a_shorter_hold_never_ends_a_longer_one(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await queue.hold(0.3)
+        assert (await queue.take("w", 1)).come_back_s == pytest.approx(0.3, abs=0.05)
+        await queue.hold(0.01)
+        await asyncio.sleep(0.05)
+        assert (await queue.take("w", 1)).gate == "hold"
+        await asyncio.sleep(0.3)
+        await take_one(queue)
 
     on(redis_url, body)
 

@@ -183,7 +183,7 @@ class Queue:
         await self._run("control", [verb])
 
     async def hold(self, seconds: float) -> None:
-        """No starts for so long: the provider asked to wait."""
+        """No starts for so long: the provider asked to wait. A shorter hold never ends a longer one."""
         await self._run("control", ["hold", round(seconds * 1000)])
 
     async def steer(self, verb: WorkerVerb, worker: str) -> None:
@@ -204,8 +204,8 @@ class Queue:
         Call again with ``skip`` raised by looked at - retried until fewer than ``count`` were looked at. Whatever
         was retried has left the dead letters, so an interrupted run is resumed by starting over.
         """
-        lane = "" if tenant is None else lane_of(tenant, "interactive")
-        retried, looked = await self._run("control", ["retry_dead", until_ms, skip, count, lane, text])
+        of_tenant = "" if tenant is None else lane_of(tenant, "interactive")[1:]  # of either class
+        retried, looked = await self._run("control", ["retry_dead", until_ms, skip, count, of_tenant, text])
         return retried, looked
 
     async def _run(self, verb: Verb, arguments: list[Any]) -> Any:

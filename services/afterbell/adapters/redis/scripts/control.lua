@@ -2,12 +2,12 @@
 --
 -- ARGV   2 verb   3.. arguments
 --   pause | resume                    the whole queue
---   hold ms                           no starts for so long (the provider asked to wait)
+--   hold ms                           no starts for so long (the provider asked to wait); the longest asked counts
 --   drain worker | undrain worker     one worker starts nothing more
 --   retry id ... | promote id ...     dead letters, or due jobs: wait for a start now
 --   cancel id ...                     waiting and due jobs end as cancelled; a running one is told to stop
 --   remove id ...                     ended, waiting and due jobs vanish; a running one is left alone
---   retry_dead until-ms skip count lane-or-'' text-or-''
+--   retry_dead until-ms skip count ':'tenant-or-'' text-or-''
 --                                     dead letters given up by then, oldest first: skip some, look at count of them
 -- Returns  pause..undrain: 1. retry..remove: one word an id: `ok`, or the state that forbids it, or `unknown`.
 --          retry_dead: {retried, looked at}; fewer looked at than asked for means that was all
@@ -36,7 +36,7 @@ local function state_of(id) return redis.call('HGET', job_key(id), 'state') or '
 local function retry(id)
   if state_of(id) ~= 'dead' then return state_of(id) end
   redis.call('ZREM', DEAD, id)
-  redis.call('HDEL', job_key(id), 'failures', 'lost', 'ended_ms')
+  redis.call('HDEL', job_key(id), 'failures', 'lost', 'cancel', 'ended_ms')
   redis.call('PERSIST', job_key(id))
   make_ready(id)
   ring_if_useful()
@@ -72,20 +72,20 @@ local each = {
   end,
 }
 
-local function matches(id, lane, text)
-  if lane == '' and text == '' then return true end
+local function matches(id, tenant, text)
+  if tenant == '' and text == '' then return true end
   local job = redis.call('HMGET', job_key(id), 'lane', 'reason')
-  if lane ~= '' and job[1] ~= lane then return false end
+  if tenant ~= '' and string.sub(job[1], 2) ~= tenant then return false end
   return text == '' or (job[2] and string.find(job[2], text, 1, true) ~= nil)
 end
 
-local function retry_dead(until_ms, skip, count, lane, text)
+local function retry_dead(until_ms, skip, count, tenant, text)
   local found = redis.call('ZRANGE', DEAD, skip, skip + count - 1, 'WITHSCORES')
   local retried, looked = 0, 0
   for i = 1, #found, 2 do
     if tonumber(found[i + 1]) > until_ms then break end
     looked = looked + 1
-    if matches(found[i], lane, text) and retry(found[i]) == 'ok' then retried = retried + 1 end
+    if matches(found[i], tenant, text) and retry(found[i]) == 'ok' then retried = retried + 1 end
   end
   return {retried, looked}
 end
@@ -96,7 +96,10 @@ local whole = {
     redis.call('HDEL', CONTROL, 'paused')
     ring_all()
   end,
-  hold = function() redis.call('HSET', CONTROL, 'hold_until', NOW + ARGV[3]) end,
+  hold = function()
+    local longest = math.max(NOW + ARGV[3], tonumber(redis.call('HGET', CONTROL, 'hold_until')) or 0)
+    redis.call('HSET', CONTROL, 'hold_until', longest)
+  end,
   drain = function()
     redis.call('HSET', CONTROL, 'drain:' .. ARGV[3], 1)
     redis.call('SREM', IDLE, ARGV[3])

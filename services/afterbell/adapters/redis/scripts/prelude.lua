@@ -86,7 +86,10 @@ end
 local function leave_lane(id, lane)
   redis.call('ZREM', WAITING, id)
   redis.call('ZREM', lane_key(lane), id)
-  if redis.call('EXISTS', lane_key(lane)) == 0 then redis.call('ZREM', LANES, lane) end
+  if redis.call('EXISTS', lane_key(lane)) == 0 then
+    redis.call('ZADD', ENDED, redis.call('ZSCORE', LANES, lane), lane)
+    redis.call('ZREM', LANES, lane)
+  end
 end
 
 local function give_up(id, reason)

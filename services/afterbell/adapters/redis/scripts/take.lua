@@ -45,12 +45,17 @@ local act = {
   end,
 }
 
+-- Outcomes that lead to another start, which a cancelled job does not get.
+local AGAIN = {retry = true, defer = true, handback = true}
+
 local function settle(first)
   local id = ARGV[first]
-  local how = standing(id, ARGV[first + 1])
+  local how, cancel = standing(id, ARGV[first + 1])
   if how == 'own' then
+    local outcome = ARGV[first + 2]
+    if cancel and AGAIN[outcome] then outcome = 'cancelled' end
     redis.call('ZREM', LEASES, id)
-    act[ARGV[first + 2]](id, tonumber(ARGV[first + 3]), ARGV[first + 4])
+    act[outcome](id, tonumber(ARGV[first + 3]), ARGV[first + 4])
   elseif how == 'lost' then
     lost[#lost + 1] = id
   else
@@ -112,8 +117,12 @@ end
 -- Jobs whose worker went silent: started again here while there is room, given up after too many lost workers.
 local function reclaim(room)
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', NOW, 'LIMIT', 0, FREE + 10)) do
-    local count = (tonumber(redis.call('HGET', job_key(id), 'lost')) or 0) + 1
-    if count >= LOST_MAX then
+    local job = redis.call('HMGET', job_key(id), 'lost', 'cancel')
+    local count = (tonumber(job[1]) or 0) + 1
+    if job[2] then
+      redis.call('ZREM', LEASES, id)
+      finish(id, 'cancelled')
+    elseif count >= LOST_MAX then
       redis.call('ZREM', LEASES, id)
       give_up(id, 'its worker was lost ' .. count .. ' times while it ran')
       given_up[#given_up + 1] = id
