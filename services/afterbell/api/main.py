@@ -16,7 +16,7 @@ from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.api import problems
 from afterbell.api.envelope import Envelope
-from afterbell.api.outbox import Outbox
+from afterbell.api.outbox import Outbox, SweepRules
 from afterbell.api.routes import reports, sessions
 from afterbell.api.services import Services
 from afterbell.core.errors import StoreUnavailable
@@ -61,7 +61,8 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     url = required(settings.redis_url, "REDIS_URL")
     redis = redis_client.connect(url)
     rules = QueueRules(settings.lease_s, settings.starts_max, settings.window_s, settings.deliveries_max)
-    outbox = Outbox(database, Queue(redis, QueueKeys(settings.queue), rules), sweep_s=settings.sweep_s)
+    sweep = SweepRules(settings.sweep_s, settings.unput_s, settings.reput_s, settings.silent_s)
+    outbox = Outbox(database, Queue(redis, QueueKeys(settings.queue), rules), sweep=sweep)
     services = Services(settings, database, ReportRequests(database), outbox)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)

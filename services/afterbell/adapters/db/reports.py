@@ -189,10 +189,13 @@ async def book(
 
 
 async def to_put(
-    connection: AsyncConnection, *, now: datetime, unput_after: timedelta, reput_after: timedelta, run_after: timedelta,
-    limit: int,
-) -> list[Unput]:  # fmt: skip
-    """Unfinished reports the queue may not know: never put, put long ago, or running without a sign of life."""
+    connection: AsyncConnection, *, unput_after: timedelta, reput_after: timedelta, run_after: timedelta, limit: int
+) -> list[Unput]:
+    """Unfinished reports the queue may not know: never put, put long ago, or running without a sign of life.
+
+    By PostgreSQL's clock, which wrote the times: that of a pod may be minutes off.
+    """
+    now = func.now()
     waiting = reports.c.status.in_(("queued", "deferred"))
     statement = (
         select(reports.c.id, reports.c.tenant_id)
