@@ -174,7 +174,10 @@ async def book(
     request_id: str | None = None,
     usage: Usage | None = None,
 ) -> None:
-    """Close the attempt's row with what it cost; unfenced, since a late answer was paid for as well."""
+    """Close the attempt's row with what it cost; unfenced, since a late answer was paid for as well.
+
+    Once: where the first commit's answer was lost, what comes after it changes nothing.
+    """
     values: dict[str, Any] = {"outcome": outcome, "error": error, "ended_at": func.now(), "model": model,
                               "request_id": request_id}  # fmt: skip
     if usage is not None:
@@ -184,7 +187,11 @@ async def book(
             "output_tokens": usage.output_tokens,
             "reasoning_tokens": usage.reasoning_tokens,
         }
-    this = and_(report_attempts.c.report_id == claimed.report_id, report_attempts.c.attempt == claimed.attempt)
+    this = and_(
+        report_attempts.c.report_id == claimed.report_id,
+        report_attempts.c.attempt == claimed.attempt,
+        report_attempts.c.outcome.is_(None),
+    )
     await connection.execute(update(report_attempts).where(this).values(values))
 
 
