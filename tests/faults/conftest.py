@@ -31,7 +31,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def home() -> Iterator[Path]:
     """Short and enterable for the account PostgreSQL runs as."""
     path = Path(tempfile.mkdtemp(prefix="afterbell-faults-"))
-    path.chmod(0o755)  # noqa: S103
+    path.chmod(0o755)
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
@@ -47,6 +47,16 @@ def postgres(home: Path) -> Iterator[TcpPostgres]:
 
 @pytest.fixture
 def valkey(home: Path) -> Iterator[TcpValkey]:
+    yield from _fresh_valkey(home)
+
+
+@pytest.fixture
+def empty_valkey(home: Path) -> Iterator[TcpValkey]:
+    """A second one."""
+    yield from _fresh_valkey(home)
+
+
+def _fresh_valkey(home: Path) -> Iterator[TcpValkey]:
     require_wheels("valkey")
     server = TcpValkey(home / uuid.uuid4().hex[:8])
     server.start()
@@ -133,5 +143,7 @@ def _markdown(rows: list[dict[str, str]]) -> str:
         f"| {' | '.join(COLUMNS)} |",
         f"|{' --- |' * len(COLUMNS)}",
     ]
-    lines += ["| " + " | ".join(row[name] for name in COLUMNS) + " |" for row in sorted(rows, key=lambda one: one["case"])]
+    lines += [
+        "| " + " | ".join(row[name] for name in COLUMNS) + " |" for row in sorted(rows, key=lambda one: one["case"])
+    ]
     return "\n".join(lines) + "\n"

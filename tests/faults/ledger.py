@@ -82,7 +82,9 @@ async def read_ledger(
 
 
 _REPORTS = """
-SELECT 'report-' || id AS job, session_id, tenant_id, version, status, attempt, content IS NOT NULL AS written FROM reports
+SELECT 'report-' || id AS job, session_id, tenant_id, version, status, attempt,
+       content IS NOT NULL AS written
+FROM reports
 """
 _ATTEMPTS = "SELECT 'report-' || report_id AS job, attempt, outcome, input_tokens FROM report_attempts"
 

@@ -3,6 +3,7 @@
     python -m tests.faults.process api|worker
 
 FAULT_AT=step:SIGNAL     sends itself the signal when the step has happened, once; steps are in STEPS
+FAULT_PID=pid            the signal goes to this process instead
 FAULT_SESSION=id         only for this session, and each time
 FAULT_CLOCK_SKEW=s       its wall clock is this many seconds ahead
 """
@@ -45,7 +46,7 @@ class Fault:
         if step != self.step or self._happened or (self._session and session not in (None, self._session)):
             return
         self._happened = not self._session
-        os.kill(os.getpid(), self._number)
+        os.kill(int(ENVIRONMENT.get("FAULT_PID", "0")) or os.getpid(), self._number)
         if self._number == signal.SIGSTOP:
             time.sleep(0.05)  # the signal is delivered to the process, not to this very instruction
 
@@ -86,8 +87,8 @@ def worker_steps(fault: Fault) -> None:
 
 def api_steps(fault: Fault) -> None:
     """requested: the report is committed, Redis does not know. put: Redis knows, PostgreSQL not that it does."""
-    from afterbell.api.outbox import Outbox
     from afterbell.adapters.redis.queue import Queue
+    from afterbell.api.outbox import Outbox
 
     offer = Outbox.offer
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx2
 import psutil
 from tests.faults.ledger import Allowed, Ledger, read_ledger
 from tests.faults.links import Link
@@ -121,6 +122,14 @@ class Rig:
         assert process.running, process.said()
         return process
 
+    async def heir(self, **more: str) -> Process:
+        """A worker that is up and takes nothing before ``let_in``: so that recovery is not the start of a process."""
+        await self.queue.steer("drain", "heir")
+        return await self.worker(AFTERBELL_WORKER_NAME="heir", **more)
+
+    async def let_in(self) -> None:
+        await self.queue.steer("undrain", "heir")
+
     async def enqueue(self, count: int = 1, *, tenant: str = "school", name: str = "lesson") -> list[str]:
         """Ask for ``count`` reports of new sessions; every one was answered 202."""
         headers = {"Authorization": f"Bearer {a_token(tenant=tenant)}"}
@@ -134,6 +143,20 @@ class Rig:
             made.append(asked.json()["jobId"])
         self.enqueued += made
         return made
+
+    async def import_only(self, session_id: str) -> None:
+        await self.up.import_session(a_session(session_id))
+
+    async def ask(self, api: Process, session_id: str) -> int | None:
+        """POST to an api process; None where the connection ends without an answer."""
+        port = api.said().rpartition(" port=")[2].split()[0]
+        headers = {"Authorization": f"Bearer {a_token()}"}
+        async with httpx2.AsyncClient(headers=headers, timeout=10) as http:
+            try:
+                answer = await http.post(f"http://127.0.0.1:{port}/api/reports/session/{session_id}")
+            except httpx2.TransportError:
+                return None
+        return answer.status_code
 
     async def rows(self, statement: str) -> list[dict[str, Any]]:
         return await Platform(self.up.http, self.up.stub, self.database, {}).rows(statement)
@@ -220,6 +243,7 @@ def _environment(settings: dict[str, Any]) -> dict[str, str]:
         "AFTERBELL_STARTS_PER_WINDOW": str(settings["starts_max"]),
         "AFTERBELL_STARTS_WINDOW_SECONDS": str(settings.get("window_s", 60)),
         "AFTERBELL_LEASE_SECONDS": str(settings["lease_s"]),
+        "AFTERBELL_DELIVERIES_MAX": str(settings.get("deliveries_max", 3)),
         "AFTERBELL_RETRY_LADDER": "0.3,0.6,1.2",
         "AFTERBELL_INTERNAL_PORT": "0",
         "AFTERBELL_SAFETY_TICK_SECONDS": "3",
