@@ -173,6 +173,24 @@ class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings):
         alias="AFTERBELL_SWEEP_SECONDS",
         description="how often reports the queue may have lost are looked for",
     )
+    unput_s: float = Field(
+        10,
+        ge=0,
+        alias="AFTERBELL_SWEEP_UNPUT_SECONDS",
+        description="a report that was not put into the queue for this long is put by the sweeper",
+    )
+    reput_s: float = Field(
+        120,
+        ge=0,
+        alias="AFTERBELL_SWEEP_REPUT_SECONDS",
+        description="a report that waits for this long since it was put is put again, should the queue have lost it",
+    )
+    silent_s: float = Field(
+        300,
+        ge=0,
+        alias="AFTERBELL_SWEEP_SILENT_SECONDS",
+        description="a running report without progress for this long is put again; longer than a model call is silent",
+    )
     slots_hint: int = Field(
         5,
         ge=1,

@@ -16,7 +16,7 @@ from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.api import openapi, problems
 from afterbell.api.envelope import Envelope
-from afterbell.api.outbox import Outbox
+from afterbell.api.outbox import Outbox, SweepRules
 from afterbell.api.routes import reports, sessions
 from afterbell.api.services import Services
 from afterbell.core.errors import StoreUnavailable
@@ -62,8 +62,9 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     database = Database(required(settings.database_url, "DATABASE_URL"), pool_size=settings.database_pool)
     url = required(settings.redis_url, "REDIS_URL")
     redis = redis_client.connect(url)
-    rules = QueueRules.of(settings)
-    outbox = Outbox(database, Queue(redis, QueueKeys(settings.queue), rules), sweep_s=settings.sweep_s)
+    queue = Queue(redis, QueueKeys(settings.queue), QueueRules.of(settings))
+    sweep = SweepRules(settings.sweep_s, settings.unput_s, settings.reput_s, settings.silent_s)
+    outbox = Outbox(database, queue, sweep=sweep)
     services = Services(settings, database, ReportRequests(database), outbox)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)

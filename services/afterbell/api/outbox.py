@@ -2,7 +2,8 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
@@ -21,19 +22,26 @@ BATCH_MAX: Final = 100
 # What does not fit waits in PostgreSQL for the sweeper.
 WAITING_MAX: Final = 10_000
 BACKOFF_MAX_S: Final = 5.0
-UNPUT_AFTER: Final = timedelta(seconds=10)
-REPUT_AFTER: Final = timedelta(minutes=2)
-# Longer than a model call may be silent, so that a living worker's report is left alone.
-RUN_AFTER: Final = timedelta(minutes=5)
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRules:
+    """Every ``every_s``, put reports again: never put for ``unput_s``, waiting since their put for ``reput_s``, or
+    running without a sign of life for ``silent_s``."""
+
+    every_s: float
+    unput_s: float
+    reput_s: float
+    silent_s: float
 
 
 class Outbox:
     """Puts committed reports into the queue, many in one command while they arrive fast."""
 
-    def __init__(self, database: Database, queue: Queue, *, sweep_s: float) -> None:
-        self._database, self._queue, self._sweep_s = database, queue, sweep_s
+    def __init__(self, database: Database, queue: Queue, *, sweep: SweepRules) -> None:
+        self._database, self._queue, self._sweep_rules = database, queue, sweep
         self._waiting: asyncio.Queue[Unput] = asyncio.Queue(WAITING_MAX)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -77,7 +85,7 @@ class Outbox:
 
     async def _sweep_forever(self) -> None:
         while True:
-            await asyncio.sleep(self._sweep_s)
+            await asyncio.sleep(self._sweep_rules.every_s)
             try:
                 await self._sweep()
             except StoreUnavailable as error:
@@ -89,12 +97,12 @@ class Outbox:
         async with self._database.transaction() as connection:
             if not await reports.try_sweep_lock(connection):
                 return
+            rules = self._sweep_rules
             found = await reports.to_put(
                 connection,
-                now=datetime.now(UTC),
-                unput_after=UNPUT_AFTER,
-                reput_after=REPUT_AFTER,
-                run_after=RUN_AFTER,
+                unput_after=timedelta(seconds=rules.unput_s),
+                reput_after=timedelta(seconds=rules.reput_s),
+                run_after=timedelta(seconds=rules.silent_s),
                 limit=BATCH_MAX,
             )
             if found:

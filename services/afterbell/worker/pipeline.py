@@ -4,13 +4,15 @@ Whatever happens, PostgreSQL hears of it first and the queue afterwards; a worke
 whose next try finds the report finished, or claims it again under the next attempt number.
 """
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -21,7 +23,7 @@ from afterbell.adapters.db.reports import Claim
 from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
 from afterbell.adapters.llm.narrative_codec import decode
 from afterbell.adapters.llm.responses import ResponsesClient
-from afterbell.core.errors import ModelError
+from afterbell.core.errors import ModelError, StoreUnavailable
 from afterbell.core.extractive import write_narrative
 from afterbell.core.grounding import ground
 from afterbell.core.jobs import Defer, Done, Outcome, ReportStatus, Retry, job_id_of, report_id_of
@@ -36,6 +38,7 @@ from afterbell.observability.metrics import JOB_DURATION, JOB_OUTCOMES, JOB_WAIT
 
 PROGRESS_EVERY_S: Final = 0.5
 FENCE_BYTES: Final = 12
+BOOK_STOPPED_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +105,7 @@ class ReportPipeline:
 
     async def _try(self, claimed: Claim, failures: int) -> Outcome:
         progress = _Progress(self._database, claimed)
+        written: Written | None = None
         try:
             material = await self._prepare(claimed)
             await progress.reach(Step.PREPARED)
@@ -109,7 +113,14 @@ class ReportPipeline:
             await self._commit(claimed, material, written, progress)
         except Superseded:
             log.warning("result_refused", attempt=claimed.attempt)
+            await self._book_unused(claimed, written, "superseded")
             return Done()
+        except asyncio.CancelledError:
+            # Lost, cancelled or drained: the queue knows which, and does not wait for us.
+            with suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(BOOK_STOPPED_S):
+                    await self._book_unused(claimed, written, "stopped")
+            raise
         except Exception as error:
             return await self._end_try(claimed, error, outcome_of(error, failures=failures, ladder_s=self._ladder_s))
         return Done()
@@ -165,17 +176,14 @@ class ReportPipeline:
         )
         await progress.reach(Step.SAVING, now=True)
         async with self._database.transaction() as connection:
-            saved = await reports.finish(connection, claimed, content.dump(report), material.revision)
-            await reports.book(
-                connection,
-                claimed,
-                outcome="succeeded" if saved else "superseded",
-                model=answer.model if answer else None,
-                request_id=answer.request_id if answer else None,
-                usage=answer.usage if answer else None,
-            )
-        if not saved:
-            raise Superseded
+            if not await reports.finish(connection, claimed, content.dump(report), material.revision):
+                raise Superseded
+            await reports.book(connection, claimed, outcome="succeeded", **_cost_of(answer))
+
+    async def _book_unused(self, claimed: Claim, written: Written | None, outcome: str) -> None:
+        """An answer that came too late was paid for as well."""
+        async with self._database.transaction() as connection:
+            await reports.book(connection, claimed, outcome=outcome, **_cost_of(written.answer if written else None))
 
     async def _end_try(self, claimed: Claim, error: Exception, outcome: Outcome) -> Outcome:
         status, stage = _status_after(outcome)
@@ -215,6 +223,10 @@ class _Progress:
         async with self._database.statement() as connection:
             if not await reports.advance(connection, self._claimed, percent, stage or STAGES[Step(percent)]):
                 raise Superseded
+
+
+def _cost_of(answer: ModelAnswer | None) -> dict[str, Any]:
+    return {} if answer is None else {"model": answer.model, "request_id": answer.request_id, "usage": answer.usage}
 
 
 def _status_after(outcome: Outcome) -> tuple[ReportStatus, str]:

@@ -175,7 +175,10 @@ async def book(
     request_id: str | None = None,
     usage: Usage | None = None,
 ) -> None:
-    """Close the attempt's row with what it cost; unfenced, since a late answer was paid for as well."""
+    """Close the attempt's row with what it cost; unfenced, since a late answer was paid for as well.
+
+    Once: where the first commit's answer was lost, what comes after it changes nothing.
+    """
     values: dict[str, Any] = {"outcome": outcome, "error": error, "ended_at": func.now(), "model": model,
                               "request_id": request_id}  # fmt: skip
     if usage is not None:
@@ -185,15 +188,22 @@ async def book(
             "output_tokens": usage.output_tokens,
             "reasoning_tokens": usage.reasoning_tokens,
         }
-    this = and_(report_attempts.c.report_id == claimed.report_id, report_attempts.c.attempt == claimed.attempt)
+    this = and_(
+        report_attempts.c.report_id == claimed.report_id,
+        report_attempts.c.attempt == claimed.attempt,
+        report_attempts.c.outcome.is_(None),
+    )
     await connection.execute(update(report_attempts).where(this).values(values))
 
 
 async def to_put(
-    connection: AsyncConnection, *, now: datetime, unput_after: timedelta, reput_after: timedelta, run_after: timedelta,
-    limit: int,
-) -> list[Unput]:  # fmt: skip
-    """Unfinished reports the queue may not know: never put, put long ago, or running without a sign of life."""
+    connection: AsyncConnection, *, unput_after: timedelta, reput_after: timedelta, run_after: timedelta, limit: int
+) -> list[Unput]:
+    """Unfinished reports the queue may not know: never put, put long ago, or running without a sign of life.
+
+    By PostgreSQL's clock, which wrote the times: that of a pod may be minutes off.
+    """
+    now = func.now()
     waiting = reports.c.status.in_(("queued", "deferred"))
     statement = (
         select(reports.c.id, reports.c.tenant_id)
