@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import text
 from tests.support.api import Api, fresh_api, imported, until
 
+from afterbell.adapters.db import steering
 from afterbell.adapters.redis.queue import Ended, Queue
 from afterbell.core.jobs import Dead
 from afterbell.embedded.engines import EngineUrls
@@ -83,6 +84,26 @@ def test_a_report_whose_job_is_dead_is_marked_as_failed_with_the_reason(sweeping
         change(sweeping, "UPDATE reports SET put_at = now() - interval '3 minutes' WHERE id = :id", id=report_id)
         until(lambda: status(client, session)["status"] == "failed")
         assert status(client, session)["error"] == "the queue gave this job up"
+
+
+def test_a_failed_report_that_is_opened_again_has_its_dead_letter_retried(sweeping: Api) -> None:
+    with sweeping.client() as client:
+        _, report_id = asked(client)
+        job_id = f"report-{report_id}"
+
+        async def give_up(queue: Queue) -> bool:
+            ours = [grant for grant in (await queue.take("w", 50)).grants if grant.job_id == job_id]
+            await queue.take("w", 0, [], [Ended(grant, Dead("no more")) for grant in ours])
+            return bool(ours)
+
+        async def started_again(queue: Queue) -> bool:
+            return job_id in {grant.job_id for grant in (await queue.take("w", 50)).grants}
+
+        until(lambda: sweeping.jobs(give_up))
+        change(sweeping, "UPDATE reports SET status = 'failed' WHERE id = :id", id=report_id)
+        sweeping.record(lambda connection: steering.reopen(connection, [report_id]))
+        change(sweeping, "UPDATE reports SET created_at = now() - interval '1 minute' WHERE id = :id", id=report_id)
+        until(lambda: sweeping.jobs(started_again))
 
 
 def test_a_sweeper_that_met_an_error_it_does_not_know_sweeps_on(

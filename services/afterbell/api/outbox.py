@@ -116,9 +116,16 @@ class Outbox:
             await reports.mark_put(connection, batch, given_up=given_up)
 
     async def _hand_over(self, batch: list[Unput]) -> list[UUID]:
-        """Put the batch; the answer is those whose job the queue has given up."""
+        """Put the batch; the answer is those whose job the queue has given up.
+
+        A dead letter of a report that was opened again since is what is to be retried.
+        """
         states = await self._queue.put([_job(report) for report in batch])
-        return [report.report_id for report, state in zip(batch, states, strict=True) if state == "dead"]
+        dead = [report for report, state in zip(batch, states, strict=True) if state == "dead"]
+        opened = [job_id_of(report.report_id) for report in dead if not report.was_put]
+        if opened:
+            await self._queue.act("retry", opened)
+        return [report.report_id for report in dead if report.was_put]
 
 
 def _job(report: Unput) -> Put:

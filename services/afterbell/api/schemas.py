@@ -10,7 +10,9 @@ from pydantic_core import PydanticCustomError
 from afterbell.core import session as core
 from afterbell.core.jobs import JobState
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=core.ID_CHARS_MAX, pattern=r"^[A-Za-z0-9._:@-]+$")]
+Id = Annotated[
+    str, StringConstraints(min_length=1, max_length=core.ID_CHARS_MAX, pattern=r"^[A-Za-z0-9_:@-][A-Za-z0-9._:@-]*$")
+]
 Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=core.NAME_CHARS_MAX,
                                         pattern=r"^[^\x00]*$")]  # fmt: skip
 # PostgreSQL stores no NUL; everything else a chat may hold is kept as it was sent.
