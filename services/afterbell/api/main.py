@@ -21,7 +21,7 @@ from afterbell.api.routes import reports, sessions
 from afterbell.api.services import Services
 from afterbell.core.errors import StoreUnavailable
 from afterbell.observability.internal_app import create_internal_app
-from afterbell.serving import Serving, bind, port_of, until_told
+from afterbell.serving import Serving, bind, freeze_started, port_of, until_told
 from afterbell.settings import ApiSettings, required
 
 log = structlog.get_logger(__name__)
@@ -85,6 +85,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
 async def serve(settings: ApiSettings) -> None:
     """Run the api process until SIGTERM."""
     async with running(settings):
+        freeze_started()
         await until_told()
 
 
