@@ -17,6 +17,9 @@ from afterbell.core.jobs import REPORT_TASK, job_id_of
 from afterbell.observability.metrics import OUTBOX_SWEPT, OUTBOX_WAITING
 
 BATCH_MAX: Final = 100
+# After a put the next one waits this long for company, unless a whole batch is there: a put costs one billed command
+# and one commit, however many reports it carries.
+GATHER_S: Final = 0.02
 # What does not fit waits in PostgreSQL for the sweeper.
 WAITING_MAX: Final = 10_000
 BACKOFF_MAX_S: Final = 5.0
@@ -59,6 +62,8 @@ class Outbox:
                 batch.append(self._waiting.get_nowait())
             await self._put_until_heard(batch)
             OUTBOX_WAITING.set(self._waiting.qsize())
+            if self._waiting.qsize() < BATCH_MAX:
+                await asyncio.sleep(GATHER_S)
 
     async def _put_until_heard(self, batch: list[UUID]) -> None:
         backoff_s = 0.1
@@ -97,10 +102,13 @@ class Outbox:
                 await self._put(found)
 
     async def _put(self, batch: list[UUID]) -> None:
-        """Put the batch; a job the queue has given up marks its report as failed."""
+        """Put the batch; a job the queue has given up marks its report as failed.
+
+        Each statement commits itself: what a crash leaves out between them, the sweeper finds and puts again.
+        """
         jobs = [Put(job_id_of(one), report_message(REPORT_TASK, job_id_of(one))) for one in batch]
         states = await self._queue.put(jobs)
-        async with self._database.transaction() as connection:
+        async with self._database.statement() as connection:
             await reports.mark_put(connection, batch)
             for report_id, state in zip(batch, states, strict=True):
                 if state == "dead":

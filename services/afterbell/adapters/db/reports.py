@@ -10,13 +10,18 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, func, insert, or_, select, text, update
+from sqlalchemy import Uuid, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from afterbell.adapters.db.tables import report_attempts, reports, sessions
 from afterbell.core.jobs import ReportStatus
 from afterbell.core.report import Usage
 
+# One array, not a list of parameters: the statement is the same text, and prepared once, for any number of reports.
+_MARK_PUT: Final = text("UPDATE reports SET put_at = now() WHERE id = ANY(:report_ids)").bindparams(
+    bindparam("report_ids", type_=ARRAY(Uuid()))
+)
 UNFINISHED: Final = ("queued", "deferred", "running")
 _STATE_COLUMNS: Final = (
     reports.c.id,
@@ -204,7 +209,7 @@ async def to_put(
 
 async def mark_put(connection: AsyncConnection, report_ids: Sequence[UUID]) -> None:
     """Remember that the queue has these."""
-    await connection.execute(update(reports).where(reports.c.id.in_(report_ids)).values(put_at=func.now()))
+    await connection.execute(_MARK_PUT, {"report_ids": list(report_ids)})
 
 
 async def try_sweep_lock(connection: AsyncConnection) -> bool:
