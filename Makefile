@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check format lock clean $(addprefix bench-,api)
+.PHONY: help setup demo dev test test-wheel check format docs lock clean $(addprefix bench-,api)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -38,8 +38,17 @@ format: $(INSTALLED)  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+test-wheel: $(INSTALLED)  ## Build the wheel, install it into an empty environment and run the main job from it
+	rm -rf dist && $(BIN)/python -m build --quiet --wheel --no-isolation --outdir dist
+	$(PYTHON) -m venv --clear dist/venv
+	dist/venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls $(CURDIR)/dist/*.whl)[embedded,api,worker]"
+	cd dist && venv/bin/afterbell demo --pace none
+
 bench-api: $(INSTALLED)  ## Measure the API under load, beside Express + BullMQ where Node is present
 	$(BIN)/python benchmarks/api.py $(ARGS)
+
+docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
+	PYTHONPATH=services $(BIN)/python tools/settings_table.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
 	for extra in api worker embedded dev; do \

@@ -21,7 +21,8 @@ Group = TypeVar("Group", bound="_Group")
 
 
 class _Group(BaseSettings):
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True,
+                                      allow_inf_nan=False)  # fmt: skip
 
 
 class ProcessSettings(_Group):
@@ -94,13 +95,18 @@ class StoreSettings(_Group):
     @field_validator("redis_url", "database_url", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
+        return _none_if_empty(value)
 
 
 class QueueSettings(_Group):
     """What every process agrees on about the queue."""
 
-    queue: str = Field("reports", alias="AFTERBELL_QUEUE", description="name of the queue in Redis")
+    queue: str = Field(
+        "reports",
+        alias="AFTERBELL_QUEUE",
+        pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$",
+        description="name of the queue in Redis",
+    )
     lease_s: float = Field(
         10,
         ge=1,
@@ -123,8 +129,15 @@ class QueueSettings(_Group):
         alias="AFTERBELL_DELIVERIES_MAX",
         description="a job whose workers vanished this often is a dead letter",
     )
-    retry_ladder_s: Annotated[tuple[float, ...], NoDecode] = Field(
+    retry_ladder_s: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
         (2, 4, 8), alias="AFTERBELL_RETRY_LADDER", description="seconds to wait after the first, second, … failed try"
+    )
+
+    commands_per_day: int | None = Field(
+        None,
+        ge=100,
+        alias="AFTERBELL_REDIS_COMMANDS_PER_DAY",
+        description="what a hosted Redis allows; near it workers send less and look less often; empty: no limit",
     )
 
     @field_validator("retry_ladder_s", mode="before")
@@ -144,6 +157,11 @@ class AuthSettings(_Group):
     jwt_audience: str | None = Field(
         None, alias="AFTERBELL_JWT_AUDIENCE", description="`aud` a token must carry, where set"
     )
+
+    @field_validator("jwt_audience", mode="before")
+    @classmethod
+    def _empty_is_none(cls, value: object) -> object:
+        return _none_if_empty(value)
 
 
 class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings):
@@ -197,7 +215,7 @@ class ModelSettings(_Group):
     @field_validator("api_key", "base_url", mode="before")
     @classmethod
     def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
+        return _none_if_empty(value)
 
 
 class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings):
@@ -228,6 +246,11 @@ class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSetting
     def name(self) -> str:
         """This worker's name, unique a process so that a restarted pod is never taken for its predecessor."""
         return self.worker_name or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+
+
+def _none_if_empty(value: object) -> object:
+    # A chart or a compose file sets a variable it has no value for to nothing.
+    return None if value == "" else value
 
 
 def read(group: type[Group], **given: object) -> Group:

@@ -14,7 +14,7 @@ from afterbell.adapters.db.requests import ReportRequests
 from afterbell.adapters.redis import client as redis_client
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
-from afterbell.api import problems
+from afterbell.api import openapi, problems
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox
 from afterbell.api.routes import reports, sessions
@@ -35,6 +35,7 @@ def create_app(services: Services) -> FastAPI:
         description="Reports about tutoring sessions: ask, follow, read.",
         docs_url=None if services.settings.production else "/docs",
         redoc_url=None,
+        redirect_slashes=False,  # a redirect names the scheme and host it sees, which behind a proxy are the wrong ones
     )
     app.state.services = services
     app.state.jwt_secret = services.settings.jwt_secret.get_secret_value()
@@ -42,6 +43,7 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     app.include_router(reports.router)
     app.include_router(sessions.router)
+    openapi.describe(app)
     app.add_middleware(Envelope, body_bytes_max=services.settings.body_bytes_max)
     return app
 
@@ -60,14 +62,14 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     database = Database(required(settings.database_url, "DATABASE_URL"), pool_size=settings.database_pool)
     url = required(settings.redis_url, "REDIS_URL")
     redis = redis_client.connect(url)
-    rules = QueueRules(settings.lease_s, settings.starts_max, settings.window_s, settings.deliveries_max)
+    rules = QueueRules.of(settings)
     outbox = Outbox(database, Queue(redis, QueueKeys(settings.queue), rules), sweep_s=settings.sweep_s)
     services = Services(settings, database, ReportRequests(database), outbox)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         stack.push_async_callback(database.close)
-        public = bind(settings.bind, settings.port, variable="PORT")
-        internal = bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT")
+        public = stack.enter_context(bind(settings.bind, settings.port, variable="PORT"))
+        internal = stack.enter_context(bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT"))
         await database.check()
         await redis_client.check(redis, url)
         outbox.start()

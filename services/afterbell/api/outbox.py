@@ -10,6 +10,7 @@ import structlog
 
 from afterbell.adapters.db import reports
 from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.reports import Unput
 from afterbell.adapters.redis.broker import report_message
 from afterbell.adapters.redis.queue import Put, Queue
 from afterbell.core.errors import StoreUnavailable
@@ -36,7 +37,7 @@ class Outbox:
 
     def __init__(self, database: Database, queue: Queue, *, sweep_s: float) -> None:
         self._database, self._queue, self._sweep_s = database, queue, sweep_s
-        self._waiting: asyncio.Queue[UUID] = asyncio.Queue(WAITING_MAX)
+        self._waiting: asyncio.Queue[Unput] = asyncio.Queue(WAITING_MAX)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -49,10 +50,10 @@ class Outbox:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    def offer(self, report_id: UUID) -> None:
+    def offer(self, report: Unput) -> None:
         """Hand over a committed report. Never waits."""
         with suppress(asyncio.QueueFull):
-            self._waiting.put_nowait(report_id)
+            self._waiting.put_nowait(report)
         OUTBOX_WAITING.set(self._waiting.qsize())
 
     async def _put_offered(self) -> None:
@@ -65,7 +66,7 @@ class Outbox:
             if self._waiting.qsize() < BATCH_MAX:
                 await asyncio.sleep(GATHER_S)
 
-    async def _put_until_heard(self, batch: list[UUID]) -> None:
+    async def _put_until_heard(self, batch: list[Unput]) -> None:
         backoff_s = 0.1
         while True:
             try:
@@ -75,6 +76,9 @@ class Outbox:
                 log.warning("outbox_waits", store=error.store, reports=len(batch), error=str(error))
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+            except Exception:  # the rows are committed: the sweeper tries them again, this task goes on
+                log.exception("outbox_failed", reports=len(batch))
+                return
 
     async def _sweep_forever(self) -> None:
         while True:
@@ -83,6 +87,8 @@ class Outbox:
                 await self._sweep()
             except StoreUnavailable as error:
                 log.warning("sweep_waits", store=error.store, error=str(error))
+            except Exception:  # whatever it is, a process without a sweeper would lose reports quietly
+                log.exception("sweep_failed")
 
     async def _sweep(self) -> None:
         async with self._database.transaction() as connection:
@@ -99,17 +105,20 @@ class Outbox:
             if found:
                 log.info("swept", reports=len(found))
                 OUTBOX_SWEPT.inc(len(found))
-                await self._put(found)
+                await reports.mark_put(connection, found, given_up=await self._hand_over(found))
 
-    async def _put(self, batch: list[UUID]) -> None:
-        """Put the batch; a job the queue has given up marks its report as failed.
-
-        Each statement commits itself: what a crash leaves out between them, the sweeper finds and puts again.
-        """
-        jobs = [Put(job_id_of(one), report_message(REPORT_TASK, job_id_of(one))) for one in batch]
-        states = await self._queue.put(jobs)
+    async def _put(self, batch: list[Unput]) -> None:
+        given_up = await self._hand_over(batch)
+        # Each statement commits itself: what a crash leaves out between them, the sweeper finds and puts again.
         async with self._database.statement() as connection:
-            await reports.mark_put(connection, batch)
-            for report_id, state in zip(batch, states, strict=True):
-                if state == "dead":
-                    await reports.bury(connection, report_id, "the queue gave this job up")
+            await reports.mark_put(connection, batch, given_up=given_up)
+
+    async def _hand_over(self, batch: list[Unput]) -> list[UUID]:
+        """Put the batch; the answer is those whose job the queue has given up."""
+        states = await self._queue.put([_job(report) for report in batch])
+        return [report.report_id for report, state in zip(batch, states, strict=True) if state == "dead"]
+
+
+def _job(report: Unput) -> Put:
+    job_id = job_id_of(report.report_id)
+    return Put(job_id, report_message(REPORT_TASK, job_id), tenant=report.tenant_id)

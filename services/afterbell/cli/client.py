@@ -72,8 +72,11 @@ class ApiClient:
     async def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         try:
             answer = await self._http.request(method, path, json=body)
-        except httpx2.TransportError as error:
-            raise ApiRefused(f"{method} {self._http.base_url}{path}: no answer ({type(error).__name__})") from error
+        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+            where = f"{method} {self._http.base_url}{path.removeprefix('/')}"
+            raise ApiRefused(f"{where}: no answer ({type(error).__name__}: {error})") from error
+        except ValueError as error:  # half a surrogate pair, or NaN: Python reads them, JSON has no word for them
+            raise ApiRefused(f"{method} {path}: this cannot be sent as JSON ({error})") from None
         try:
             found: dict[str, Any] = answer.json()
         except ValueError:
@@ -97,4 +100,7 @@ def _id(session: dict[str, Any]) -> str:
     found = session.get("id")
     if not isinstance(found, str) or not found:
         raise ApiRefused('the session has no id: add "id"')
-    return quote(found, safe="")
+    try:
+        return quote(found, safe="")
+    except UnicodeEncodeError:
+        raise ApiRefused("the session's id holds half a surrogate pair") from None

@@ -6,7 +6,11 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class QueueFacts:
-    """One ``look``. Counts are jobs, times are milliseconds on Redis's clock, ages are milliseconds."""
+    """One ``look``. Counts are jobs, times are milliseconds on Redis's clock, ages are milliseconds.
+
+    ``lanes`` counts the tenants that wait; ``overdue`` the running jobs whose worker has gone silent;
+    ``commands_today`` what the whole fleet has sent to this queue since midnight UTC.
+    """
 
     at_ms: int
     waiting: int
@@ -18,6 +22,9 @@ class QueueFacts:
     oldest_waiting_age_ms: int | None
     next_due_in_ms: int | None
     paused: bool
+    lanes: int
+    overdue: int
+    commands_today: int
 
 
 def eta_seconds(position: int, *, starts_per_window: int, window_s: float, slots: int, report_s: float) -> int:

@@ -76,11 +76,11 @@ def _broker(settings: WorkerSettings, name: str, pipeline: ReportPipeline) -> Le
     broker = LeaseBroker(
         required(settings.redis_url, "REDIS_URL"),
         queue_name=settings.queue,
-        rules=QueueRules(settings.lease_s, settings.starts_max, settings.window_s, settings.deliveries_max),
+        rules=QueueRules.of(settings),
         worker=name,
         slots=settings.concurrency,
         decide=decide,
-        on_buried=pipeline.bury,
+        on_given_up=pipeline.give_up,
         safety_tick_s=settings.safety_tick_s,
     )
     broker.is_worker_process = True

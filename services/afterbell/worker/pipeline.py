@@ -95,7 +95,7 @@ class ReportPipeline:
                  seconds=round(monotonic() - started, 3))  # fmt: skip
         return outcome
 
-    async def bury(self, job_id: str) -> None:
+    async def give_up(self, job_id: str) -> None:
         """The queue gave the job up because its workers vanished."""
         async with self._database.transaction() as connection:
             await reports.bury(connection, report_id_of(job_id), "its workers were lost while they ran it")

@@ -1,5 +1,7 @@
 """The worker's tasks: names from core, bound to functions here and nowhere else."""
 
+import structlog
+
 from afterbell.adapters.redis.broker import LeaseBroker
 from afterbell.core.jobs import REPORT_TASK, Done, Outcome
 from afterbell.worker.pipeline import ReportPipeline
@@ -18,7 +20,8 @@ def bind(broker: LeaseBroker, pipeline: ReportPipeline) -> None:
 
     async def write_report(job_id: str) -> None:
         delivery = broker.consumer.running(job_id)
-        outcome = await pipeline.run(job_id, delivery.grant.failures if delivery else 0)
+        with structlog.contextvars.bound_contextvars(job_id=job_id):
+            outcome = await pipeline.run(job_id, delivery.grant.failures if delivery else 0)
         if not isinstance(outcome, Done):
             raise TryEnded(outcome)
 

@@ -60,7 +60,7 @@ class Bench:
             await broker.shutdown()
 
     async def start(self, work: Work, *, slots: int, drain_s: float) -> tuple[LeaseBroker, asyncio.Event, Any]:
-        async def on_buried(job_id: str) -> None:
+        async def on_given_up(job_id: str) -> None:
             self.seen.buried.append(job_id)
 
         async def task(job_id: str) -> None:
@@ -70,7 +70,7 @@ class Bench:
 
         broker = LeaseBroker(
             self.url, queue_name=self.name, rules=self.rules, worker=uuid.uuid4().hex, slots=slots,
-            decide=decide, on_buried=on_buried, safety_tick_s=30,
+            decide=decide, on_given_up=on_given_up, safety_tick_s=30,
         )  # fmt: skip
         broker.is_worker_process = True
         broker.register_task(task, task_name="work")
@@ -219,13 +219,14 @@ def test_a_vanished_workers_job_is_run_by_an_idle_worker_without_new_traffic(red
         await bench.until(lambda: len(bench.seen.starts) == 1)
         async with bench.worker(at_once, slots=1):
             # What kill -9 leaves: no renewal, no settle, no goodbye.
-            for task in (receiving, *broker.consumer._tasks):
+            receiving.cancel()
+            await asyncio.gather(receiving, return_exceptions=True)
+            for task in broker.consumer._tasks:
                 task.cancel()
-            await asyncio.gather(receiving, *broker.consumer._tasks, return_exceptions=True)
             gone_at = asyncio.get_running_loop().time()
             await bench.until(lambda: bench.seen.ends == ["a"])
             assert bench.seen.starts[-1][1] - gone_at <= RULES.lease_s + 1
-        await broker.connection_pool.disconnect()
+        await broker.shutdown()
 
     on(redis_url, body)
 

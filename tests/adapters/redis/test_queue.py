@@ -9,9 +9,9 @@ import pytest
 
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.queue import Grant, Put, Queue, QueueRules
-from afterbell.core.errors import PayloadTooLarge, StoreUnavailable
-from afterbell.core.jobs import PAYLOAD_BYTES_MAX, Cancelled, Dead, Defer, Done, HandBack, Retry
+from afterbell.adapters.redis.queue import Ended, Grant, Put, Queue, QueueRules, Taken
+from afterbell.core.errors import InvalidInput, PayloadTooLarge, StoreUnavailable
+from afterbell.core.jobs import PAYLOAD_BYTES_MAX, Cancelled, Dead, Defer, Done, HandBack, Outcome, Retry
 
 pytestmark = pytest.mark.engines
 
@@ -44,8 +44,8 @@ def jobs(*ids: str, delay_s: float = 0) -> list[Put]:
     return [Put(one, f"payload of {one}".encode(), delay_s) for one in ids]
 
 
-def held(*grants: Grant) -> list[tuple[str, int]]:
-    return [(grant.entry, grant.run) for grant in grants]
+async def settle(queue: Queue, worker: str, grant: Grant, outcome: Outcome, free: int = 0) -> Taken:
+    return await queue.take(worker, free, [], [Ended(grant, outcome)])
 
 
 async def take_one(queue: Queue, worker: str = "w") -> Grant:
@@ -61,7 +61,7 @@ def test_a_job_goes_from_put_to_done_and_leaves_nothing_behind(redis_url: str) -
         assert (grant.job_id, grant.payload, grant.run, grant.failures) == ("a", b"payload of a", 1, 0)
         facts = await queue.look()
         assert (facts.waiting, facts.active) == (0, 1)
-        assert (await queue.settle("w", grant, Done())).owned
+        assert (await settle(queue, "w", grant, Done())).lost == frozenset()
         facts = await queue.look()
         assert (facts.waiting, facts.active, facts.due, facts.dead) == (0, 0, 0, 0)
 
@@ -73,11 +73,11 @@ def test_putting_again_changes_nothing_in_any_state(redis_url: str) -> None:
         assert await queue.put(jobs("a", "a")) == ["put", "waiting"]
         grant = await take_one(queue)
         assert await queue.put(jobs("a")) == ["active"]
-        await queue.settle("w", grant, Retry(30, "later"))
+        await settle(queue, "w", grant, Retry(30, "later"))
         assert await queue.put(jobs("a")) == ["due"]
         assert (await queue.look()).due == 1
         await queue.put(jobs("b"))
-        await queue.settle("w", await take_one(queue), Done())
+        await settle(queue, "w", await take_one(queue), Done())
         assert await queue.put(jobs("b")) == ["completed"]
         assert (await queue.take("w", 5, [])).grants == ()
 
@@ -97,11 +97,10 @@ def test_jobs_put_before_any_worker_existed_are_taken_in_order(redis_url: str) -
 def test_a_retry_starts_when_it_is_due_and_counts_the_failure(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.put(jobs("a"))
-        settled = await queue.settle("w", await take_one(queue), Retry(0.15, "try again"), free=1)
-        assert settled.taken is not None
-        assert settled.taken.grants == ()
-        assert settled.taken.come_back_s == pytest.approx(0.15, abs=0.02)
-        await asyncio.sleep(settled.taken.come_back_s + 0.01)
+        taken = await settle(queue, "w", await take_one(queue), Retry(0.15, "try again"), free=1)
+        assert taken.grants == ()
+        assert taken.come_back_s == pytest.approx(0.15, abs=0.02)
+        await asyncio.sleep(0.16)
         grant = await take_one(queue)
         assert (grant.run, grant.failures) == (2, 1)
 
@@ -111,7 +110,7 @@ def test_a_retry_starts_when_it_is_due_and_counts_the_failure(redis_url: str) ->
 def test_being_told_to_wait_uses_no_step_of_the_ladder(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.put(jobs("a"))
-        await queue.settle("w", await take_one(queue), Defer(0.05, "429"))
+        await settle(queue, "w", await take_one(queue), Defer(0.05, "429"))
         await asyncio.sleep(0.06)
         grant = await take_one(queue)
         assert (grant.run, grant.failures) == (2, 0)
@@ -122,7 +121,7 @@ def test_being_told_to_wait_uses_no_step_of_the_ladder(redis_url: str) -> None:
 def test_a_dead_letter_is_kept_and_never_started_again(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.put(jobs("a"))
-        await queue.settle("w", await take_one(queue), Dead("broken"))
+        await settle(queue, "w", await take_one(queue), Dead("broken"))
         assert (await queue.look()).dead == 1
         assert await queue.put(jobs("a")) == ["dead"]
         assert (await queue.take("w", 1, [])).grants == ()
@@ -133,7 +132,7 @@ def test_a_dead_letter_is_kept_and_never_started_again(redis_url: str) -> None:
 def test_a_cancelled_job_ends_without_a_dead_letter(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.put(jobs("a"))
-        await queue.settle("w", await take_one(queue), Cancelled())
+        await settle(queue, "w", await take_one(queue), Cancelled())
         assert (await queue.look()).dead == 0
         assert await queue.put(jobs("a")) == ["cancelled"]
 
@@ -143,7 +142,7 @@ def test_a_cancelled_job_ends_without_a_dead_letter(redis_url: str) -> None:
 def test_a_handed_back_job_is_free_for_another_worker_at_once(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.put(jobs("a"))
-        await queue.settle("w1", await take_one(queue, "w1"), HandBack())
+        await settle(queue, "w1", await take_one(queue, "w1"), HandBack())
         assert (await take_one(queue, "w2")).job_id == "a"
 
     on(redis_url, body)
@@ -161,9 +160,9 @@ def test_a_silent_workers_job_starts_elsewhere_after_its_lease_and_the_first_wor
         await asyncio.sleep(1.05)
         second = await take_one(queue, "w2")
         assert (second.job_id, second.run) == ("a", 2)
-        assert not (await queue.settle("w1", first, Done())).owned
-        assert (await queue.take("w1", 0, held(first))).lost == {first.entry}
-        assert (await queue.settle("w2", second, Done())).owned
+        assert (await settle(queue, "w1", first, Done())).lost == {"a"}
+        assert (await queue.take("w1", 0, [first])).lost == {"a"}
+        assert (await settle(queue, "w2", second, Done())).lost == frozenset()
 
     on(redis_url, body)
 
@@ -174,9 +173,9 @@ def test_a_job_of_a_living_worker_is_never_taken_from_it(redis_url: str) -> None
         grant = await take_one(queue, "w1")
         for _ in range(6):
             await asyncio.sleep(0.3)
-            assert (await queue.take("w1", 0, held(grant))).lost == frozenset()
+            assert (await queue.take("w1", 0, [grant])).lost == frozenset()
             assert (await queue.take("w2", 1, [])).grants == ()
-        assert (await queue.settle("w1", grant, Done())).owned
+        assert (await settle(queue, "w1", grant, Done())).lost == frozenset()
 
     on(redis_url, body)
 
@@ -190,7 +189,7 @@ def test_a_job_whose_workers_vanish_three_times_becomes_a_dead_letter(redis_url:
             assert (await take_one(queue, worker)).job_id == "poison"
         await asyncio.sleep(0.31)
         taken = await queue.take("w3", 1, [])
-        assert taken.buried == ("poison",)
+        assert taken.given_up == ("poison",)
         assert [grant.job_id for grant in taken.grants] == ["healthy"]
         assert (await queue.look()).dead == 1
 
@@ -207,7 +206,7 @@ def test_no_window_holds_more_starts_than_allowed_over_all_workers(redis_url: st
                 taken = await queue.take(worker, 2, [])
                 starts.extend(loop.time() for _ in taken.grants)
                 for grant in taken.grants:
-                    await queue.settle(worker, grant, Done())
+                    await settle(queue, worker, grant, Done())
                 await asyncio.sleep(0.005)
 
         await asyncio.gather(*(work(f"w{number}") for number in range(4)))
@@ -235,12 +234,12 @@ def test_a_paused_queue_starts_nothing_and_a_resume_wakes_idle_workers(redis_url
         async with client.pubsub() as bell:
             await bell.subscribe(queue.keys.bell("w"))
             await bell.get_message(timeout=1)
-            await queue.control("pause")
+            await queue.switch("pause")
             await queue.put(jobs("a"))
             taken = await queue.take("w", 1, [])
             assert (taken.gate, taken.grants, taken.come_back_s) == ("paused", (), None)
             assert (await queue.look()).paused
-            await queue.control("resume")
+            await queue.switch("resume")
             message = await bell.get_message(ignore_subscribe_messages=True, timeout=1)
             assert message is not None
             assert (await take_one(queue)).job_id == "a"
@@ -251,12 +250,12 @@ def test_a_paused_queue_starts_nothing_and_a_resume_wakes_idle_workers(redis_url
 
 def test_a_drained_worker_gets_nothing_while_others_work_on(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
-        await queue.control("drain", "w1")
+        await queue.steer("drain", "w1")
         await queue.put(jobs("a"))
         assert (await queue.take("w1", 1, [])).gate == "drained"
         assert (await queue.look()).idle_workers == 0
         assert (await take_one(queue, "w2")).job_id == "a"
-        await queue.control("undrain", "w1")
+        await queue.steer("undrain", "w1")
         assert (await queue.take("w1", 1, [])).gate == ""
 
     on(redis_url, body)
@@ -265,9 +264,8 @@ def test_a_drained_worker_gets_nothing_while_others_work_on(redis_url: str) -> N
 def test_settling_hands_out_the_next_job_in_the_same_call(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.put(jobs("a", "b"))
-        settled = await queue.settle("w", await take_one(queue), Done(), free=1)
-        assert settled.taken is not None
-        assert [grant.job_id for grant in settled.taken.grants] == ["b"]
+        taken = await settle(queue, "w", await take_one(queue), Done(), free=1)
+        assert [grant.job_id for grant in taken.grants] == ["b"]
 
     on(redis_url, body)
 
@@ -295,8 +293,8 @@ def test_an_emptied_redis_is_used_again_and_says_what_it_forgot(redis_url: str) 
         async for key in client.scan_iter(match=queue.keys.prefix + "*"):
             await client.delete(key)
         await client.aclose()
-        assert (await queue.take("w", 1, held(grant))).unknown == {grant.entry}
-        assert not (await queue.settle("w", grant, Done())).owned
+        assert (await queue.take("w", 1, [grant])).unknown == {"a"}
+        assert (await settle(queue, "w", grant, Done())).unknown == {"a"}
         assert await queue.put(jobs("a")) == ["put"]
         assert (await take_one(queue)).job_id == "a"
 
@@ -354,3 +352,137 @@ def test_an_unreachable_redis_is_told_without_its_password() -> None:
         await client.aclose()
 
     asyncio.run(run())
+
+
+def test_a_tenant_with_a_thousand_jobs_does_not_make_another_wait_behind_them(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put([Put(f"big{number}", b"p", tenant="big") for number in range(1000)])
+        for _ in range(10):
+            await take_one(queue)
+        await queue.put([Put("small1", b"p", tenant="small"), Put("small2", b"p", tenant="small")])
+        order = [(await take_one(queue)).job_id for _ in range(6)]
+        assert "small1" in order[:2]
+        assert "small2" in order[:4]
+        assert sum(one.startswith("big") for one in order) == 4
+
+    on(redis_url, body)
+
+
+def test_a_tenant_that_asks_again_and_again_does_not_hold_the_other_up(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put([Put(f"big{number}", b"p", tenant="big") for number in range(20)])
+        order = []
+        for number in range(10):
+            await queue.put([Put(f"small{number}", b"p", tenant="small")])
+            order.append((await take_one(queue)).job_id)
+        assert 4 <= sum(one.startswith("big") for one in order) <= 6
+
+    on(redis_url, body)
+
+
+def test_interactive_jobs_start_before_bulk_ones_of_any_tenant(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put([Put(f"bulk{number}", b"p", tenant="a", job_class="bulk") for number in range(3)])
+        await queue.put([Put("now", b"p", tenant="b")])
+        assert [(await take_one(queue)).job_id for _ in range(4)] == ["now", "bulk0", "bulk1", "bulk2"]
+
+    on(redis_url, body)
+
+
+def test_a_retried_job_keeps_its_place_before_those_that_came_later(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a", "b", "c"))
+        await settle(queue, "w", await take_one(queue), Retry(0.03, "again"))
+        await asyncio.sleep(0.05)
+        assert (await take_one(queue)).job_id == "a"
+
+    on(redis_url, body)
+
+
+def test_one_exchange_settles_many_jobs_and_takes_as_many(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs(*(str(number) for number in range(20))))
+        first = await queue.take("w", 10)
+        outcomes: list[Outcome] = [Done(), Retry(60, "x"), Defer(60, "x"), Dead("x"), HandBack()] * 2
+        ended = [Ended(grant, outcome) for grant, outcome in zip(first.grants, outcomes, strict=True)]
+        second = await queue.take("w", 10, [], ended)
+        assert len(second.grants) == 10
+        facts = await queue.look()
+        assert (facts.active, facts.due, facts.dead, facts.waiting) == (10, 4, 2, 2)
+
+    on(redis_url, body)
+
+
+def test_jobs_can_be_cancelled_promoted_removed_and_retried_each_once(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("run", "wait", "gone"))
+        grant = await take_one(queue)
+        await queue.put(jobs("later", delay_s=60))
+        assert await queue.act("cancel", ["wait", "wait", "nobody"]) == ["ok", "cancelled", "unknown"]
+        assert await queue.act("remove", ["gone", "run", "gone"]) == ["ok", "active", "unknown"]
+        assert await queue.act("promote", ["later", "later"]) == ["ok", "waiting"]
+        assert await queue.act("cancel", ["run"]) == ["ok"]
+        assert (await queue.take("w", 0, [grant])).cancelled == {"run"}
+        await settle(queue, "w", grant, Cancelled())
+        later = await take_one(queue)
+        await settle(queue, "w", later, Dead("no"))
+        assert await queue.act("retry", ["later", "later", "run"]) == ["ok", "waiting", "cancelled"]
+        assert (await take_one(queue)).failures == 0
+        facts = await queue.look()
+        assert (facts.waiting, facts.due, facts.dead) == (0, 0, 0)
+
+    on(redis_url, body)
+
+
+def test_retrying_all_dead_letters_takes_the_ones_that_match_in_bounded_steps(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        for tenant, reason in (("a", "timeout"), ("a", "refused"), ("b", "timeout")):
+            for number in range(5):
+                await queue.put([Put(f"{tenant}-{reason}-{number}", b"p", tenant=tenant)])
+                await settle(queue, "w", await take_one(queue), Dead(reason))
+        until_ms = (await queue.look()).at_ms
+        skip, total = 0, 0
+        while True:
+            retried, looked = await queue.retry_dead(until_ms=until_ms, skip=skip, tenant="a", text="time", count=4)
+            skip, total = skip + looked - retried, total + retried
+            if looked < 4:
+                break
+        facts = await queue.look()
+        assert (total, facts.waiting, facts.dead) == (5, 5, 10)
+
+    on(redis_url, body)
+
+
+def test_of_many_idle_workers_two_watch_for_an_event_and_the_others_sleep(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await take_one(queue, "busy")
+        hints = [(await queue.take(f"w{number}", 1)).come_back_s for number in range(5)]
+        assert hints[0] == pytest.approx(1.0, abs=0.1)
+        assert hints[1] is not None
+        assert hints[0] < hints[1] < 2
+        assert hints[2:] == [None, None, None]
+
+    on(redis_url, body)
+
+
+@pytest.mark.parametrize("tenant", ["{x}", "a b", "a\nb", "über", "a:b"])
+def test_any_tenant_id_makes_a_lane_of_its_own_and_never_a_broken_key(redis_url: str, tenant: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put([Put("a", b"p", tenant=tenant), Put("b", b"p", tenant="x")])
+        assert (await queue.look()).lanes == 2
+        assert len((await queue.take("w", 2)).grants) == 2
+
+    on(redis_url, body)
+
+
+@pytest.mark.parametrize("job_id", ["", "{a}", "a b", "a\nb", "x" * 10_000])
+def test_a_job_id_that_could_break_a_key_is_refused_before_anything_is_sent(redis_url: str, job_id: str) -> None:
+    async def body(queue: Queue) -> None:
+        with pytest.raises(InvalidInput, match="not usable"):
+            await queue.put([Put("fine", b"p"), Put(job_id, b"p")])
+        with pytest.raises(InvalidInput, match="not usable"):
+            await queue.act("retry", [job_id])
+        assert (await queue.look()).waiting == 0
+
+    on(redis_url, body)

@@ -50,6 +50,14 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class Unput:
+    """A committed report the queue has to know; its tenant decides the lane it waits in."""
+
+    report_id: UUID
+    tenant_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReportRow:
     """The newest report of a session, as its readers ask for it. ``participants`` are the session's."""
 
@@ -82,7 +90,8 @@ async def position(connection: AsyncConnection, created_at: datetime) -> int:
     statement = select(func.count()).where(
         reports.c.status.in_(("queued", "deferred")), reports.c.created_at <= created_at
     )
-    return await connection.scalar(statement) or 0
+    # The report may have been claimed since its row was read; it was next then.
+    return max(await connection.scalar(statement) or 0, 1)
 
 
 async def claim(connection: AsyncConnection, report_id: UUID, worker: str) -> Claim | None:
@@ -188,11 +197,11 @@ async def book(
 async def to_put(
     connection: AsyncConnection, *, now: datetime, unput_after: timedelta, reput_after: timedelta, run_after: timedelta,
     limit: int,
-) -> list[UUID]:  # fmt: skip
+) -> list[Unput]:  # fmt: skip
     """Unfinished reports the queue may not know: never put, put long ago, or running without a sign of life."""
     waiting = reports.c.status.in_(("queued", "deferred"))
     statement = (
-        select(reports.c.id)
+        select(reports.c.id, reports.c.tenant_id)
         .where(
             or_(
                 and_(waiting, reports.c.put_at.is_(None), reports.c.created_at < now - unput_after),
@@ -204,12 +213,14 @@ async def to_put(
         .order_by(reports.c.created_at)
         .limit(limit)
     )  # fmt: skip
-    return list((await connection.scalars(statement)).all())
+    return [Unput(row.id, row.tenant_id) for row in await connection.execute(statement)]
 
 
-async def mark_put(connection: AsyncConnection, report_ids: Sequence[UUID]) -> None:
-    """Remember that the queue has these."""
-    await connection.execute(_MARK_PUT, {"report_ids": list(report_ids)})
+async def mark_put(connection: AsyncConnection, batch: Sequence[Unput], *, given_up: Sequence[UUID] = ()) -> None:
+    """Remember that the queue has these; those it has ``given_up`` are marked as failed."""
+    await connection.execute(_MARK_PUT, {"report_ids": [report.report_id for report in batch]})
+    for report_id in given_up:
+        await bury(connection, report_id, "the queue gave this job up")
 
 
 async def try_sweep_lock(connection: AsyncConnection) -> bool:

@@ -10,14 +10,14 @@ from typing import Any
 
 from redis.asyncio import Redis
 from taskiq import AckableMessage, TaskiqMessage, TaskiqMiddleware, TaskiqResult
-from taskiq.abc.broker import AsyncBroker
 from taskiq.formatters.json_formatter import JSONFormatter
 from taskiq.message import BrokerMessage
-from taskiq_redis import RedisStreamBroker
+from taskiq_redis.redis_broker import BaseRedisBroker
 
+from afterbell.adapters.redis.accounting import count_commands_of
 from afterbell.adapters.redis.client import CONNECTIONS_MAX, connection_options
 from afterbell.adapters.redis.consumer import Consumer, Delivery
-from afterbell.adapters.redis.keys import GROUP, QueueKeys
+from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Put, Queue, QueueRules
 from afterbell.core.jobs import Done, HandBack, Outcome
 
@@ -32,8 +32,8 @@ def report_message(task_name: str, job_id: str) -> bytes:
     return JSONFormatter().dumps(message).message
 
 
-class LeaseBroker(RedisStreamBroker):
-    """A stream broker with leases, retries, a limiter and dead letters. ``worker`` names this process."""
+class LeaseBroker(BaseRedisBroker):
+    """A broker with leases, retries, fair lanes, a limiter and dead letters. ``worker`` names this process."""
 
     def __init__(
         self,
@@ -44,42 +44,45 @@ class LeaseBroker(RedisStreamBroker):
         worker: str,
         slots: int,
         decide: Decide,
-        on_buried: Callable[[str], Awaitable[None]],
+        on_given_up: Callable[[str], Awaitable[None]],
         safety_tick_s: float,
     ) -> None:
         keys = QueueKeys(queue_name)
         super().__init__(
             url,
-            queue_name=keys.ready,
-            consumer_group_name=GROUP,
-            consumer_name=worker,
+            queue_name=queue_name,
             max_connection_pool_size=CONNECTIONS_MAX,
-            **connection_options(),
+            **connection_options(url),
         )
+        count_commands_of(self.connection_pool)
         self.formatter = JSONFormatter()
         client: Redis = Redis(connection_pool=self.connection_pool)
         self.queue = Queue(client, keys, rules)
         self.consumer = Consumer(
-            client, self.queue, worker=worker, slots=slots, on_buried=on_buried, safety_tick_s=safety_tick_s
+            client, self.queue, worker=worker, slots=slots, on_given_up=on_given_up, safety_tick_s=safety_tick_s
         )
         self.add_middlewares(_OutcomeMiddleware(self.consumer, decide))
 
     async def startup(self) -> None:
-        """Start the consumer. The stream's group is made by the scripts, also after Redis was emptied."""
-        await AsyncBroker.startup(self)
+        """Start the consumer; nothing has to be made in Redis beforehand."""
+        await super().startup()
         if self.is_worker_process:
             self.consumer.start()
 
     async def kick(self, message: BrokerMessage) -> None:
-        """Put one job; its id is the task's id."""
-        delay_s = float(message.labels.get("delay_s", 0))
-        await self.queue.put([Put(message.task_id, message.message, delay_s)])
+        """Put one job; its id is the task's id. Labels: ``tenant``, ``delay_s``."""
+        labels = message.labels
+        tenant, delay_s = str(labels.get("tenant", "")), float(labels.get("delay_s", 0))
+        await self.queue.put([Put(message.task_id, message.message, delay_s, tenant)])
 
     async def listen(self) -> AsyncGenerator[AckableMessage, None]:
         """Yield the jobs this worker was granted; when taskiq stops listening, the rest is handed back."""
         try:
             while True:
                 delivery = await self.consumer.ready.get()
+                if delivery.lost or delivery.outcome is not None:  # stopped before it began
+                    await self.consumer.settle(delivery)
+                    continue
                 yield AckableMessage(data=delivery.grant.payload, ack=self._ack_of(delivery))
         finally:
             await self.consumer.drain()

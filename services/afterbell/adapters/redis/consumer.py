@@ -1,10 +1,11 @@
-"""One worker's side of the queue: hear the bell, take while slots are free, keep leases, settle.
+"""One worker's side of the queue: hear the bell, exchange with Redis, keep leases.
 
 Duties, in the order in which a job meets them:
 1. `_hear`: the bell wakes the loop; a lost subscription is made again and counts as a ring.
-2. `_run`: a take on a bell, on the time the last answer named, every lease/3 while jobs run, and as a safety tick.
-3. `_accept`: grants become deliveries; a job whose lease went to another worker is cancelled here.
-4. `settle`: says what became of a delivery, as often as it takes Redis to hear it, and takes the next jobs.
+2. `_run`: one exchange at a time, on a bell, when a job ended, at the time the last answer named, when leases are
+   due for renewal, and as a safety tick. Whatever ended meanwhile shares the next exchange.
+3. `_accept`: grants become deliveries; a job that went to another worker, or that somebody cancelled, is stopped here.
+4. `settle`: puts a delivery's outcome into the next exchange and returns once Redis has heard it.
 5. `drain`, `close`: start nothing more; hand back what could not finish.
 """
 
@@ -18,13 +19,16 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from afterbell.adapters.redis.queue import Grant, Queue, Taken
+from afterbell.adapters.redis.queue import Ended, Grant, Queue, Taken
+from afterbell.core.budget import pace_of
 from afterbell.core.errors import StoreUnavailable
-from afterbell.core.jobs import Dead, HandBack, Outcome
+from afterbell.core.jobs import Cancelled, Dead, HandBack, Outcome
+from afterbell.observability.metrics import REDIS_BUDGET_USED
 
 SAFETY_TICK_S: Final = 300.0
 BACKOFF_MIN_S: Final = 0.1
 BACKOFF_MAX_S: Final = 2.0
+TIMER_MAX_S: Final = 3600.0  # a loop's timer takes no infinity
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +41,7 @@ class Delivery:
     outcome: Outcome | None = None
     lost: bool = False
     task: "asyncio.Task[object] | None" = field(default=None, repr=False)
+    settled: asyncio.Event = field(default_factory=asyncio.Event, repr=False)
 
     @property
     def verdict(self) -> Outcome:
@@ -56,22 +61,22 @@ class Consumer:
         *,
         worker: str,
         slots: int,
-        on_buried: Callable[[str], Awaitable[None]],
+        on_given_up: Callable[[str], Awaitable[None]],
         safety_tick_s: float = SAFETY_TICK_S,
     ) -> None:
         self._client, self._queue = client, queue
         self._worker, self._slots = worker, slots
-        self._on_buried, self._safety_tick_s = on_buried, safety_tick_s
+        self._on_given_up, self._safety_tick_s = on_given_up, safety_tick_s
         self.deliveries: dict[str, Delivery] = {}
         self.ready: asyncio.Queue[Delivery] = asyncio.Queue()
         self.gate = ""
         self.answered_at: float | None = None
-        self._asked = 0
+        self._ended: list[Delivery] = []
         self._draining = self._closed = False
         self._rung = False
         self._stir = asyncio.Event()
-        self._renew_at = self._come_back_at = float("inf")
-        self._safety_at = float("inf")
+        self._come_back_at = self._last_take_at = float("inf")
+        self._pace = pace_of(0, None)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -80,56 +85,42 @@ class Consumer:
 
     def running(self, job_id: str) -> Delivery | None:
         """The delivery of a job this worker holds."""
-        return next((d for d in self.deliveries.values() if d.grant.job_id == job_id), None)
+        return self.deliveries.get(job_id)
 
     def ring(self) -> None:
-        """Take as soon as possible."""
+        """Exchange as soon as possible."""
         self._rung = True
         self._stir.set()
 
     async def settle(self, delivery: Delivery) -> None:
-        """Tell the queue, trying until it has heard; then the slot is free."""
-        backoff_s = BACKOFF_MIN_S
-        while not delivery.lost:
-            asked = 0 if self._draining else self._free() + 1
-            self._asked += asked
-            try:
-                settled = await self._queue.settle(self._worker, delivery.grant, delivery.verdict, free=asked or None)
-            except StoreUnavailable as error:
-                log.warning("settle_waits_for_redis", job_id=delivery.grant.job_id, error=str(error))
-                await asyncio.sleep(backoff_s)
-                backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
-                continue
-            finally:
-                self._asked -= asked
+        """Tell the queue, however long it takes Redis to hear; then the slot is free."""
+        if delivery.lost:
             self._release(delivery)
-            if not settled.owned:
-                log.warning("settle_refused", job_id=delivery.grant.job_id, run=delivery.grant.run)
-            if settled.taken is not None:
-                await self._accept(settled.taken, asked)
-            return
-        self._release(delivery)
+        else:
+            self._ended.append(delivery)
         self.ring()
+        await delivery.settled.wait()
 
     async def drain(self) -> None:
         """Start nothing more; give back what was taken and never started. Leases of running jobs are kept."""
         self._draining = True
+        unstarted = []
         while not self.ready.empty():
-            delivery = self.ready.get_nowait()
-            delivery.outcome = HandBack()
-            await self.settle(delivery)
+            unstarted.append(self.ready.get_nowait())
+            unstarted[-1].outcome = HandBack()
         self.ring()
+        await asyncio.gather(*(self.settle(delivery) for delivery in unstarted))
 
     async def close(self, *, grace_s: float = 2.0) -> None:
         """Hand back what still runs, then stop. Never waits longer than ``grace_s`` for Redis."""
         self._draining = True
         leftovers = list(self.deliveries.values())
         for delivery in leftovers:
-            delivery.outcome = HandBack()
+            delivery.outcome = delivery.outcome or HandBack()
             if delivery.task is not None:
                 delivery.task.cancel()
         # A cancelled task settles itself on its way out; one that never began is settled here.
-        ending = [d.task or asyncio.create_task(self.settle(d)) for d in leftovers]
+        ending = [delivery.task or asyncio.create_task(self.settle(delivery)) for delivery in leftovers]
         if ending:
             await asyncio.wait(ending, timeout=grace_s)
         # The flag besides: a cancellation that meets a Redis error half-way may be answered with that error.
@@ -150,78 +141,95 @@ class Consumer:
             await asyncio.sleep(BACKOFF_MIN_S * 5)
 
     async def _run(self) -> None:
-        loop = asyncio.get_running_loop()
         backoff_s = BACKOFF_MIN_S
         while not self._closed:
-            wait_s = min(self._renew_at, self._come_back_at, self._safety_at) - loop.time()
-            if not self._rung and wait_s > 0:
-                self._stir.clear()
-                # Not wait_for: before 3.12 it loses a cancellation that comes together with the event.
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(min(wait_s, self._safety_tick_s)):
-                        await self._stir.wait()
-                continue
+            await self._until_stirred()
             self._rung = False
             try:
-                await self._take()
+                await self._exchange()
                 backoff_s = BACKOFF_MIN_S
             except StoreUnavailable as error:
-                log.warning("take_waits_for_redis", error=str(error))
+                log.warning("take_waits", store=error.store, error=str(error))
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
                 self._rung = True
 
-    async def _take(self) -> None:
-        asked = self._free()
-        self._asked += asked
-        held = [(d.grant.entry, d.grant.run) for d in self.deliveries.values()]
-        try:
-            taken = await self._queue.take(self._worker, asked, held)
-        finally:
-            self._asked -= asked
-        now = asyncio.get_running_loop().time()
-        self._safety_at = now + self._safety_tick_s
-        self._renew_at = now + self._renew_every_s if self.deliveries else float("inf")
-        await self._accept(taken, asked)
+    async def _until_stirred(self) -> None:
+        while not self._rung:
+            wait_s = self._next_at() - asyncio.get_running_loop().time()
+            if wait_s <= 0:
+                return
+            self._stir.clear()
+            # Not wait_for: before 3.12 it loses a cancellation that comes together with the event.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(min(wait_s, TIMER_MAX_S)):
+                    await self._stir.wait()
 
-    async def _accept(self, taken: Taken, asked: int) -> None:
+    def _next_at(self) -> float:
+        renew_in_s = self._queue.rules.lease_s * self._pace.renew_after if self.deliveries else float("inf")
+        tick_in_s = self._safety_tick_s * self._pace.tick_factor
+        return min(self._come_back_at, self._last_take_at + min(renew_in_s, tick_in_s))
+
+    async def _exchange(self) -> None:
+        ended, self._ended = self._ended, []
+        told = set(ended)
+        running = [one.grant for one in self.deliveries.values() if not one.lost and one not in told]
+        free = 0 if self._draining else max(self._slots - len(self.deliveries) + len(ended), 0)
+        try:
+            taken = await self._queue.take(
+                self._worker, free, running, [Ended(delivery.grant, delivery.verdict) for delivery in ended]
+            )
+        except BaseException:
+            self._ended = ended + self._ended
+            raise
+        for delivery in ended:
+            self._release(delivery)
+        await self._accept(taken)
+
+    async def _accept(self, taken: Taken) -> None:
         now = asyncio.get_running_loop().time()
-        self.answered_at, self.gate = now, taken.gate
+        self._last_take_at = self.answered_at = now
+        self.gate = taken.gate
+        self._keep_to_budget(taken.commands_today)
+        self._come_back_at = float("inf") if taken.come_back_s is None else now + taken.come_back_s
         for grant in taken.grants:
             delivery = Delivery(grant)
-            self.deliveries[grant.entry] = delivery
+            self.deliveries[grant.job_id] = delivery
             self.ready.put_nowait(delivery)
-        if taken.grants:
-            self._renew_at = min(self._renew_at, now + self._renew_every_s)
-        self._come_back_at = float("inf") if taken.come_back_s is None else now + taken.come_back_s
-        for entry in taken.lost:
-            self._lose(entry)
+        for job_id in taken.lost:
+            self._stop(job_id, None)
+        for job_id in taken.cancelled:
+            self._stop(job_id, Cancelled())
         if taken.unknown:
             # Redis was emptied. Nobody else has these jobs, so they go on; PostgreSQL refuses a second result.
-            log.warning("redis_forgot_running_jobs", entries=len(taken.unknown))
-        if self._free() > 0 and asked and len(taken.grants) == asked:
-            self.ring()
-        self._stir.set()
-        for job_id in taken.buried:
-            await self._on_buried(job_id)
+            log.warning("redis_forgot_jobs", jobs=len(taken.unknown))
+        for job_id in taken.given_up:
+            await self._on_given_up(job_id)
 
-    def _lose(self, entry: str) -> None:
-        delivery = self.deliveries.get(entry)
-        if delivery is None or delivery.lost:
+    def _keep_to_budget(self, commands_today: int) -> None:
+        budget = self._queue.rules.commands_per_day
+        pace = pace_of(commands_today, budget)
+        if budget is not None:
+            REDIS_BUDGET_USED.set(commands_today / budget)
+        if pace != self._pace:
+            log.warning("redis_budget", commands_today=commands_today, budget=budget, thrifty=pace.thrifty)
+        self._pace = pace
+
+    def _stop(self, job_id: str, outcome: Outcome | None) -> None:
+        """Cancel a running job: with an outcome to settle, or because another worker runs it by now."""
+        delivery = self.deliveries.get(job_id)
+        if delivery is None:
+            log.warning("settle_refused", job_id=job_id)
             return
-        log.warning("lease_lost", job_id=delivery.grant.job_id, run=delivery.grant.run)
-        delivery.lost = True
+        if delivery.lost or delivery.outcome is not None:
+            return
+        log.warning("job_stopped", job_id=job_id, run=delivery.grant.run, lost=outcome is None)
+        delivery.lost, delivery.outcome = outcome is None, outcome
         if delivery.task is not None:
             delivery.task.cancel()
 
     def _release(self, delivery: Delivery) -> None:
-        self.deliveries.pop(delivery.grant.entry, None)
-
-    def _free(self) -> int:
-        if self._draining:
-            return 0
-        return max(self._slots - len(self.deliveries) - self._asked, 0)
-
-    @property
-    def _renew_every_s(self) -> float:
-        return self._queue.rules.lease_s / 3
+        # The same job may have come back to this worker under a later run.
+        if self.deliveries.get(delivery.grant.job_id) is delivery:
+            del self.deliveries[delivery.grant.job_id]
+        delivery.settled.set()

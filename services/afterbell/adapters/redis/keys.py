@@ -4,8 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-GROUP: Final = "workers"
 _QUEUE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
+_FIXED: Final = ("lanes", "ended", "waiting", "due", "leases", "dead", "starts", "idle", "watch", "control", "spent")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,17 +28,8 @@ class QueueKeys:
 
     @property
     def script_keys(self) -> list[str]:
-        """KEYS of every script, always in this order."""
-        return [self.prefix + part for part in ("ready", "due", "dead", "starts", "idle", "control")]
-
-    @property
-    def ready(self) -> str:
-        """The stream of job ids; XLEN - pending = waiting, pending = running."""
-        return self.prefix + "ready"
-
-    def job(self, job_id: str) -> str:
-        """The hash of one job."""
-        return f"{self.prefix}job:{job_id}"
+        """KEYS of every script, always in this order; ``scripts/prelude.lua`` says what each one holds."""
+        return [self.prefix + part for part in _FIXED]
 
     def bell(self, worker: str) -> str:
         """The channel on which one worker is woken."""

@@ -3,16 +3,19 @@
 What the scripts guarantee is written at their heads; this file names the arguments and reads the answers.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
+from urllib.parse import quote
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from afterbell.adapters.redis.accounting import name_script
 from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.core.errors import PayloadTooLarge, StoreUnavailable
+from afterbell.core.errors import InvalidInput, PayloadTooLarge, StoreUnavailable
 from afterbell.core.facts import QueueFacts
 from afterbell.core.jobs import (
     PAYLOAD_BYTES_MAX,
@@ -24,23 +27,23 @@ from afterbell.core.jobs import (
     Outcome,
     Retry,
 )
-from afterbell.observability.metrics import REDIS_COMMANDS
+from afterbell.settings import QueueSettings
 
-Verb = Literal["put", "take", "settle", "look", "control"]
-ControlVerb = Literal["pause", "resume", "hold", "drain", "undrain"]
+Verb = Literal["put", "take", "look", "control"]
+QueueVerb = Literal["pause", "resume"]
+WorkerVerb = Literal["drain", "undrain"]
+JobVerb = Literal["retry", "promote", "cancel", "remove"]
+JobClass = Literal["interactive", "bulk"]
 
 # A start is stamped when Redis grants it; the worker begins a moment later. One percent more than the window
 # keeps that moment from putting an eleventh start into somebody else's window of ten.
 WINDOW_MARGIN: Final = 1.01
-ENDED_KEPT_MS: Final = 3_600_000
+ID_CHARS_MAX: Final = 128
+LANE_CHARS_MAX: Final = 256
+# Few enough that a call stays below 10 ms on the server.
+BULK_MAX: Final = 200
 
-_PARTS: Final[dict[Verb, tuple[str, ...]]] = {
-    "put": ("prelude", "put"),
-    "take": ("prelude", "grant", "take"),
-    "settle": ("prelude", "grant", "settle"),
-    "look": ("prelude", "look"),
-    "control": ("prelude", "control"),
-}
+_CLASS_DIGIT: Final[dict[JobClass, str]] = {"interactive": "0", "bulk": "1"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,31 +54,48 @@ class QueueRules:
     starts_max: int = 10
     window_s: float = 60.0
     deliveries_max: int = 3
+    commands_per_day: int | None = None
+
+    @classmethod
+    def of(cls, settings: QueueSettings) -> Self:
+        """The rules the settings state."""
+        return cls(
+            settings.lease_s,
+            settings.starts_max,
+            settings.window_s,
+            settings.deliveries_max,
+            settings.commands_per_day,
+        )
 
     @property
     def window_ms(self) -> int:
         """The limiter's window with its margin."""
         return round(self.window_s * 1000 * WINDOW_MARGIN)
 
-    def arguments(self) -> list[str | int]:
-        """In the order the scripts read them."""
-        return [round(self.lease_s * 1000), self.starts_max, self.window_ms, self.deliveries_max]
-
 
 @dataclass(frozen=True, slots=True)
 class Put:
-    """A job to add: ``payload`` is the taskiq message."""
+    """A job to add: ``payload`` is the taskiq message. Jobs of one ``tenant`` and class share a lane."""
 
     job_id: str
     payload: bytes
     delay_s: float = 0.0
+    tenant: str = ""
+    job_class: JobClass = "interactive"
+
+    def arguments(self) -> list[str | bytes | int]:
+        """As the script reads them. Raises PayloadTooLarge or InvalidInput before anything is sent."""
+        if len(self.payload) > PAYLOAD_BYTES_MAX:
+            raise PayloadTooLarge(
+                f"the payload of job {self.job_id[:80]} has {len(self.payload)} bytes; the limit is {PAYLOAD_BYTES_MAX}"
+            )
+        return [checked_id(self.job_id), self.payload, lane_of(self.tenant, self.job_class), round(self.delay_s * 1000)]
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """One start: ``run`` numbers the job's starts and fences late answers of earlier ones."""
 
-    entry: str
     job_id: str
     payload: bytes
     run: int
@@ -83,23 +103,25 @@ class Grant:
 
 
 @dataclass(frozen=True, slots=True)
+class Ended:
+    """What became of one start."""
+
+    grant: Grant
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
 class Taken:
     """The answer to a take. ``come_back_s`` None: a bell will ring, or the safety tick comes."""
 
     grants: tuple[Grant, ...] = ()
-    buried: tuple[str, ...] = ()
+    given_up: tuple[str, ...] = ()
     come_back_s: float | None = None
     gate: str = ""
     lost: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class Settled:
-    """``owned`` False: another worker owns the job by now and nothing was changed."""
-
-    owned: bool
-    taken: Taken | None
+    cancelled: frozenset[str] = frozenset()
+    commands_today: int = 0
 
 
 class Queue:
@@ -109,71 +131,124 @@ class Queue:
         self._client = client
         self.keys = keys
         self.rules = rules
-        self._scripts = {verb: client.register_script(_source(verb)) for verb in _PARTS}
+        self._scripts = {verb: client.register_script(_source(verb)) for verb in _VERBS}
+        for verb, script in self._scripts.items():
+            name_script(script.sha, verb)
 
-    async def put(self, jobs: list[Put]) -> list[str]:
+    async def put(self, jobs: Sequence[Put]) -> list[str]:
         """Add jobs; one word each: ``put``, or the state of the job that was there already.
 
-        Raises PayloadTooLarge before anything is sent.
+        Raises PayloadTooLarge or InvalidInput before anything is sent.
         """
-        arguments: list[str | bytes | int] = []
-        for job in jobs:
-            if len(job.payload) > PAYLOAD_BYTES_MAX:
-                raise PayloadTooLarge(
-                    f"the payload of job {job.job_id[:80]} has {len(job.payload)} bytes; "
-                    f"the limit is {PAYLOAD_BYTES_MAX}"
-                )
-            arguments += [job.job_id, job.payload, round(job.delay_s * 1000)]
+        arguments = [argument for job in jobs for argument in job.arguments()]
         return [word.decode() for word in await self._run("put", arguments)]
 
-    async def take(self, worker: str, free: int, running: list[tuple[str, int]]) -> Taken:
-        """Renew the leases of ``running`` (entry, run), then take up to ``free`` jobs."""
-        pairs = [part for entry, run in running for part in (entry, run)]
-        answer = await self._run("take", [worker, free, *self.rules.arguments(), *pairs])
-        return _taken(answer)
+    async def take(self, worker: str, free: int, running: Sequence[Grant] = (), ended: Sequence[Ended] = ()) -> Taken:
+        """Say what ``ended``, renew the leases of what is ``running``, and take up to ``free`` jobs.
 
-    async def settle(self, worker: str, grant: Grant, outcome: Outcome, *, free: int | None = None) -> Settled:
-        """Say what became of ``grant``; with ``free`` slots given, take the next jobs in the same call."""
-        word, delay_s, reason = _wire(outcome)
-        arguments = [worker, grant.entry, grant.job_id, grant.run, word, round(delay_s * 1000), reason,
-                     ENDED_KEPT_MS, -1 if free is None else free, *self.rules.arguments()]  # fmt: skip
-        owned, granted = await self._run("settle", arguments)
-        return Settled(bool(owned), _taken(granted) if granted else None)
+        ``free`` counts the slots of the ended ones. Ids in ``lost`` are run by another worker by now, those in
+        ``unknown`` Redis has forgotten; nothing was changed for either.
+        """
+        rules = self.rules
+        arguments: list[Any] = [worker, free, round(rules.lease_s * 1000), rules.starts_max, rules.window_ms,
+                                rules.deliveries_max, len(ended)]  # fmt: skip
+        for one in ended:
+            arguments += [one.grant.job_id, one.grant.run, *_wire(one.outcome)]
+        for grant in running:
+            arguments += [grant.job_id, grant.run]
+        return _taken(await self._run("take", arguments))
 
     async def look(self) -> QueueFacts:
         """Every fact about the queue, in one command."""
-        now, waiting, active, due, dead, idle, starts, oldest, next_due, paused = await self._run(
-            "look", [self.rules.window_ms]
+        answer = await self._run("look", [self.rules.window_ms])
+        now, waiting, active, due, dead, idle, starts, oldest, next_due, paused, lanes, overdue, spent = answer
+        return QueueFacts(
+            at_ms=now,
+            waiting=waiting,
+            active=active,
+            due=due,
+            dead=dead,
+            idle_workers=idle,
+            starts_in_window=starts,
+            oldest_waiting_age_ms=None if oldest < 0 else oldest,
+            next_due_in_ms=None if next_due < 0 else next_due,
+            paused=bool(paused),
+            lanes=lanes,
+            overdue=overdue,
+            commands_today=spent,
         )
-        return QueueFacts(now, waiting, active, due, dead, idle, starts,
-                          None if oldest < 0 else oldest, None if next_due < 0 else next_due, bool(paused))  # fmt: skip
 
-    async def control(self, verb: ControlVerb, argument: str | int = "") -> None:
-        """Switch a flag: ``hold`` takes milliseconds, ``drain`` and ``undrain`` a worker."""
-        await self._run("control", [verb, argument])
+    async def switch(self, verb: QueueVerb) -> None:
+        """Pause or resume the whole queue. Running jobs go on."""
+        await self._run("control", [verb])
+
+    async def hold(self, seconds: float) -> None:
+        """No starts for so long: the provider asked to wait."""
+        await self._run("control", ["hold", round(seconds * 1000)])
+
+    async def steer(self, verb: WorkerVerb, worker: str) -> None:
+        """Drain a worker (it starts nothing more) or let it start again."""
+        await self._run("control", [verb, worker])
+
+    async def act(self, verb: JobVerb, job_ids: Sequence[str]) -> list[str]:
+        """Do ``verb`` to each job: ``ok``, or the state that forbids it, or ``unknown``; at most BULK_MAX at once."""
+        if len(job_ids) > BULK_MAX:
+            raise InvalidInput(f"{len(job_ids)} jobs in one call; the limit is {BULK_MAX}: send them in parts")
+        return [word.decode() for word in await self._run("control", [verb, *map(checked_id, job_ids)])]
+
+    async def retry_dead(
+        self, *, until_ms: int, skip: int, tenant: str | None = None, text: str = "", count: int = BULK_MAX
+    ) -> tuple[int, int]:
+        """Start dead letters again, oldest first: (retried, looked at) of at most ``count`` after ``skip``.
+
+        Call again with ``skip`` raised by looked at - retried until fewer than ``count`` were looked at. Whatever
+        was retried has left the dead letters, so an interrupted run is resumed by starting over.
+        """
+        lane = "" if tenant is None else lane_of(tenant, "interactive")
+        retried, looked = await self._run("control", ["retry_dead", until_ms, skip, count, lane, text])
+        return retried, looked
 
     async def _run(self, verb: Verb, arguments: list[Any]) -> Any:
-        REDIS_COMMANDS.labels(verb).inc()
         try:
             return await self._scripts[verb](self.keys.script_keys, [self.keys.prefix, *arguments])
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailable("Redis", f"{verb}: {type(error).__name__}: {error}") from error
 
 
+def checked_id(job_id: str) -> str:
+    """A job id that can be part of a key. Raises InvalidInput."""
+    if not 0 < len(job_id) <= ID_CHARS_MAX or not job_id.isprintable() or set(job_id) & set("{} "):
+        raise InvalidInput(
+            f"job id {job_id[:80]!r} is not usable: 1-{ID_CHARS_MAX} printable characters without braces and spaces"
+        )
+    return job_id
+
+
+def lane_of(tenant: str, job_class: JobClass) -> str:
+    """The lane's name: class, then the tenant percent-encoded, so that no tenant id can break a key."""
+    lane = f"{_CLASS_DIGIT[job_class]}:{quote(tenant, safe='')}"
+    if len(lane) > LANE_CHARS_MAX:
+        raise InvalidInput(f"tenant id {tenant[:80]!r}… is too long for a lane: {len(lane)} > {LANE_CHARS_MAX}")
+    return lane
+
+
+_VERBS: Final[tuple[Verb, ...]] = ("put", "take", "look", "control")
+
+
 @cache
 def _source(verb: Verb) -> str:
     folder = files("afterbell.adapters.redis") / "scripts"
-    return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in _PARTS[verb])
+    return "\n".join((folder / f"{part}.lua").read_text("utf-8") for part in ("prelude", verb))
 
 
-def _wire(outcome: Outcome) -> tuple[str, float, str]:
+def _wire(outcome: Outcome) -> tuple[str, int, str]:
     match outcome:
         case Done():
             return "done", 0, ""
         case Retry(delay_s, reason):
-            return "retry", delay_s, reason
+            return "retry", round(delay_s * 1000), reason
         case Defer(delay_s, reason):
-            return "defer", delay_s, reason
+            return "defer", round(delay_s * 1000), reason
         case Dead(reason):
             return "dead", 0, reason
         case Cancelled():
@@ -183,16 +258,14 @@ def _wire(outcome: Outcome) -> tuple[str, float, str]:
 
 
 def _taken(answer: list[Any]) -> Taken:
-    jobs, buried, come_back_ms, gate, *rest = answer
-    lost, unknown = rest or ([], [])
+    jobs, given_up, come_back_ms, gate, lost, unknown, cancelled, spent = answer
     return Taken(
-        grants=tuple(
-            Grant(entry.decode(), job_id.decode(), payload, run, failures)
-            for entry, job_id, payload, run, failures in jobs
-        ),
-        buried=tuple(job_id.decode() for job_id in buried),
+        grants=tuple(Grant(job_id.decode(), payload, run, failures) for job_id, payload, run, failures in jobs),
+        given_up=tuple(job_id.decode() for job_id in given_up),
         come_back_s=None if come_back_ms < 0 else come_back_ms / 1000,
         gate=gate.decode(),
-        lost=frozenset(entry.decode() for entry in lost),
-        unknown=frozenset(entry.decode() for entry in unknown),
+        lost=frozenset(job_id.decode() for job_id in lost),
+        unknown=frozenset(job_id.decode() for job_id in unknown),
+        cancelled=frozenset(job_id.decode() for job_id in cancelled),
+        commands_today=spent,
     )

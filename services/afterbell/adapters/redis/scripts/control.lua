@@ -1,29 +1,120 @@
--- control: switch the queue's flags. Idempotent; wakes every idle worker where starts become possible again.
+-- control: what an operator or an administrator does to the queue. Every verb is idempotent.
 --
--- ARGV   2 verb: pause | resume | hold | drain | undrain   3 argument: ms for hold, the worker for drain and undrain
--- Returns  1
-local verb, argument = ARGV[2], ARGV[3]
+-- ARGV   2 verb   3.. arguments
+--   pause | resume                    the whole queue
+--   hold ms                           no starts for so long (the provider asked to wait)
+--   drain worker | undrain worker     one worker starts nothing more
+--   retry id ... | promote id ...     dead letters, or due jobs: wait for a start now
+--   cancel id ...                     waiting and due jobs end as cancelled; a running one is told to stop
+--   remove id ...                     ended, waiting and due jobs vanish; a running one is left alone
+--   retry_dead until-ms skip count lane-or-'' text-or-''
+--                                     dead letters given up by then, oldest first: skip some, look at count of them
+-- Returns  pause..undrain: 1. retry..remove: one word an id: `ok`, or the state that forbids it, or `unknown`.
+--          retry_dead: {retried, looked at}; fewer looked at than asked for means that was all
+local VERB = ARGV[2]
 
 local function ring_all()
   for _ = 1, redis.call('SCARD', IDLE) do ring() end
 end
 
-local act = {
+local function forget(id)
+  redis.call('DEL', job_key(id))
+  return 'ok'
+end
+
+-- Out of whatever holds a job that does not run. Returns its state, nil where it is unknown.
+local function lift_out(id)
+  local job = redis.call('HMGET', job_key(id), 'state', 'lane')
+  if job[1] == 'waiting' then leave_lane(id, job[2]) end
+  if job[1] == 'due' then redis.call('ZREM', DUE, id) end
+  if job[1] == 'dead' then redis.call('ZREM', DEAD, id) end
+  return job[1]
+end
+
+local function state_of(id) return redis.call('HGET', job_key(id), 'state') or 'unknown' end
+
+local function retry(id)
+  if state_of(id) ~= 'dead' then return state_of(id) end
+  redis.call('ZREM', DEAD, id)
+  redis.call('HDEL', job_key(id), 'failures', 'lost', 'ended_ms')
+  redis.call('PERSIST', job_key(id))
+  make_ready(id)
+  ring_if_useful()
+  return 'ok'
+end
+
+local each = {
+  retry = retry,
+  promote = function(id)
+    if state_of(id) ~= 'due' then return state_of(id) end
+    redis.call('ZREM', DUE, id)
+    make_ready(id)
+    ring_if_useful()
+    return 'ok'
+  end,
+  cancel = function(id)
+    local state = state_of(id)
+    if state == 'active' then
+      redis.call('HSET', job_key(id), 'cancel', 1)
+      redis.call('PUBLISH', PREFIX .. 'bell:' .. redis.call('HGET', job_key(id), 'owner'), 'cancel')
+      return 'ok'
+    end
+    if state ~= 'waiting' and state ~= 'due' then return state end
+    lift_out(id)
+    finish(id, 'cancelled')
+    return 'ok'
+  end,
+  remove = function(id)
+    local state = state_of(id)
+    if state == 'active' or state == 'unknown' then return state end
+    lift_out(id)
+    return forget(id)
+  end,
+}
+
+local function matches(id, lane, text)
+  if lane == '' and text == '' then return true end
+  local job = redis.call('HMGET', job_key(id), 'lane', 'reason')
+  if lane ~= '' and job[1] ~= lane then return false end
+  return text == '' or (job[2] and string.find(job[2], text, 1, true) ~= nil)
+end
+
+local function retry_dead(until_ms, skip, count, lane, text)
+  local found = redis.call('ZRANGE', DEAD, skip, skip + count - 1, 'WITHSCORES')
+  local retried, looked = 0, 0
+  for i = 1, #found, 2 do
+    if tonumber(found[i + 1]) > until_ms then break end
+    looked = looked + 1
+    if matches(found[i], lane, text) and retry(found[i]) == 'ok' then retried = retried + 1 end
+  end
+  return {retried, looked}
+end
+
+local whole = {
   pause = function() redis.call('HSET', CONTROL, 'paused', 1) end,
   resume = function()
     redis.call('HDEL', CONTROL, 'paused')
     ring_all()
   end,
-  hold = function() redis.call('HSET', CONTROL, 'hold_until', NOW + argument) end,
+  hold = function() redis.call('HSET', CONTROL, 'hold_until', NOW + ARGV[3]) end,
   drain = function()
-    redis.call('HSET', CONTROL, 'drain:' .. argument, 1)
-    redis.call('SREM', IDLE, argument)
-    redis.call('PUBLISH', PREFIX .. 'bell:' .. argument, 'drain')
+    redis.call('HSET', CONTROL, 'drain:' .. ARGV[3], 1)
+    redis.call('SREM', IDLE, ARGV[3])
+    redis.call('PUBLISH', PREFIX .. 'bell:' .. ARGV[3], 'drain')
   end,
   undrain = function()
-    redis.call('HDEL', CONTROL, 'drain:' .. argument)
-    redis.call('PUBLISH', PREFIX .. 'bell:' .. argument, 'undrain')
+    redis.call('HDEL', CONTROL, 'drain:' .. ARGV[3])
+    redis.call('PUBLISH', PREFIX .. 'bell:' .. ARGV[3], 'undrain')
   end,
 }
-act[verb]()
-return 1
+
+if VERB == 'retry_dead' then
+  return retry_dead(tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7])
+end
+if whole[VERB] then
+  whole[VERB]()
+  return 1
+end
+local answers = {}
+for i = 3, #ARGV do answers[#answers + 1] = each[VERB](ARGV[i]) end
+return answers

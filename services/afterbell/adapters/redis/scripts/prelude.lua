@@ -1,30 +1,45 @@
 -- Shared by every script; loaded in front of each one.
 --
--- KEYS   1 ready    stream    field id = job id; group `workers`; waiting = XLEN - pending, running = pending
---        2 due      zset      job id -> the moment it may start (ms): retries, deferrals, scheduled jobs
---        3 dead     zset      job id -> the moment it was given up (ms)
---        4 starts   zset      stream entry:run -> the moment it started (ms); the limiter's sliding log
---        5 idle     set       workers that have free slots and wait for their bell
---        6 control  hash      paused = 1, hold_until = ms (provider pause), drain:<worker> = 1
--- ARGV   1 prefix   of the keys and channels that depend on an id: job:<id> (hash), bell:<worker> (channel)
+-- KEYS   1 lanes    zset   lane that has waiting jobs -> the tag it is served by; the lowest is next
+--        2 ended    zset   lane that ran empty -> the tag it would have had, kept while that says anything
+--        3 waiting  zset   job id -> the moment it began to wait (ms)
+--        4 due      zset   job id -> the moment it may start (ms): retries, deferrals, scheduled jobs
+--        5 leases   zset   id of a running job -> the moment its worker counts as gone (ms)
+--        6 dead     zset   job id -> the moment it was given up (ms)
+--        7 starts   zset   job id:run -> the moment it started (ms); the limiter's sliding log
+--        8 idle     set    workers that have free slots and wait for their bell
+--        9 watch    zset   worker -> the moment it promised to come back without a bell (ms)
+--       10 control  hash   paused = 1; hold_until, limited_until = ms; drain:<worker> = 1; tag:<class>; next_seq
+--       11 spent    hash   day number (Unix time / 86400) -> commands this queue's clients have sent that day
+-- ARGV   1 prefix   of what depends on an id: job:<id> (hash), lane:<lane> (zset: job id -> seq), bell:<worker> (channel)
 --
--- A job's hash: payload, state (waiting due active completed dead cancelled), put_ms, run (number of starts, the
--- fencing token), failures (failed tries), owner, entry, started_ms, ended_ms, reason.
+-- A job's hash: payload, state (waiting due active completed dead cancelled), lane, seq (its place, kept over retries),
+-- put_ms, run (number of starts, the fencing token), failures (failed tries), lost (workers that vanished with it),
+-- owner, started_ms, ended_ms, reason, cancel (1: somebody asked the running job to stop).
 -- Time is Redis's own, so a skewed pod shifts nothing. Nothing newer than Redis 6.2 is used.
-local READY, DUE, DEAD, STARTS, IDLE, CONTROL = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local GROUP, PREFIX = 'workers', ARGV[1]
+local LANES, ENDED, WAITING, DUE, LEASES, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
+local STARTS, IDLE, WATCH, CONTROL, SPENT = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
+local PREFIX = ARGV[1]
+local ENDED_KEPT_MS, DEAD_KEPT_MS = 3600 * 1000, 14 * 24 * 3600 * 1000
+-- A watcher may be this late before it no longer counts, and another may be this late to count as well.
+local WATCH_SLACK_MS = 500
+-- Between two classes of lanes; tags of one class never reach the next.
+local CLASS_STEP = 2 ^ 40
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
 
-local function job_key(id) return PREFIX .. 'job:' .. id end
-
--- The stream's group may be missing: first use, or a wiped Redis. Returns how many entries are pending.
-local function pending_count()
-  local summary = redis.pcall('XPENDING', READY, GROUP)
-  if not summary.err then return summary[1] end
-  redis.call('XGROUP', 'CREATE', READY, GROUP, '0', 'MKSTREAM')
-  return 0
+-- What the whole fleet sends is counted where it arrives, for a hosted Redis bills by command. A day's first command
+-- drops the days before.
+local TODAY = string.format('%d', math.floor(clock[1] / 86400))
+local spent_today = redis.call('HINCRBY', SPENT, TODAY, 1)
+if spent_today == 1 then
+  for _, day in ipairs(redis.call('HKEYS', SPENT)) do
+    if day ~= TODAY then redis.call('HDEL', SPENT, day) end
+  end
 end
+
+local function job_key(id) return PREFIX .. 'job:' .. id end
+local function lane_key(lane) return PREFIX .. 'lane:' .. lane end
 
 -- Wake one idle worker. PUBLISH counts receivers: 0 means that worker is gone, so the next one is tried.
 local function ring()
@@ -35,7 +50,55 @@ local function ring()
   end
 end
 
+-- Whether somebody other than the two named comes back by then, bell or no bell.
+local function watchers(by_ms, except, also_except)
+  local count = 0
+  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', WATCH, NOW - WATCH_SLACK_MS, by_ms + WATCH_SLACK_MS)) do
+    if worker ~= except and worker ~= also_except then count = count + 1 end
+  end
+  return count
+end
+
+-- A bell would be in vain while the limiter is closed and somebody watches for its opening.
+local function ring_if_useful()
+  local limited_until = tonumber(redis.call('HGET', CONTROL, 'limited_until'))
+  if limited_until and limited_until > NOW and watchers(limited_until) > 0 then return end
+  ring()
+end
+
+-- Into its lane, at the place its seq gives it: a retried job stands where it stood.
+-- Lanes are served by start-time fair queueing (Goyal, Vin, Cheng 1996): a lane's tag is the larger of its class's
+-- virtual time and its own last tag + 1, so who queued a thousand and who queued one take turns.
 local function make_ready(id)
+  local job = redis.call('HMGET', job_key(id), 'lane', 'seq')
+  local lane = job[1]
   redis.call('HSET', job_key(id), 'state', 'waiting')
-  redis.call('XADD', READY, '*', 'id', id)
+  redis.call('ZADD', WAITING, NOW, id)
+  redis.call('ZADD', lane_key(lane), job[2], id)
+  if not redis.call('ZSCORE', LANES, lane) then
+    local class = string.sub(lane, 1, 1)
+    local tag = tonumber(redis.call('HGET', CONTROL, 'tag:' .. class)) or tonumber(class) * CLASS_STEP
+    local own = tonumber(redis.call('ZSCORE', ENDED, lane))
+    redis.call('ZADD', LANES, own and math.max(own, tag) or tag, lane)
+  end
+end
+
+local function leave_lane(id, lane)
+  redis.call('ZREM', WAITING, id)
+  redis.call('ZREM', lane_key(lane), id)
+  if redis.call('EXISTS', lane_key(lane)) == 0 then redis.call('ZREM', LANES, lane) end
+end
+
+local function give_up(id, reason)
+  redis.call('HSET', job_key(id), 'state', 'dead', 'reason', reason, 'ended_ms', NOW)
+  redis.call('PEXPIRE', job_key(id), DEAD_KEPT_MS)
+  redis.call('ZADD', DEAD, NOW, id)
+  redis.call('ZREMRANGEBYSCORE', DEAD, '-inf', NOW - DEAD_KEPT_MS)
+end
+
+-- The job's work is over; its hash is kept a while so that putting it again changes nothing.
+local function finish(id, state)
+  redis.call('HDEL', job_key(id), 'payload')
+  redis.call('HSET', job_key(id), 'state', state, 'ended_ms', NOW)
+  redis.call('PEXPIRE', job_key(id), ENDED_KEPT_MS)
 end

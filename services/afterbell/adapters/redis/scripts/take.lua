@@ -1,25 +1,202 @@
--- take: renew the leases of the jobs a worker runs, then hand it what may start now.
+-- take: one exchange between a worker and the queue. The worker says what became of the jobs that ended and which
+-- still run; it gets the jobs that may start now.
 --
--- ARGV   2 worker   3 free slots   4 lease ms   5 starts a window (0 = no limiter)   6 window ms
---        7 deliveries after which a job whose workers vanish is dead
---        8..  pairs of a running job: stream entry, run
--- Returns  grant's answer, then the entries lost to another worker, then the entries Redis does not know any more.
-local options = grant_options(3)
-options.renewed = true
-local known = pending_count() > 0
-local lost, unknown = {}, {}
-for i = 8, #ARGV, 2 do
-  local entry, run = ARGV[i], ARGV[i + 1]
-  local p = known and redis.call('XPENDING', READY, GROUP, entry, entry, 1)[1]
-  local found = p and redis.call('XRANGE', READY, entry, entry)[1]
-  if not found then
-    unknown[#unknown + 1] = entry
-  elseif p[2] ~= options.worker or redis.call('HGET', job_key(found[2][2]), 'run') ~= run then
-    lost[#lost + 1] = entry
+-- ARGV   2 worker   3 free slots, those of the ended jobs included   4 lease ms   5 starts a window (0 = no limiter)
+--        6 window ms   7 a job that this many workers vanished with is dead   8 how many jobs ended, e
+--        9..   e fives: job id, run, outcome (done | retry | defer | dead | cancelled | handback), delay ms, reason
+--        then  pairs of a running job: job id, run
+-- Returns  {started jobs {id, payload, run, failures}, ids given up, come back in ms (-1: on a bell), closed gate or '',
+--           ids now run by another worker, ids Redis does not know any more, ids to cancel,
+--           commands the fleet has sent today}
+local WORKER, FREE, LEASE_MS = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
+local STARTS_MAX, WINDOW_MS = tonumber(ARGV[5]), tonumber(ARGV[6])
+local LOST_MAX, ENDED_COUNT = tonumber(ARGV[7]), tonumber(ARGV[8])
+local GATE_NONE, GATE_PAUSED, GATE_DRAINED, GATE_HOLD, GATE_LIMITER = '', 'paused', 'drained', 'hold', 'limiter'
+local FIRST_RUNNING = 9 + 5 * ENDED_COUNT
+local jobs, given_up, lost, unknown, cancelled = {}, {}, {}, {}, {}
+
+-- 'own' where this worker runs the job under this run, else why not.
+local function standing(id, run)
+  local job = redis.call('HMGET', job_key(id), 'owner', 'run', 'state', 'cancel')
+  if not job[3] then return 'unknown' end
+  if job[3] ~= 'active' or job[1] ~= WORKER or job[2] ~= run then return 'lost' end
+  return 'own', job[4]
+end
+
+local function wait_until_due(id, delay_ms, reason)
+  redis.call('HSET', job_key(id), 'state', 'due', 'reason', reason)
+  redis.call('ZADD', DUE, NOW + delay_ms, id)
+  -- Another worker hears of it too: should this one vanish, the job still starts on time.
+  ring()
+end
+
+local act = {
+  done = function(id) finish(id, 'completed') end,
+  cancelled = function(id) finish(id, 'cancelled') end,
+  retry = function(id, delay_ms, reason)
+    redis.call('HINCRBY', job_key(id), 'failures', 1)
+    wait_until_due(id, delay_ms, reason)
+  end,
+  defer = wait_until_due,
+  dead = function(id, _, reason) give_up(id, reason) end,
+  handback = function(id)
+    make_ready(id)
+    ring()
+  end,
+}
+
+local function settle(first)
+  local id = ARGV[first]
+  local how = standing(id, ARGV[first + 1])
+  if how == 'own' then
+    redis.call('ZREM', LEASES, id)
+    act[ARGV[first + 2]](id, tonumber(ARGV[first + 3]), ARGV[first + 4])
+  elseif how == 'lost' then
+    lost[#lost + 1] = id
   else
-    redis.call('XCLAIM', READY, GROUP, options.worker, 0, entry, 'JUSTID')
+    unknown[#unknown + 1] = id
   end
 end
-local answer = grant(options)
-answer[5], answer[6] = lost, unknown
-return answer
+
+local function renew(id, run)
+  local how, cancel = standing(id, run)
+  if how == 'own' then
+    redis.call('ZADD', LEASES, NOW + LEASE_MS, id)
+    if cancel then cancelled[#cancelled + 1] = id end
+  elseif how == 'lost' then
+    lost[#lost + 1] = id
+  else
+    unknown[#unknown + 1] = id
+  end
+end
+
+local function promote_due()
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', DUE, '-inf', NOW, 'LIMIT', 0, 100)) do
+    redis.call('ZREM', DUE, id)
+    if redis.call('EXISTS', job_key(id)) == 1 then make_ready(id) end
+  end
+end
+
+-- Which rule forbids starts at this moment, until when (ms, nil = until told), and how many it leaves room for.
+local function gate()
+  local flags = redis.call('HMGET', CONTROL, 'paused', 'hold_until', 'drain:' .. WORKER)
+  if flags[3] then return GATE_DRAINED, nil, 0 end
+  if flags[1] then return GATE_PAUSED, nil, 0 end
+  local hold_until = tonumber(flags[2]) or 0
+  if hold_until > NOW then return GATE_HOLD, hold_until, 0 end
+  if STARTS_MAX == 0 then return GATE_NONE, nil, math.huge end
+  redis.call('ZREMRANGEBYSCORE', STARTS, '-inf', NOW - WINDOW_MS - 1)
+  local room = STARTS_MAX - redis.call('ZCARD', STARTS)
+  if room > 0 then return GATE_NONE, nil, room end
+  -- Room comes when the (STARTS_MAX)-th newest start leaves the window, also after the limit was lowered.
+  local blocking = redis.call('ZRANGE', STARTS, -STARTS_MAX, -STARTS_MAX, 'WITHSCORES')
+  local opens = blocking[2] + WINDOW_MS + 1
+  redis.call('HSET', CONTROL, 'limited_until', opens)
+  return GATE_LIMITER, opens, 0
+end
+
+local function start(id)
+  local key = job_key(id)
+  local job = redis.call('HMGET', key, 'payload', 'failures')
+  if not job[1] then return end
+  local run = redis.call('HINCRBY', key, 'run', 1)
+  redis.call('HSET', key, 'state', 'active', 'owner', WORKER, 'started_ms', NOW)
+  redis.call('ZADD', LEASES, NOW + LEASE_MS, id)
+  if STARTS_MAX > 0 then
+    redis.call('ZADD', STARTS, NOW, id .. ':' .. run)
+    redis.call('PEXPIRE', STARTS, WINDOW_MS * 2)
+  end
+  jobs[#jobs + 1] = {id, job[1], run, tonumber(job[2]) or 0}
+end
+
+-- Jobs whose worker went silent: started again here while there is room, given up after too many lost workers.
+local function reclaim(room)
+  for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', NOW, 'LIMIT', 0, FREE + 10)) do
+    local count = (tonumber(redis.call('HGET', job_key(id), 'lost')) or 0) + 1
+    if count >= LOST_MAX then
+      redis.call('ZREM', LEASES, id)
+      give_up(id, 'its worker was lost ' .. count .. ' times while it ran')
+      given_up[#given_up + 1] = id
+    elseif #jobs < room then
+      redis.call('HSET', job_key(id), 'lost', count)
+      redis.call('ZREM', LEASES, id)
+      start(id)
+    end
+  end
+end
+
+local function start_waiting(room)
+  while #jobs < room do
+    local top = redis.call('ZRANGE', LANES, 0, 0, 'WITHSCORES')
+    if not top[1] then return end
+    local lane, tag = top[1], tonumber(top[2])
+    local class = string.sub(lane, 1, 1)
+    local popped = redis.call('ZPOPMIN', lane_key(lane))
+    if redis.call('EXISTS', lane_key(lane)) == 1 then
+      redis.call('ZADD', LANES, tag + 1, lane)
+    else
+      redis.call('ZREM', LANES, lane)
+      redis.call('ZADD', ENDED, tag + 1, lane)
+    end
+    redis.call('HSET', CONTROL, 'tag:' .. class, tag)
+    redis.call('ZREMRANGEBYSCORE', ENDED, tonumber(class) * CLASS_STEP, tag)
+    redis.call('ZREM', WAITING, popped[1])
+    start(popped[1])
+  end
+end
+
+-- The next moment at which something may start that no bell announces, and the worker it concerns (a lease's owner
+-- cannot watch its own lease): a due job, the gate's opening, another worker's lease.
+local function next_event(waiting, opens)
+  local at, owner = math.huge, nil
+  local due = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+  if due[2] then at = tonumber(due[2]) end
+  if waiting > 0 and opens then at = math.min(at, opens) end
+  local leases = redis.call('ZRANGE', LEASES, 0, 50, 'WITHSCORES')
+  for i = 1, #leases, 2 do
+    local expires = tonumber(leases[i + 1])
+    if expires >= at then break end
+    local holder = redis.call('HGET', job_key(leases[i]), 'owner')
+    if holder ~= WORKER then
+      at, owner = expires, holder
+      break
+    end
+  end
+  -- Before a closed gate opens nothing can start, whatever is due.
+  if opens then at = math.max(at, opens) end
+  return at, owner
+end
+
+-- When this worker must come back. Two of the idle ones watch for each event, the second a little later: should the
+-- first be gone, the job still starts. The others sleep until their bell, which keeps an idle fleet free.
+local function come_back_in(closed, opens)
+  redis.call('ZREM', WATCH, WORKER)
+  redis.call('ZREMRANGEBYSCORE', WATCH, '-inf', NOW - 60000)
+  if closed == GATE_PAUSED or closed == GATE_DRAINED then return -1 end
+  local at, owner = next_event(redis.call('ZCARD', WAITING), opens)
+  if at == math.huge then return -1 end
+  local others = watchers(at, WORKER, owner)
+  if others >= 2 then return -1 end
+  if others == 1 then at = at + WATCH_SLACK_MS end
+  at = math.max(at, NOW + 1)
+  redis.call('ZADD', WATCH, at, WORKER)
+  return at - NOW
+end
+
+redis.call('SREM', IDLE, WORKER)
+for i = 9, FIRST_RUNNING - 1, 5 do settle(i) end
+for i = FIRST_RUNNING, #ARGV, 2 do renew(ARGV[i], ARGV[i + 1]) end
+promote_due()
+local closed, opens, room = gate()
+reclaim(math.min(room, FREE))
+start_waiting(math.min(room, FREE))
+local comes_back_in = -1
+if #jobs == FREE then
+  redis.call('ZREM', WATCH, WORKER)
+  if room > FREE and redis.call('ZCARD', WAITING) > 0 then ring() end
+else
+  if closed == GATE_NONE then closed, opens = gate() end
+  if closed ~= GATE_DRAINED then redis.call('SADD', IDLE, WORKER) end
+  comes_back_in = come_back_in(closed, opens)
+end
+return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled, spent_today}
