@@ -15,6 +15,7 @@ from afterbell.adapters.redis import client as redis_client
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.api import openapi, problems
+from afterbell.api.auth import Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox
 from afterbell.api.routes import reports, sessions
@@ -38,8 +39,8 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,  # a redirect names the scheme and host it sees, which behind a proxy are the wrong ones
     )
     app.state.services = services
-    app.state.jwt_secret = services.settings.jwt_secret.get_secret_value()
-    app.state.jwt_audience = services.settings.jwt_audience
+    secret, audience = services.settings.jwt_secret.get_secret_value(), services.settings.jwt_audience
+    app.state.verifier = Verifier(secret, audience)
     problems.install(app)
     app.include_router(reports.router)
     app.include_router(sessions.router)
