@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -82,6 +83,16 @@ class Serving:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+
+
+def freeze_started() -> None:
+    """Keep what a process loaded at its start out of every later garbage collection.
+
+    Libraries and routes are some 300,000 objects that live to the end; walking them stops all requests for 90 ms,
+    several times a second under load. Call it once, when the process is up.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def until_told() -> None:

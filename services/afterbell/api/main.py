@@ -15,13 +15,14 @@ from afterbell.adapters.redis import client as redis_client
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.api import openapi, problems
+from afterbell.api.auth import Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox, SweepRules
 from afterbell.api.routes import reports, sessions
 from afterbell.api.services import Services
 from afterbell.core.errors import StoreUnavailable
 from afterbell.observability.internal_app import create_internal_app
-from afterbell.serving import Serving, bind, port_of, until_told
+from afterbell.serving import Serving, bind, freeze_started, port_of, until_told
 from afterbell.settings import ApiSettings, required
 
 log = structlog.get_logger(__name__)
@@ -38,8 +39,8 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,  # a redirect names the scheme and host it sees, which behind a proxy are the wrong ones
     )
     app.state.services = services
-    app.state.jwt_secret = services.settings.jwt_secret.get_secret_value()
-    app.state.jwt_audience = services.settings.jwt_audience
+    secret, audience = services.settings.jwt_secret.get_secret_value(), services.settings.jwt_audience
+    app.state.verifier = Verifier(secret, audience)
     problems.install(app)
     app.include_router(reports.router)
     app.include_router(sessions.router)
@@ -88,6 +89,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
 async def serve(settings: ApiSettings) -> None:
     """Run the api process until SIGTERM."""
     async with running(settings):
+        freeze_started()
         await until_told()
 
 

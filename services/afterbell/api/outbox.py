@@ -19,6 +19,9 @@ from afterbell.core.jobs import REPORT_TASK, job_id_of
 from afterbell.observability.metrics import OUTBOX_SWEPT, OUTBOX_WAITING
 
 BATCH_MAX: Final = 100
+# After a put the next one waits this long for company, unless a whole batch is there: a put costs one billed command
+# and one commit, however many reports it carries.
+GATHER_S: Final = 0.02
 # What does not fit waits in PostgreSQL for the sweeper.
 WAITING_MAX: Final = 10_000
 BACKOFF_MAX_S: Final = 5.0
@@ -68,6 +71,8 @@ class Outbox:
                 batch.append(self._waiting.get_nowait())
             await self._put_until_heard(batch)
             OUTBOX_WAITING.set(self._waiting.qsize())
+            if self._waiting.qsize() < BATCH_MAX:
+                await asyncio.sleep(GATHER_S)
 
     async def _put_until_heard(self, batch: list[Unput]) -> None:
         backoff_s = 0.1
@@ -112,7 +117,8 @@ class Outbox:
 
     async def _put(self, batch: list[Unput]) -> None:
         given_up = await self._hand_over(batch)
-        async with self._database.transaction() as connection:
+        # Each statement commits itself: what a crash leaves out between them, the sweeper finds and puts again.
+        async with self._database.statement() as connection:
             await reports.mark_put(connection, batch, given_up=given_up)
 
     async def _hand_over(self, batch: list[Unput]) -> list[UUID]:
