@@ -150,3 +150,23 @@ def test_a_tutor_asks_for_the_reports_of_own_sessions_only(api: Api) -> None:
         assert tutor.post(f"/api/reports/session/{own}").status_code == 202
         assert tutor.post(f"/api/reports/session/{foreign}").status_code == 404
         assert student.post(f"/api/reports/session/{own}").status_code == 403
+
+
+def test_a_report_asked_for_in_bulk_starts_after_one_that_somebody_waits_for(api: Api) -> None:
+    with api.client() as client:
+        many, one = imported(client), imported(client)
+        waiting = client.post(f"/api/reports/session/{many}?bulk=true").json()["jobId"]
+        wanted = client.post(f"/api/reports/session/{one}").json()["jobId"]
+
+        async def both_wait(queue: Queue) -> bool:
+            return await queue.act("promote", [waiting, wanted]) == ["waiting", "waiting"]
+
+        async def started(queue: Queue) -> list[str]:
+            ours: list[str] = []
+            while len(ours) < 2:
+                taken = await queue.take("w", 1)
+                ours += [grant.job_id for grant in taken.grants if grant.job_id in (waiting, wanted)]
+            return ours
+
+        until(lambda: api.jobs(both_wait))
+        assert api.jobs(started) == [wanted, waiting]

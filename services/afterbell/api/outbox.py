@@ -13,7 +13,7 @@ from afterbell.adapters.db import reports
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.reports import Unput
 from afterbell.adapters.redis.broker import report_message
-from afterbell.adapters.redis.queue import Put, Queue
+from afterbell.adapters.redis.queue import JobClass, Put, Queue
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.jobs import REPORT_TASK, job_id_of
 from afterbell.observability.metrics import OUTBOX_SWEPT, OUTBOX_WAITING
@@ -136,4 +136,5 @@ class Outbox:
 
 def _job(report: Unput) -> Put:
     job_id = job_id_of(report.report_id)
-    return Put(job_id, report_message(REPORT_TASK, job_id), tenant=report.tenant_id)
+    job_class: JobClass = "bulk" if report.bulk else "interactive"
+    return Put(job_id, report_message(REPORT_TASK, job_id), tenant=report.tenant_id, job_class=job_class)

@@ -206,19 +206,18 @@ def test_the_position_counts_what_waits_and_was_asked_for_no_later(database_url:
     on(database_url, body)
 
 
-# (columns, whether it is to be put): limits of 10 s unput, 120 s reput, 300 s running, at NOW.
-NOW = datetime(2026, 3, 3, 16, 0, tzinfo=UTC)
+# (columns in seconds before now, whether it is to be put): limits of 60 s unput, 120 s reput, 300 s running.
 RULES: list[tuple[dict[str, Any], bool]] = [
-    ({"status": "queued", "created_at": -9}, False),
-    ({"status": "queued", "created_at": -11}, True),
-    ({"status": "deferred", "created_at": -11}, True),
-    ({"status": "queued", "created_at": -999, "put_at": -119}, False),
-    ({"status": "queued", "created_at": -999, "put_at": -121}, True),
-    ({"status": "deferred", "created_at": -999, "put_at": -121}, True),
-    ({"status": "running", "created_at": -999, "put_at": -998, "updated_at": -299}, False),
-    ({"status": "running", "created_at": -999, "put_at": -998, "updated_at": -301}, True),
-    ({"status": "running", "created_at": -999, "put_at": -299, "updated_at": -301}, False),
-    ({"status": "running", "created_at": -999, "updated_at": -301}, True),
+    ({"status": "queued", "created_at": -30}, False),
+    ({"status": "queued", "created_at": -90}, True),
+    ({"status": "deferred", "created_at": -90}, True),
+    ({"status": "queued", "created_at": -999, "put_at": -90}, False),
+    ({"status": "queued", "created_at": -999, "put_at": -150}, True),
+    ({"status": "deferred", "created_at": -999, "put_at": -150}, True),
+    ({"status": "running", "created_at": -999, "put_at": -998, "updated_at": -270}, False),
+    ({"status": "running", "created_at": -999, "put_at": -998, "updated_at": -330}, True),
+    ({"status": "running", "created_at": -999, "put_at": -270, "updated_at": -330}, False),
+    ({"status": "running", "created_at": -999, "updated_at": -330}, True),
     ({"status": "running", "created_at": -999, "updated_at": -1}, False),
     ({"status": "succeeded", "created_at": -999}, False),
     ({"status": "failed", "created_at": -999, "put_at": -998}, False),
@@ -231,10 +230,11 @@ def test_the_sweeper_puts_what_the_queue_may_not_know_oldest_first(database_url:
 
     async def body(record: Record) -> None:
         await record.stored()
+        now = datetime.now(UTC)
         expected: list[tuple[int, UUID]] = []
         for version, (columns, to_put) in enumerate(RULES, start=1):
             age = columns["created_at"]
-            moments = {name: NOW + timedelta(seconds=at, milliseconds=version)
+            moments = {name: now + timedelta(seconds=at, milliseconds=version)
                        for name, at in columns.items() if name.endswith("_at")}  # fmt: skip
             report_id = await record.report(version=version, **(columns | moments))
             if to_put:
@@ -244,13 +244,13 @@ def test_the_sweeper_puts_what_the_queue_may_not_know_oldest_first(database_url:
             for limit in (100, 3):
                 found = await reports.to_put(
                     connection,
-                    now=NOW + timedelta(milliseconds=len(RULES)),
-                    unput_after=timedelta(seconds=10),
+                    unput_after=timedelta(seconds=60),
                     reput_after=timedelta(seconds=120),
                     run_after=timedelta(seconds=300),
                     limit=limit,
                 )
-                assert found == [reports.Unput(report_id, record.tenant) for report_id in wanted[:limit]]
+                assert [one.report_id for one in found] == wanted[:limit]
+                assert {one.tenant_id for one in found} == {record.tenant}
 
     on(database_url, body)
 

@@ -63,7 +63,7 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Unput:
-    """A committed report the queue has to know; its tenant decides the lane it waits in.
+    """A committed report the queue has to know; tenant and ``bulk`` decide the lane it waits in.
 
     ``was_put`` where the queue was told since the report was asked for or opened again.
     """
@@ -71,6 +71,7 @@ class Unput:
     report_id: UUID
     tenant_id: str
     was_put: bool = False
+    bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,7 @@ async def to_put(
     now = func.now()
     waiting = reports.c.status.in_(("queued", "deferred"))
     statement = (
-        select(reports.c.id, reports.c.tenant_id, reports.c.put_at.is_not(None).label("was_put"))
+        select(reports.c.id, reports.c.tenant_id, reports.c.put_at.is_not(None).label("was_put"), reports.c.bulk)
         .where(
             or_(
                 and_(waiting, reports.c.put_at.is_(None), reports.c.created_at < now - unput_after),
@@ -235,7 +236,7 @@ async def to_put(
         .order_by(reports.c.created_at)
         .limit(limit)
     )  # fmt: skip
-    return [Unput(row.id, row.tenant_id, row.was_put) for row in await connection.execute(statement)]
+    return [Unput(row.id, row.tenant_id, row.was_put, row.bulk) for row in await connection.execute(statement)]
 
 
 async def mark_put(connection: AsyncConnection, batch: Sequence[Unput], *, given_up: Sequence[UUID] = ()) -> None:

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import orjson
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from afterbell.adapters.db import content, reports
@@ -23,6 +23,7 @@ from afterbell.core.jobs import job_id_of, job_state_of
 from afterbell.core.views import view
 
 router = APIRouter(prefix="/api/reports", tags=["reports"], route_class=CallerFirst)
+Bulk = Annotated[bool, Query(description="Nobody waits for it: it starts after every report somebody waits for")]
 SessionId = Annotated[Id, Path(description="The platform's id of the session")]
 
 STARTED: Final = "Report generation started. Check back in 30-60 seconds."
@@ -38,17 +39,17 @@ _PAGE: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/html": 
 
 
 @router.post("/session/{session_id}", status_code=202, response_model=ReportRequested, responses=_READY | _PROBLEMS)
-async def request_report(session_id: SessionId, request: Request) -> Response:
+async def request_report(session_id: SessionId, request: Request, bulk: Bulk = False) -> Response:
     """Ask for the session's report. Asking again gives the same job, until the session has changed or it failed."""
     caller = allow(request, "request_report")
     services = services_of(request)
     requested = await services.requests.request(
-        ReportRequest(uuid4(), caller.tenant, session_id, caller.subject, not sees_whole_tenant(caller))
+        ReportRequest(uuid4(), caller.tenant, session_id, caller.subject, not sees_whole_tenant(caller), bulk)
     )
     if requested is None:
         raise _no_session(session_id)
     if requested.is_new:
-        services.outbox.offer(Unput(requested.report_id, caller.tenant))
+        services.outbox.offer(Unput(requested.report_id, caller.tenant, bulk=bulk))
     return _requested(session_id, requested)
 
 

@@ -95,6 +95,7 @@ def _create_reports() -> None:
         sa.Column("stage", sa.Text, nullable=False, server_default="queued"),
         sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
         sa.Column("requested_by", sa.Text, nullable=False),
+        sa.Column("bulk", sa.Boolean, nullable=False, server_default=sa.text("false")),
         sa.Column("content", JSONB),
         sa.Column("error", sa.Text),
         _now("created_at"),
