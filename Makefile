@@ -30,7 +30,7 @@ test: $(INSTALLED) tools check  ## Run every test but the long fault cases; need
 	$(BIN)/pytest -n 2 --dist loadfile -m "not long" $(ARGS)
 
 test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
-	$(BIN)/pytest -n 2 --dist worksteal tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
 
 soak: $(INSTALLED) tools  ## Break parts at random for MINUTES=10, repeatable with SEED=
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))

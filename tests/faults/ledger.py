@@ -1,16 +1,15 @@
 """The ledger every fault case ends with: what became of each job, what was done twice and why, what is left."""
 
 from collections import Counter
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from redis import Redis
-from sqlalchemy import text
-from tests.faults.servers import LOOPBACK, TcpValkey
+from tests.faults.servers import TcpValkey
 
-from afterbell.adapters.db.engine import Database
 from afterbell.adapters.redis.keys import QueueKeys
 
+Rows = Callable[[str], Awaitable[list[dict[str, Any]]]]
 ENDED_STATES = {"completed", "cancelled", "dead"}
 # Facts about the fleet and the limiter, none about a job that is still to be done.
 BOOKKEEPING = {"idle", "watch", "control", "ended", "starts", "dead"}
@@ -59,13 +58,11 @@ class Ledger:
 
 
 async def read_ledger(
-    database: Database, valkey: TcpValkey, keys: QueueKeys, enqueued: list[str], requests: list[dict[str, Any]],
+    rows: Rows, valkey: TcpValkey, keys: QueueKeys, enqueued: list[str], requests: list[dict[str, Any]],
     allowed: Allowed, recovered_s: float | None,
 ) -> Ledger:  # fmt: skip
     """Collect the facts from PostgreSQL, the model's log and Redis, and compare them with the promises."""
-    async with database.statement() as connection:
-        found = [dict(row) for row in (await connection.execute(text(_REPORTS))).mappings()]
-        attempts = [dict(row) for row in (await connection.execute(text(_ATTEMPTS))).mappings()]
+    found, attempts = await rows(_REPORTS), await rows(_ATTEMPTS)
     ledger = Ledger(
         enqueued=len(found),
         statuses=Counter(row["status"] for row in found),
@@ -135,7 +132,7 @@ def _model_wrong(requests: list[dict[str, Any]], attempts: list[dict[str, Any]])
 
 def _redis_wrong(valkey: TcpValkey, keys: QueueKeys) -> list[str]:
     faults = []
-    with Redis(host=LOOPBACK, port=valkey.port, decode_responses=True, socket_timeout=5) as client:
+    with valkey.client() as client:
         for key in client.scan_iter(match="*", count=1000):
             name = str(key).removeprefix(keys.prefix)
             if name.startswith("job:"):

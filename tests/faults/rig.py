@@ -24,6 +24,7 @@ from afterbell.adapters.db.engine import Database
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
+from afterbell.core.errors import StoreUnavailable
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ  # noqa: TID251 - the processes under test inherit it
@@ -159,7 +160,13 @@ class Rig:
         return answer.status_code
 
     async def rows(self, statement: str) -> list[dict[str, Any]]:
-        return await Platform(self.up.http, self.up.stub, self.database, {}).rows(statement)
+        """Straight from PostgreSQL, also a moment after it was restarted."""
+        async with asyncio.timeout(20):
+            while True:
+                try:
+                    return await Platform(self.up.http, self.up.stub, self.database, {}).rows(statement)
+                except StoreUnavailable:
+                    await asyncio.sleep(0.1)
 
     async def writing(self, count: int = 1) -> None:
         """Until so many reports are being written by the model."""
@@ -173,6 +180,11 @@ class Rig:
     async def statuses(self) -> dict[str, int]:
         found = await self.rows("SELECT status, count(*) AS n FROM reports GROUP BY status")
         return {row["status"]: row["n"] for row in found}
+
+    async def status_by_job(self) -> dict[str, str]:
+        return {
+            row["job"]: row["status"] for row in await self.rows("SELECT 'report-' || id AS job, status FROM reports")
+        }
 
     def broken(self) -> None:
         """The fault has happened, and is over: recovery is counted from here."""
@@ -196,8 +208,7 @@ class Rig:
         if self._broken_at is not None and self._whole_at is not None:
             recovered_s = self._whole_at - self._broken_at
         requests = await self.up.model_requests()
-        return await read_ledger(self.database, self.valkey, self.queue.keys, self.enqueued, requests, allowed,
-                                 recovered_s)  # fmt: skip
+        return await read_ledger(self.rows, self.valkey, self.queue.keys, self.enqueued, requests, allowed, recovered_s)
 
     def said(self) -> str:
         return "\n".join(f"--- process {one.process.pid}\n{one.said()[-2500:]}" for one in self.processes)

@@ -67,6 +67,17 @@ class Server:
                 self.launch(*more)
             time.sleep(0.02)
 
+    async def restart(self) -> None:
+        """Kill it and start it again, from the main thread: the kernel ends it with the thread that started it."""
+        self.kill()
+        self.launch()
+        async with asyncio.timeout(START_PATIENCE_S):
+            while not await asyncio.to_thread(self.answers):
+                if not self.running:
+                    await asyncio.sleep(0.1)
+                    self.launch()
+                await asyncio.sleep(0.02)
+
     @property
     def pid(self) -> int:
         assert self._process is not None
@@ -115,8 +126,11 @@ class TcpValkey(Server):
 
     def ask(self, *words: str | int) -> object:
         """One command, straight to the server."""
-        with Redis(host=LOOPBACK, port=self.port, decode_responses=True, socket_timeout=5) as client:
+        with self.client() as client:
             return client.execute_command(*words)
+
+    def client(self) -> Redis:
+        return Redis(host=LOOPBACK, port=self.port, decode_responses=True, socket_timeout=5)
 
 
 class TcpPostgres(Server):

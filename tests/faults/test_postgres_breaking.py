@@ -2,7 +2,9 @@
 
 import asyncio
 import signal
+from contextlib import suppress
 
+import psutil
 import pytest
 from tests.faults.conftest import Faults
 from tests.faults.ledger import Allowed
@@ -19,7 +21,7 @@ def test_postgresql_killed_during_the_commit_of_a_report(faults: Faults) -> None
         await up.worker(FAULT_AT="saving:KILL", FAULT_PID=str(up.postgres.pid))
         await up.enqueue(3)
         await until(lambda: not up.postgres.running, 20, up.said)
-        await asyncio.to_thread(up.postgres.start)
+        await up.postgres.restart()
         up.broken()
         await up.settled()
         return Allowed(doubled=3, because=NO_ANSWER)
@@ -35,8 +37,7 @@ def test_postgresql_killed_under_load(faults: Faults, times: int) -> None:
         await up.enqueue(30)
         for _ in range(times):
             await asyncio.sleep(1.5)
-            await asyncio.to_thread(up.postgres.kill)
-            await asyncio.to_thread(up.postgres.start)
+            await up.postgres.restart()
             up.broken()
         await up.settled(within_s=90)
         return Allowed(doubled=30 * times, because=NO_ANSWER)
@@ -74,9 +75,9 @@ def test_postgresql_hung(faults: Faults) -> None:
         backends = await up.rows(
             "SELECT pid FROM pg_stat_activity WHERE application_name = 'afterbell' AND pid <> pg_backend_pid()"
         )
-        await asyncio.to_thread(_signal_all, [row["pid"] for row in backends], signal.SIGSTOP)
+        _signal_all([row["pid"] for row in backends], signal.SIGSTOP)
         await asyncio.sleep(12)
-        await asyncio.to_thread(_signal_all, [row["pid"] for row in backends], signal.SIGCONT)
+        _signal_all([row["pid"] for row in backends], signal.SIGCONT)
         up.broken()
         await up.settled()
         return Allowed(doubled=8, because=NO_ANSWER)
@@ -85,10 +86,6 @@ def test_postgresql_hung(faults: Faults) -> None:
 
 
 def _signal_all(pids: list[int], number: signal.Signals) -> None:
-    import os
-
     for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).send_signal(number)

@@ -25,9 +25,9 @@ LEASE_OUT = "its lease ran out while Redis was away"
 
 @asynccontextmanager
 async def killed(up: Rig) -> AsyncIterator[None]:
-    await asyncio.to_thread(up.valkey.kill)
+    up.valkey.kill()
     yield
-    await asyncio.to_thread(up.valkey.start)
+    await up.valkey.restart()
 
 
 @asynccontextmanager
@@ -73,7 +73,7 @@ async def loading(up: Rig) -> AsyncIterator[None]:
     for start in range(0, 20_000, 2_000):
         words = [word for number in range(start, start + 2_000) for word in (f"pad:{number}", "x")]
         up.valkey.ask("MSET", *words)
-    await asyncio.to_thread(up.valkey.kill)
+    up.valkey.kill()
     up.valkey.launch("--key-load-delay", "150", "--loading-process-events-interval-bytes", "1024")
     yield
     await until(up.valkey.answers, 30)

@@ -71,8 +71,8 @@ def test_workers_killed_at_random_moments_lose_nothing(faults: Faults, kills: in
         for _ in range(kills):
             await asyncio.sleep(chance.uniform(0.2, 1.5))
             await fleet.pop(0).kill()
+            up.broken()
             fleet.append(await up.worker(AFTERBELL_WORKER_CONCURRENCY="5"))
-        up.broken()
         await asking
         await up.settled(within_s=120)
         return Allowed(doubled=kills * 5, because=LOST_WORKER)

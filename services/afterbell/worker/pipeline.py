@@ -39,6 +39,9 @@ from afterbell.observability.metrics import JOB_DURATION, JOB_OUTCOMES, JOB_WAIT
 PROGRESS_EVERY_S: Final = 0.5
 FENCE_BYTES: Final = 12
 BOOK_STOPPED_S: Final = 1.0
+# A model call costs more than a worker that waits: a failover takes tens of seconds.
+SAVE_PATIENCE_S: Final = 60.0
+SAVE_AGAIN_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -175,8 +178,24 @@ class ReportPipeline:
             created_at=self._now(),
         )
         await progress.reach(Step.SAVING, now=True)
+        await self._save(claimed, report, material.revision, answer)
+
+    async def _save(self, claimed: Claim, report: Report, revision: int, answer: ModelAnswer | None) -> None:
+        """Save what was paid for, however often PostgreSQL has to be asked within SAVE_PATIENCE_S."""
+        give_up_at = monotonic() + SAVE_PATIENCE_S
+        while True:
+            try:
+                await self._save_once(claimed, report, revision, answer)
+                return
+            except StoreUnavailable as error:
+                if monotonic() >= give_up_at:
+                    raise
+                log.warning("save_waits", attempt=claimed.attempt, error=str(error))
+                await asyncio.sleep(SAVE_AGAIN_S)
+
+    async def _save_once(self, claimed: Claim, report: Report, revision: int, answer: ModelAnswer | None) -> None:
         async with self._database.transaction() as connection:
-            if not await reports.finish(connection, claimed, content.dump(report), material.revision):
+            if not await reports.finish(connection, claimed, content.dump(report), revision):
                 raise Superseded
             await reports.book(connection, claimed, outcome="succeeded", **_cost_of(answer))
 
@@ -213,16 +232,21 @@ class _Progress:
         self._percent, self._written_at = int(Step.CLAIMED), float("-inf")
 
     async def reach(self, percent: int, stage: str | None = None, *, now: bool = False) -> None:
-        """Raises Superseded where a later attempt owns the report."""
+        """Raises Superseded where a later attempt owns the report. Unseen progress is no reason to end a try."""
         if percent <= self._percent:
             return
         self._percent = percent
         if not now and monotonic() - self._written_at < PROGRESS_EVERY_S:
             return
         self._written_at = monotonic()
-        async with self._database.statement() as connection:
-            if not await reports.advance(connection, self._claimed, percent, stage or STAGES[Step(percent)]):
-                raise Superseded
+        try:
+            async with self._database.statement() as connection:
+                current = await reports.advance(connection, self._claimed, percent, stage or STAGES[Step(percent)])
+        except StoreUnavailable as error:
+            log.warning("progress_unseen", attempt=self._claimed.attempt, error=str(error))
+            return
+        if not current:
+            raise Superseded
 
 
 def _cost_of(answer: ModelAnswer | None) -> dict[str, Any]:

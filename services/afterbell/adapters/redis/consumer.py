@@ -147,12 +147,16 @@ class Consumer:
             self._rung = False
             try:
                 await self._exchange()
-                backoff_s = BACKOFF_MIN_S
             except StoreUnavailable as error:
                 log.warning("take_waits", store=error.store, error=str(error))
-                await asyncio.sleep(backoff_s)
-                backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
-                self._rung = True
+            except Exception:  # whatever it is, a worker that took nothing more would look alive
+                log.exception("take_failed")
+            else:
+                backoff_s = BACKOFF_MIN_S
+                continue
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+            self._rung = True
 
     async def _until_stirred(self) -> None:
         while not self._rung:
@@ -204,7 +208,14 @@ class Consumer:
             # Redis was emptied. Nobody else has these jobs, so they go on; PostgreSQL refuses a second result.
             log.warning("redis_forgot_jobs", jobs=len(taken.unknown))
         for job_id in taken.given_up:
+            await self._tell_given_up(job_id)
+
+    async def _tell_given_up(self, job_id: str) -> None:
+        """Redis keeps the dead letter and the sweeper asks for it: what fails here is told later."""
+        try:
             await self._on_given_up(job_id)
+        except Exception as error:
+            log.warning("given_up_untold", job_id=job_id, error=f"{type(error).__name__}: {error}")
 
     def _keep_to_budget(self, commands_today: int) -> None:
         budget = self._queue.rules.commands_per_day
