@@ -231,6 +231,51 @@ def test_a_vanished_workers_job_is_run_by_an_idle_worker_without_new_traffic(red
     on(redis_url, body)
 
 
+def test_a_vanished_workers_job_is_run_by_a_worker_that_was_idle_before_it_began(redis_url: str) -> None:
+    stuck: list[str] = []
+
+    async def first_time_forever(job_id: str) -> None:
+        if not stuck:
+            stuck.append(job_id)
+            await asyncio.sleep(60)
+
+    async def body(bench: Bench) -> None:
+        brokers = [await bench.start(first_time_forever, slots=1, drain_s=0.1) for _ in range(2)]
+        async with asyncio.timeout(5):
+            while (await bench.queue.look()).idle_workers < 2:
+                await asyncio.sleep(0.01)
+        await bench.put("a")
+        await bench.until(lambda: len(bench.seen.starts) == 1)
+        (gone, _, receiving), (other, finish, waiting) = sorted(brokers, key=lambda one: not one[0].consumer.deliveries)
+        receiving.cancel()
+        await asyncio.gather(receiving, return_exceptions=True)
+        for task in gone.consumer._tasks:
+            task.cancel()
+        gone_at = asyncio.get_running_loop().time()
+        await bench.until(lambda: bench.seen.ends == ["a"])
+        assert bench.seen.starts[-1][1] - gone_at <= RULES.lease_s + 1
+        finish.set()
+        await waiting
+        await other.shutdown()
+        await gone.shutdown()
+
+    on(redis_url, body)
+
+
+def test_after_redis_was_emptied_the_first_job_wakes_the_workers_it_has_forgotten(redis_url: str) -> None:
+    async def body(bench: Bench) -> None:
+        async with bench.worker(at_once):
+            async with asyncio.timeout(5):
+                while (await bench.queue.look()).idle_workers < 1:
+                    await asyncio.sleep(0.01)
+            async for key in bench.client.scan_iter(match=bench.queue.keys.prefix + "*"):
+                await bench.client.delete(key)
+            await bench.put("a")
+            await bench.until(lambda: bench.seen.ends == ["a"], within_s=2)
+
+    on(redis_url, body)
+
+
 def test_a_worker_outlives_connections_that_are_cut(redis_url: str) -> None:
     async def work(_: str) -> None:
         await asyncio.sleep(0.3)

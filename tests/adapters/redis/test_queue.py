@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 import pytest
+from redis.asyncio.client import PubSub
 
 from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.consumer import BELL_QUIET, watch_of
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Ended, Grant, Put, Queue, QueueRules, Taken
 from afterbell.core.errors import InvalidInput, PayloadTooLarge, StoreUnavailable
@@ -52,6 +54,14 @@ async def take_one(queue: Queue, worker: str = "w") -> Grant:
     taken = await queue.take(worker, 1, [])
     assert len(taken.grants) == 1
     return taken.grants[0]
+
+
+async def next_bell(bell: PubSub) -> tuple[str, bytes]:
+    """Whose bell rang, and what it said."""
+    async with asyncio.timeout(2):
+        while (message := await bell.get_message(timeout=1)) is None:
+            pass
+    return message["channel"].decode().rpartition(":")[2], message["data"]
 
 
 def test_a_job_goes_from_put_to_done_and_leaves_nothing_behind(redis_url: str) -> None:
@@ -535,6 +545,37 @@ def test_of_many_idle_workers_two_watch_for_an_event_and_the_others_sleep(redis_
         assert hints[1] is not None
         assert hints[0] < hints[1] < 2
         assert hints[2:] == [None, None, None]
+
+    on(redis_url, body)
+
+
+def test_a_worker_that_never_heard_of_its_job_comes_back_when_the_lease_ends(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await take_one(queue, "w")  # whose answer was lost: the next exchange does not name the job
+        assert (await queue.take("w", 1)).come_back_s == pytest.approx(1.0, abs=0.1)
+
+    on(redis_url, body)
+
+
+def test_a_start_appoints_an_idle_worker_to_watch_it_and_the_end_releases_it(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        client = connect(redis_url)
+        async with client.pubsub(ignore_subscribe_messages=True) as bell:
+            for worker in ("w1", "w2"):
+                await bell.subscribe(queue.keys.bell(worker))
+                await bell.get_message(timeout=1)
+                assert (await queue.take(worker, 1)).come_back_s is None
+            await queue.put(jobs("a"))
+            busy, word = await next_bell(bell)
+            assert word == b"1"
+            grant = await take_one(queue, busy)
+            idle, word = await next_bell(bell)
+            assert idle != busy
+            assert watch_of(word) == pytest.approx(1000, abs=10)
+            await settle(queue, busy, grant, Done())
+            assert await next_bell(bell) == (idle, BELL_QUIET)
+        await client.aclose()
 
     on(redis_url, body)
 

@@ -30,7 +30,16 @@ BACKOFF_MIN_S: Final = 0.1
 BACKOFF_MAX_S: Final = 2.0
 TIMER_MAX_S: Final = 3600.0  # a loop's timer takes no infinity
 
+# Two bells do not ring: one tells an idle worker when to come back (``watch <ms>``), one that it need not.
+BELL_WATCH: Final = b"watch "
+BELL_QUIET: Final = b"quiet"
+
 log = structlog.get_logger(__name__)
+
+
+def watch_of(message: bytes) -> int | None:
+    """Milliseconds until the worker must come back, where that is what its bell says."""
+    return int(message.removeprefix(BELL_WATCH)) if message.startswith(BELL_WATCH) else None
 
 
 @dataclass(slots=True, eq=False)
@@ -75,7 +84,7 @@ class Consumer:
         self._draining = self._closed = False
         self._rung = False
         self._stir = asyncio.Event()
-        self._come_back_at = self._last_take_at = float("inf")
+        self._come_back_at = self._watch_at = self._last_take_at = float("inf")
         self._pace = pace_of(0, None)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -133,12 +142,23 @@ class Consumer:
         while not self._closed:
             try:
                 async with self._client.pubsub() as bell:
-                    await bell.subscribe(self._queue.keys.bell(self._worker))
-                    async for _ in bell.listen():  # the subscription's own confirmation counts as a ring
-                        self.ring()
+                    await bell.subscribe(self._queue.keys.bell(self._worker), self._queue.keys.bell_of_all)
+                    async for message in bell.listen():
+                        self._heard(message["data"])
             except (RedisError, OSError) as error:
                 log.warning("bell_lost", error=f"{type(error).__name__}: {error}")
             await asyncio.sleep(BACKOFF_MIN_S * 5)
+
+    def _heard(self, message: object) -> None:
+        """The subscription's own confirmation, a number, counts as a ring: bells were missed before it."""
+        watch_ms = watch_of(message) if isinstance(message, bytes) else None
+        if message == BELL_QUIET:
+            self._watch_at = float("inf")
+        elif watch_ms is not None:
+            self._watch_at = min(self._watch_at, asyncio.get_running_loop().time() + watch_ms / 1000)
+            self._stir.set()
+        else:
+            self.ring()
 
     async def _run(self) -> None:
         backoff_s = BACKOFF_MIN_S
@@ -172,12 +192,14 @@ class Consumer:
     def _next_at(self) -> float:
         renew_in_s = self._queue.rules.lease_s * self._pace.renew_after if self.deliveries else float("inf")
         tick_in_s = self._safety_tick_s * self._pace.tick_factor
-        return min(self._come_back_at, self._last_take_at + min(renew_in_s, tick_in_s))
+        return min(self._come_back_at, self._watch_at, self._last_take_at + min(renew_in_s, tick_in_s))
 
     async def _exchange(self) -> None:
         ended, self._ended = self._ended, []
         told = set(ended)
         running = [one.grant for one in self.deliveries.values() if not one.lost and one not in told]
+        # What a bell says from here on may be newer than the answer.
+        self._watch_at = float("inf")
         free = 0 if self._draining else max(self._slots - len(self.deliveries) + len(ended), 0)
         try:
             taken = await self._queue.take(

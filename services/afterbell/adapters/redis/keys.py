@@ -31,6 +31,11 @@ class QueueKeys:
         """KEYS of every script, always in this order; ``scripts/prelude.lua`` says what each one holds."""
         return [self.prefix + part for part in _FIXED]
 
+    @property
+    def bell_of_all(self) -> str:
+        """The channel on which every worker is woken."""
+        return f"{self.prefix}bell"
+
     def bell(self, worker: str) -> str:
         """The channel on which one worker is woken."""
         return f"{self.prefix}bell:{worker}"

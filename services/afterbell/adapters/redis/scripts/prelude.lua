@@ -13,6 +13,9 @@
 --       11 spent    hash   day number (Unix time / 86400) -> commands this queue's clients have sent that day
 -- ARGV   1 prefix   of what depends on an id: job:<id> (hash), lane:<lane> (zset: job id -> seq), bell:<worker> (channel)
 --
+-- A bell says `watch <ms>`: come back then unless something calls earlier; `quiet`: no need to any more; anything else:
+-- come now. The channel `bell` is everybody's.
+--
 -- A job's hash: payload, state (waiting due active completed dead cancelled), lane, seq (its place, kept over retries),
 -- put_ms, run (number of starts, the fencing token), failures (failed tries), lost (workers that vanished with it),
 -- owner, started_ms, ended_ms, reason, cancel (1: somebody asked the running job to stop).

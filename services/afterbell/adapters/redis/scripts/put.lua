@@ -7,8 +7,10 @@ for i = 2, #ARGV, 4 do
   local id, delay_ms = ARGV[i], tonumber(ARGV[i + 3])
   local state = redis.call('HGET', job_key(id), 'state')
   if not state then
-    redis.call('HSET', job_key(id), 'payload', ARGV[i + 1], 'lane', ARGV[i + 2], 'put_ms', NOW, 'state', 'due',
-      'seq', redis.call('HINCRBY', CONTROL, 'next_seq', 1))
+    local seq = redis.call('HINCRBY', CONTROL, 'next_seq', 1)
+    redis.call('HSET', job_key(id), 'payload', ARGV[i + 1], 'lane', ARGV[i + 2], 'put_ms', NOW, 'state', 'due', 'seq', seq)
+    -- The first job of an empty Redis: whoever was idle before it was emptied is on no list any more.
+    if seq == 1 then redis.call('PUBLISH', PREFIX .. 'bell', '1') end
     if delay_ms > 0 then redis.call('ZADD', DUE, NOW + delay_ms, id) else make_ready(id) end
     -- A due job rings too: the woken worker learns when to come back for it.
     ring_if_useful()

@@ -17,6 +17,8 @@ local FIRST_RUNNING = 9 + 5 * ENDED_COUNT
 local SUSPECT_FROM = math.max(LOST_MAX - 1, 1)
 local jobs, given_up, lost, unknown, cancelled = {}, {}, {}, {}, {}
 local holds_suspect = false
+-- Ids of the jobs this worker is known to run. One that it owns and does not name got lost with an answer.
+local mine = {}
 
 -- 'own' where this worker runs the job under this run, else why not.
 local function standing(id, run)
@@ -71,6 +73,7 @@ local function renew(id, run)
   if how == 'own' then
     redis.call('ZADD', LEASES, NOW + LEASE_MS, id)
     if workers_lost >= SUSPECT_FROM then holds_suspect = true end
+    mine[id] = true
     if cancel then cancelled[#cancelled + 1] = id end
   elseif how == 'lost' then
     lost[#lost + 1] = id
@@ -87,9 +90,8 @@ local function promote_due()
 end
 
 -- Which rule forbids starts at this moment, until when (ms, nil = until told), and how many it leaves room for.
-local function gate()
-  local flags = redis.call('HMGET', CONTROL, 'paused', 'hold_until', 'drain:' .. WORKER)
-  if flags[3] then return GATE_DRAINED, nil, 0 end
+local function gate_of_queue()
+  local flags = redis.call('HMGET', CONTROL, 'paused', 'hold_until')
   if flags[1] then return GATE_PAUSED, nil, 0 end
   local hold_until = tonumber(flags[2]) or 0
   if hold_until > NOW then return GATE_HOLD, hold_until, 0 end
@@ -104,6 +106,11 @@ local function gate()
   return GATE_LIMITER, opens, 0
 end
 
+local function gate()
+  if redis.call('HEXISTS', CONTROL, 'drain:' .. WORKER) == 1 then return GATE_DRAINED, nil, 0 end
+  return gate_of_queue()
+end
+
 local function start(id)
   local key = job_key(id)
   local job = redis.call('HMGET', key, 'payload', 'failures')
@@ -115,6 +122,7 @@ local function start(id)
     redis.call('ZADD', STARTS, NOW, id .. ':' .. run)
     redis.call('PEXPIRE', STARTS, WINDOW_MS * 2)
   end
+  mine[id] = true
   jobs[#jobs + 1] = {id, job[1], run, tonumber(job[2]) or 0}
 end
 
@@ -163,20 +171,22 @@ local function start_waiting(room)
   end
 end
 
--- The next moment at which something may start that no bell announces, and the worker it concerns (a lease's owner
--- cannot watch its own lease): a due job, the gate's opening, another worker's lease.
-local function next_event(waiting, opens)
+-- The next moment at which something may start that no bell announces, as far as this worker can notice it, and the
+-- worker it concerns: a due job, the gate's opening, another worker's lease (its owner cannot watch that one).
+local function next_event(worker, opens)
   local at, owner = math.huge, nil
   local due = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
   if due[2] then at = tonumber(due[2]) end
-  if waiting > 0 and opens then at = math.min(at, opens) end
+  if opens and redis.call('ZCARD', WAITING) > 0 then at = math.min(at, opens) end
   local leases = redis.call('ZRANGE', LEASES, 0, 50, 'WITHSCORES')
   for i = 1, #leases, 2 do
     local expires = tonumber(leases[i + 1])
     if expires >= at then break end
     local holder = redis.call('HGET', job_key(leases[i]), 'owner')
+    local others = holder ~= worker or (worker == WORKER and not mine[leases[i]])
     -- One that ran out and was left is for another worker, or for this one's next exchange.
-    if holder ~= WORKER and not (holds_suspect and expires <= NOW) then
+    local left = worker == WORKER and holds_suspect and expires <= NOW
+    if others and not left then
       at, owner = expires, holder
       break
     end
@@ -188,18 +198,46 @@ end
 
 -- When this worker must come back. Two of the idle ones watch for each event, the second a little later: should the
 -- first be gone, the job still starts. The others sleep until their bell, which keeps an idle fleet free.
-local function come_back_in(closed, opens)
-  redis.call('ZREM', WATCH, WORKER)
-  redis.call('ZREMRANGEBYSCORE', WATCH, '-inf', NOW - 60000)
-  if closed == GATE_PAUSED or closed == GATE_DRAINED then return -1 end
-  local at, owner = next_event(redis.call('ZCARD', WAITING), opens)
+local function promise(worker, opens)
+  local at, owner = next_event(worker, opens)
   if at == math.huge then return -1 end
-  local others = watchers(at, WORKER, owner)
+  local others = watchers(at, worker, owner)
   if others >= 2 then return -1 end
   if others == 1 then at = at + WATCH_SLACK_MS end
   at = math.max(at, NOW + 1)
-  redis.call('ZADD', WATCH, at, WORKER)
+  local before = tonumber(redis.call('ZSCORE', WATCH, worker))
+  if before and before >= NOW - WATCH_SLACK_MS and before <= at then return -1 end
+  redis.call('ZADD', WATCH, at, worker)
   return at - NOW
+end
+
+-- An idle worker knows nothing of what began after its last exchange: a job that this worker runs, say, whose lease
+-- somebody must watch. It is told by its bell, which costs no exchange. Nobody heard it: it is gone.
+local function appoint(worker, opens)
+  local in_ms = promise(worker, opens)
+  if in_ms == -1 or redis.call('PUBLISH', PREFIX .. 'bell:' .. worker, 'watch ' .. in_ms) > 0 then return true end
+  redis.call('SREM', IDLE, worker)
+  redis.call('ZREM', WATCH, worker)
+  return false
+end
+
+local function appoint_watchers()
+  local closed, opens = gate_of_queue()
+  if closed == GATE_PAUSED then return end
+  repeat
+    local all_there = true
+    for _, worker in ipairs(redis.call('SRANDMEMBER', IDLE, 3)) do
+      if worker ~= WORKER then all_there = appoint(worker, opens) and all_there end
+    end
+  until all_there
+end
+
+-- With nothing left to watch for, those who were told to come back need not.
+local function release_watchers()
+  for _, worker in ipairs(redis.call('ZRANGE', WATCH, 0, -1)) do
+    redis.call('PUBLISH', PREFIX .. 'bell:' .. worker, 'quiet')
+  end
+  redis.call('DEL', WATCH)
 end
 
 redis.call('SREM', IDLE, WORKER)
@@ -210,12 +248,14 @@ local closed, opens, room = gate()
 reclaim(math.min(room, FREE))
 start_waiting(math.min(room, FREE))
 local comes_back_in = -1
+redis.call('ZREM', WATCH, WORKER)
+redis.call('ZREMRANGEBYSCORE', WATCH, '-inf', NOW - 60000)
 if #jobs == FREE then
-  redis.call('ZREM', WATCH, WORKER)
   if room > FREE and redis.call('ZCARD', WAITING) > 0 then ring() end
 else
   if closed == GATE_NONE then closed, opens = gate() end
   if closed ~= GATE_DRAINED then redis.call('SADD', IDLE, WORKER) end
-  comes_back_in = come_back_in(closed, opens)
+  if closed ~= GATE_DRAINED and closed ~= GATE_PAUSED then comes_back_in = promise(WORKER, opens) end
 end
+if redis.call('EXISTS', WAITING, DUE, LEASES) == 0 then release_watchers() else appoint_watchers() end
 return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled, spent_today}
