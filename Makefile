@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test check format lock clean $(addprefix bench-,api)
+GO ?= go
+TOXIPROXY := .tools/toxiproxy-server
+.PHONY: help setup demo dev test test-faults test-wheel soak tools check format docs lock clean $(addprefix bench-,api)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,8 +26,22 @@ demo: $(INSTALLED)  ## Run the main job: an example session becomes a report, on
 dev: $(INSTALLED)  ## Run the whole platform on this machine and keep serving
 	$(BIN)/afterbell dev $(ARGS)
 
-test: $(INSTALLED) check  ## Run every test; needs nothing but Python
-	$(BIN)/pytest -n 2 --dist loadfile $(ARGS)
+test: $(INSTALLED) tools check  ## Run every test but the long fault cases; needs nothing but Python
+	$(BIN)/pytest -n 2 --dist loadfile -m "not long" $(ARGS)
+
+test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
+	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
+
+soak: $(INSTALLED) tools  ## Break parts at random for MINUTES=10, repeatable with SEED=
+	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
+
+tools:  ## Build the test tools written in Go, where Go is installed
+	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory $(TOXIPROXY); \
+	else echo "no Go: the tests that need the fault proxy will be skipped (install Go 1.24 or newer)"; fi
+
+$(TOXIPROXY): tools/toxiproxy/go.mod tools/toxiproxy/go.sum
+	cd tools/toxiproxy && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ \
+	  github.com/Shopify/toxiproxy/v2/cmd/server
 
 check: $(INSTALLED)  ## Lint, types, import contracts and the pure tests; under a minute
 	$(BIN)/ruff format --check --quiet .
@@ -38,8 +54,17 @@ format: $(INSTALLED)  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
+test-wheel: $(INSTALLED)  ## Build the wheel, install it into an empty environment and run the main job from it
+	rm -rf dist && $(BIN)/python -m build --quiet --wheel --no-isolation --outdir dist
+	$(PYTHON) -m venv --clear dist/venv
+	dist/venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls $(CURDIR)/dist/*.whl)[embedded,api,worker]"
+	cd dist && venv/bin/afterbell demo --pace none
+
 bench-api: $(INSTALLED)  ## Measure the API under load, beside Express + BullMQ where Node is present
 	$(BIN)/python benchmarks/api.py $(ARGS)
+
+docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
+	PYTHONPATH=services $(BIN)/python tools/settings_table.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
 	for extra in api worker embedded dev; do \
@@ -47,4 +72,4 @@ lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
 	    --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; done
 
 clean:  ## Remove .venv, the private engines' data and every cache
-	rm -rf $(VENV) .afterbell .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) .tools .afterbell .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -1,6 +1,8 @@
 """Listening: sockets bound before anything starts, uvicorn without its own signal handling, SIGTERM told once."""
 
 import asyncio
+import errno
+import gc
 import signal
 import socket
 from collections.abc import Iterator
@@ -22,12 +24,13 @@ def bind(host: str, port: int, *, variable: str) -> socket.socket:
     listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listening.bind((host, port))
-    except OSError as error:
+    except (OSError, UnicodeError) as error:
         listening.close()
-        raise SettingsError(
-            f"cannot listen on {host} port {port} ({error.strerror}): stop what uses it or set {variable} to another",
-            field=variable,
-        ) from None
+        taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
+        advice = f"stop what uses it or set {variable} to another" if taken else f"check AFTERBELL_HOST and {variable}"
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        raise SettingsError(f"{variable}: cannot listen on {host} port {port} ({reason}): {advice}",
+                            field=variable) from None  # fmt: skip
     listening.listen(BACKLOG)
     listening.setblocking(False)
     return listening
@@ -80,6 +83,16 @@ class Serving:
         self._server.should_exit = True
         if self._task is not None:
             await self._task
+
+
+def freeze_started() -> None:
+    """Keep what a process loaded at its start out of every later garbage collection.
+
+    Libraries and routes are some 300,000 objects that live to the end; walking them stops all requests for 90 ms,
+    several times a second under load. Call it once, when the process is up.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 async def until_told() -> None:

@@ -21,7 +21,14 @@ Group = TypeVar("Group", bound="_Group")
 
 
 class _Group(BaseSettings):
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", populate_by_name=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="ignore",
+        populate_by_name=True,
+        hide_input_in_errors=True,
+        allow_inf_nan=False,
+        env_ignore_empty=True,  # a chart or a compose file sets a variable it has no value for to nothing
+    )
 
 
 class ProcessSettings(_Group):
@@ -91,16 +98,16 @@ class StoreSettings(_Group):
     )
     data_dir: Path = Field(Path(".afterbell"), alias="AFTERBELL_DATA_DIR", description="folder of the private engines")
 
-    @field_validator("redis_url", "database_url", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
-
 
 class QueueSettings(_Group):
     """What every process agrees on about the queue."""
 
-    queue: str = Field("reports", alias="AFTERBELL_QUEUE", description="name of the queue in Redis")
+    queue: str = Field(
+        "reports",
+        alias="AFTERBELL_QUEUE",
+        pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$",
+        description="name of the queue in Redis",
+    )
     lease_s: float = Field(
         10,
         ge=1,
@@ -123,8 +130,15 @@ class QueueSettings(_Group):
         alias="AFTERBELL_DELIVERIES_MAX",
         description="a job whose workers vanished this often is a dead letter",
     )
-    retry_ladder_s: Annotated[tuple[float, ...], NoDecode] = Field(
+    retry_ladder_s: Annotated[tuple[Annotated[float, Field(ge=0)], ...], NoDecode] = Field(
         (2, 4, 8), alias="AFTERBELL_RETRY_LADDER", description="seconds to wait after the first, second, … failed try"
+    )
+
+    commands_per_day: int | None = Field(
+        None,
+        ge=100,
+        alias="AFTERBELL_REDIS_COMMANDS_PER_DAY",
+        description="what a hosted Redis allows; near it workers send less and look less often; empty: no limit",
     )
 
     @field_validator("retry_ladder_s", mode="before")
@@ -158,6 +172,24 @@ class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings):
         gt=0,
         alias="AFTERBELL_SWEEP_SECONDS",
         description="how often reports the queue may have lost are looked for",
+    )
+    unput_s: float = Field(
+        10,
+        ge=0,
+        alias="AFTERBELL_SWEEP_UNPUT_SECONDS",
+        description="a report that was not put into the queue for this long is put by the sweeper",
+    )
+    reput_s: float = Field(
+        120,
+        ge=0,
+        alias="AFTERBELL_SWEEP_REPUT_SECONDS",
+        description="a report that waits for this long since it was put is put again, should the queue have lost it",
+    )
+    silent_s: float = Field(
+        300,
+        ge=0,
+        alias="AFTERBELL_SWEEP_SILENT_SECONDS",
+        description="a running report without progress for this long is put again; longer than a model call is silent",
     )
     slots_hint: int = Field(
         5,
@@ -193,11 +225,6 @@ class ModelSettings(_Group):
     output_tokens_max: int = Field(
         4000, ge=256, alias="AFTERBELL_OUTPUT_TOKENS_MAX", description="most tokens one report may cost on the way out"
     )
-
-    @field_validator("api_key", "base_url", mode="before")
-    @classmethod
-    def _empty_is_none(cls, value: object) -> object:
-        return None if value == "" else value
 
 
 class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings):

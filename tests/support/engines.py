@@ -4,6 +4,7 @@ import asyncio
 import os
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import asyncpg
 import pytest
@@ -49,11 +50,20 @@ def redis_url(engine_urls: EngineUrls) -> str:
 @pytest.fixture
 def database_url(engine_urls: EngineUrls) -> Iterator[str]:
     """A fresh empty database on the PostgreSQL of this run, dropped after the test."""
+    with fresh_database(engine_urls) as url:
+        yield url
+
+
+@contextmanager
+def fresh_database(engine_urls: EngineUrls) -> Iterator[str]:
+    """An empty database for the block: for tests that share one between them."""
     assert engine_urls.database_url is not None
     name = f"t_{uuid.uuid4().hex}"
     asyncio.run(_execute(engine_urls.database_url, f"CREATE DATABASE {name} TEMPLATE template0"))
-    yield database_named(engine_urls.database_url, name)
-    asyncio.run(_execute(engine_urls.database_url, f"DROP DATABASE {name} WITH (FORCE)"))
+    try:
+        yield database_named(engine_urls.database_url, name)
+    finally:
+        asyncio.run(_execute(engine_urls.database_url, f"DROP DATABASE {name} WITH (FORCE)"))
 
 
 def database_named(url: str, name: str) -> str:

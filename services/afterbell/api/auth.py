@@ -1,10 +1,14 @@
 """Tokens: who calls. HS256 with the platform's secret; every claim is checked before anything is read."""
 
-from datetime import datetime, timedelta
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache, partial
 from typing import Any, Final
 
 import jwt
-from fastapi import Request
+from fastapi import Request, Response
+from fastapi.routing import APIRoute
 
 from afterbell.core.access import Action, Caller, may
 from afterbell.core.errors import AfterbellError, Forbidden
@@ -13,6 +17,7 @@ from afterbell.core.session import ID_CHARS_MAX
 
 ALGORITHM: Final = "HS256"
 LEEWAY_S: Final = 10
+REMEMBERED_MAX: Final = 4096
 
 
 class Unauthenticated(AfterbellError):
@@ -21,16 +26,46 @@ class Unauthenticated(AfterbellError):
     code = "unauthenticated"
 
 
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """What a token said when its signature was checked. ``expires_at``: seconds since 1970, leeway not included."""
+
+    caller: Caller
+    expires_at: float
+
+
+class Verifier:
+    """Checks tokens, and remembers those that held: the signature cannot change, only the clock can.
+
+    At the most ``remembered_max`` tokens, the least recently used go first. A token that did not hold is checked anew.
+    """
+
+    def __init__(self, secret: str, audience: str | None, *, remembered_max: int = REMEMBERED_MAX) -> None:
+        self._verified = lru_cache(remembered_max)(partial(verified, secret=secret, audience=audience))
+
+    def caller_of(self, token: str, now: float) -> Caller:
+        """The caller of a token that holds at ``now`` (seconds since 1970). Raises Unauthenticated."""
+        found = self._verified(token)
+        if now >= found.expires_at + LEEWAY_S:
+            raise _expired()
+        return found.caller
+
+
 def caller_of(token: str, secret: str, audience: str | None) -> Caller:
     """The caller a token speaks for. Raises Unauthenticated with the reason, never with the token."""
+    return verified(token, secret=secret, audience=audience).caller
+
+
+def verified(token: str, *, secret: str, audience: str | None) -> Verified:
+    """What a token says, every claim checked. Raises Unauthenticated with the reason, never with the token."""
     try:
         claims = jwt.decode(token, secret, algorithms=[ALGORITHM], audience=audience, leeway=LEEWAY_S,
                             options={"require": ["sub", "exp"], "verify_aud": audience is not None})  # fmt: skip
     except jwt.ExpiredSignatureError:
-        raise Unauthenticated("the token has expired: ask for a new one") from None
+        raise _expired() from None
     except jwt.InvalidTokenError as error:
         raise Unauthenticated(f"the token does not hold: {error}") from None
-    return _caller(claims)
+    return Verified(_caller(claims), int(claims["exp"]))
 
 
 def mint(
@@ -51,16 +86,34 @@ def authenticate(request: Request) -> Caller:
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("send a token: Authorization: Bearer <JWT>")
-    secret: str = request.app.state.jwt_secret
-    return caller_of(token.strip(), secret, request.app.state.jwt_audience)
+    verifier: Verifier = request.app.state.verifier
+    return verifier.caller_of(token.strip(), datetime.now(UTC).timestamp())
+
+
+class CallerFirst(APIRoute):
+    """Knows the caller before the body is read: nobody without a token makes us parse two megabytes."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """The route's handler, behind the token."""
+        handle = super().get_route_handler()
+
+        async def known(request: Request) -> Response:
+            request.state.caller = authenticate(request)
+            return await handle(request)
+
+        return known
 
 
 def allow(request: Request, action: Action) -> Caller:
-    """The caller, if the role may do this. Raises Unauthenticated or Forbidden."""
-    caller = authenticate(request)
+    """The caller, if the role may do this. Raises Forbidden."""
+    caller: Caller = request.state.caller
     if not may(caller, action):
         raise Forbidden(f"role {caller.role} may not {action.replace('_', ' ')}s")
     return caller
+
+
+def _expired() -> Unauthenticated:
+    return Unauthenticated("the token has expired: ask for a new one")
 
 
 def _caller(claims: dict[str, Any]) -> Caller:
@@ -73,8 +126,13 @@ def _caller(claims: dict[str, Any]) -> Caller:
     return Caller(subject, tenant, role, frozenset(students))
 
 
+def _storable(text: str) -> bool:
+    """PostgreSQL stores neither NUL nor half a surrogate pair, and requests share their commits."""
+    return not any(char == "\0" or "\ud800" <= char <= "\udfff" for char in text)
+
+
 def _name(claims: dict[str, Any], claim: str) -> str:
     value = claims.get(claim)
-    if not isinstance(value, str) or not 0 < len(value) <= ID_CHARS_MAX or "\0" in value:
-        raise Unauthenticated(f"the token's claim {claim!r} must be 1 to {ID_CHARS_MAX} characters")
+    if not isinstance(value, str) or not 0 < len(value) <= ID_CHARS_MAX or not _storable(value):
+        raise Unauthenticated(f"the token's claim {claim!r} must be 1 to {ID_CHARS_MAX} characters of Unicode")
     return value

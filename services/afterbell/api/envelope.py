@@ -8,15 +8,13 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from afterbell.api.problems import problem
+from afterbell.api.problems import BodyTooLarge, too_large, unexpected
 from afterbell.observability.metrics import HTTP_REQUESTS
 
 _CLIENT_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADER: Final = b"x-request-id"
 
-
-class _TooLarge(Exception):
-    pass
+log = structlog.get_logger(__name__)
 
 
 class Envelope:
@@ -32,25 +30,31 @@ class Envelope:
             return
         request_id = _request_id(scope)
         scope["request_id"] = request_id
-        started, status = perf_counter(), 500
+        started, status, started_to_answer = perf_counter(), 500, False
 
         async def send_with_id(message: Message) -> None:
-            nonlocal status
+            nonlocal status, started_to_answer
             if message["type"] == "http.response.start":
-                status = message["status"]
+                status, started_to_answer = message["status"], True
                 message.setdefault("headers", []).append((_HEADER, request_id.encode()))
             await send(message)
 
         with structlog.contextvars.bound_contextvars(request_id=request_id):
             try:
                 await self._limited(scope, receive, send_with_id)
+            except Exception:
+                log.exception("request_failed", path=scope["path"])
+                if started_to_answer:
+                    raise  # the server cuts the connection, so that half an answer is not taken for a whole one
+                await unexpected(request_id)(scope, receive, send_with_id)
             finally:
                 route = getattr(scope.get("route"), "path", "unknown")
                 HTTP_REQUESTS.labels(scope["method"], route, status).observe(perf_counter() - started)
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         if _announced_length(scope) > self._body_bytes_max:
-            await self._refuse(scope, receive, send)
+            answer = too_large(self._body_bytes_max, scope["request_id"])
+            await answer(scope, receive, send)
             return
         seen = 0
 
@@ -59,19 +63,10 @@ class Envelope:
             message = await receive()
             seen += len(message.get("body", b""))
             if seen > self._body_bytes_max:
-                raise _TooLarge
+                raise BodyTooLarge(self._body_bytes_max)
             return message
 
-        try:
-            await self._app(scope, counted, send)
-        except _TooLarge:
-            await self._refuse(scope, receive, send)
-
-    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        detail = f"the body is larger than {self._body_bytes_max} bytes (AFTERBELL_BODY_BYTES_MAX)"
-        answer = problem(413, "payload_too_large", detail, request_id=scope["request_id"],
-                         headers={"Connection": "close"}, limit=self._body_bytes_max)  # fmt: skip
-        await answer(scope, receive, send)
+        await self._app(scope, counted, send)
 
 
 def _request_id(scope: Scope) -> str:

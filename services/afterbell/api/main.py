@@ -14,14 +14,15 @@ from afterbell.adapters.db.requests import ReportRequests
 from afterbell.adapters.redis import client as redis_client
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
-from afterbell.api import problems
+from afterbell.api import openapi, problems
+from afterbell.api.auth import Verifier
 from afterbell.api.envelope import Envelope
-from afterbell.api.outbox import Outbox
+from afterbell.api.outbox import Outbox, SweepRules
 from afterbell.api.routes import reports, sessions
 from afterbell.api.services import Services
 from afterbell.core.errors import StoreUnavailable
 from afterbell.observability.internal_app import create_internal_app
-from afterbell.serving import Serving, bind, port_of, until_told
+from afterbell.serving import Serving, bind, freeze_started, port_of, until_told
 from afterbell.settings import ApiSettings, required
 
 log = structlog.get_logger(__name__)
@@ -35,13 +36,15 @@ def create_app(services: Services) -> FastAPI:
         description="Reports about tutoring sessions: ask, follow, read.",
         docs_url=None if services.settings.production else "/docs",
         redoc_url=None,
+        redirect_slashes=False,  # a redirect names the scheme and host it sees, which behind a proxy are the wrong ones
     )
     app.state.services = services
-    app.state.jwt_secret = services.settings.jwt_secret.get_secret_value()
-    app.state.jwt_audience = services.settings.jwt_audience
+    secret, audience = services.settings.jwt_secret.get_secret_value(), services.settings.jwt_audience
+    app.state.verifier = Verifier(secret, audience)
     problems.install(app)
     app.include_router(reports.router)
     app.include_router(sessions.router)
+    openapi.describe(app)
     app.add_middleware(Envelope, body_bytes_max=services.settings.body_bytes_max)
     return app
 
@@ -60,14 +63,15 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     database = Database(required(settings.database_url, "DATABASE_URL"), pool_size=settings.database_pool)
     url = required(settings.redis_url, "REDIS_URL")
     redis = redis_client.connect(url)
-    rules = QueueRules(settings.lease_s, settings.starts_max, settings.window_s, settings.deliveries_max)
-    outbox = Outbox(database, Queue(redis, QueueKeys(settings.queue), rules), sweep_s=settings.sweep_s)
+    queue = Queue(redis, QueueKeys(settings.queue), QueueRules.of(settings))
+    sweep = SweepRules(settings.sweep_s, settings.unput_s, settings.reput_s, settings.silent_s)
+    outbox = Outbox(database, queue, sweep=sweep)
     services = Services(settings, database, ReportRequests(database), outbox)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         stack.push_async_callback(database.close)
-        public = bind(settings.bind, settings.port, variable="PORT")
-        internal = bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT")
+        public = stack.enter_context(bind(settings.bind, settings.port, variable="PORT"))
+        internal = stack.enter_context(bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT"))
         await database.check()
         await redis_client.check(redis, url)
         outbox.start()
@@ -85,6 +89,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
 async def serve(settings: ApiSettings) -> None:
     """Run the api process until SIGTERM."""
     async with running(settings):
+        freeze_started()
         await until_told()
 
 

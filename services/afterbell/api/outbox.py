@@ -2,8 +2,10 @@
 
 import asyncio
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Final
+from uuid import UUID
 
 import structlog
 
@@ -11,28 +13,38 @@ from afterbell.adapters.db import reports
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.reports import Unput
 from afterbell.adapters.redis.broker import report_message
-from afterbell.adapters.redis.queue import Put, Queue
+from afterbell.adapters.redis.queue import JobClass, Put, Queue
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.jobs import REPORT_TASK, job_id_of
 from afterbell.observability.metrics import OUTBOX_SWEPT, OUTBOX_WAITING
 
 BATCH_MAX: Final = 100
+# After a put the next one waits this long for company, unless a whole batch is there: a put costs one billed command
+# and one commit, however many reports it carries.
+GATHER_S: Final = 0.02
 # What does not fit waits in PostgreSQL for the sweeper.
 WAITING_MAX: Final = 10_000
 BACKOFF_MAX_S: Final = 5.0
-UNPUT_AFTER: Final = timedelta(seconds=10)
-REPUT_AFTER: Final = timedelta(minutes=2)
-# Longer than a model call may be silent, so that a living worker's report is left alone.
-RUN_AFTER: Final = timedelta(minutes=5)
 
 log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class SweepRules:
+    """Every ``every_s``, put reports again: never put for ``unput_s``, waiting since their put for ``reput_s``, or
+    running without a sign of life for ``silent_s``."""
+
+    every_s: float
+    unput_s: float
+    reput_s: float
+    silent_s: float
 
 
 class Outbox:
     """Puts committed reports into the queue, many in one command while they arrive fast."""
 
-    def __init__(self, database: Database, queue: Queue, *, sweep_s: float) -> None:
-        self._database, self._queue, self._sweep_s = database, queue, sweep_s
+    def __init__(self, database: Database, queue: Queue, *, sweep: SweepRules) -> None:
+        self._database, self._queue, self._sweep_rules = database, queue, sweep
         self._waiting: asyncio.Queue[Unput] = asyncio.Queue(WAITING_MAX)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -59,6 +71,8 @@ class Outbox:
                 batch.append(self._waiting.get_nowait())
             await self._put_until_heard(batch)
             OUTBOX_WAITING.set(self._waiting.qsize())
+            if self._waiting.qsize() < BATCH_MAX:
+                await asyncio.sleep(GATHER_S)
 
     async def _put_until_heard(self, batch: list[Unput]) -> None:
         backoff_s = 0.1
@@ -70,42 +84,57 @@ class Outbox:
                 log.warning("outbox_waits", store=error.store, reports=len(batch), error=str(error))
                 await asyncio.sleep(backoff_s)
                 backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+            except Exception:  # the rows are committed: the sweeper tries them again, this task goes on
+                log.exception("outbox_failed", reports=len(batch))
+                return
 
     async def _sweep_forever(self) -> None:
         while True:
-            await asyncio.sleep(self._sweep_s)
+            await asyncio.sleep(self._sweep_rules.every_s)
             try:
                 await self._sweep()
             except StoreUnavailable as error:
                 log.warning("sweep_waits", store=error.store, error=str(error))
+            except Exception:  # whatever it is, a process without a sweeper would lose reports quietly
+                log.exception("sweep_failed")
 
     async def _sweep(self) -> None:
         async with self._database.transaction() as connection:
             if not await reports.try_sweep_lock(connection):
                 return
+            rules = self._sweep_rules
             found = await reports.to_put(
                 connection,
-                now=datetime.now(UTC),
-                unput_after=UNPUT_AFTER,
-                reput_after=REPUT_AFTER,
-                run_after=RUN_AFTER,
+                unput_after=timedelta(seconds=rules.unput_s),
+                reput_after=timedelta(seconds=rules.reput_s),
+                run_after=timedelta(seconds=rules.silent_s),
                 limit=BATCH_MAX,
             )
             if found:
                 log.info("swept", reports=len(found))
                 OUTBOX_SWEPT.inc(len(found))
-                await self._put(found)
+                await reports.mark_put(connection, found, given_up=await self._hand_over(found))
 
     async def _put(self, batch: list[Unput]) -> None:
-        """Put the batch; a job the queue has given up marks its report as failed."""
+        given_up = await self._hand_over(batch)
+        # Each statement commits itself: what a crash leaves out between them, the sweeper finds and puts again.
+        async with self._database.statement() as connection:
+            await reports.mark_put(connection, batch, given_up=given_up)
+
+    async def _hand_over(self, batch: list[Unput]) -> list[UUID]:
+        """Put the batch; the answer is those whose job the queue has given up.
+
+        A dead letter of a report that was opened again since is what is to be retried.
+        """
         states = await self._queue.put([_job(report) for report in batch])
-        async with self._database.transaction() as connection:
-            await reports.mark_put(connection, [report.report_id for report in batch])
-            for report, state in zip(batch, states, strict=True):
-                if state == "dead":
-                    await reports.bury(connection, report.report_id, "the queue gave this job up")
+        dead = [report for report, state in zip(batch, states, strict=True) if state == "dead"]
+        opened = [job_id_of(report.report_id) for report in dead if not report.was_put]
+        if opened:
+            await self._queue.act("retry", opened)
+        return [report.report_id for report in dead if report.was_put]
 
 
 def _job(report: Unput) -> Put:
     job_id = job_id_of(report.report_id)
-    return Put(job_id, report_message(REPORT_TASK, job_id), tenant=report.tenant_id)
+    job_class: JobClass = "bulk" if report.bulk else "interactive"
+    return Put(job_id, report_message(REPORT_TASK, job_id), tenant=report.tenant_id, job_class=job_class)

@@ -24,6 +24,10 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 5
+_OUR_FAULT: Final = "something failed on our side; the log has it under this request id"
+_SHOWN_CHARS_MAX: Final = 120
+_PLACES: Final = ("body", "path", "query")
+ERRORS_MAX: Final = 20
 
 _STATUS: Final[tuple[tuple[type[AfterbellError], HTTPStatus], ...]] = (
     (PayloadTooLarge, HTTPStatus.REQUEST_ENTITY_TOO_LARGE),
@@ -34,6 +38,14 @@ _STATUS: Final[tuple[tuple[type[AfterbellError], HTTPStatus], ...]] = (
     (Unauthenticated, HTTPStatus.UNAUTHORIZED),
     (StoreUnavailable, HTTPStatus.SERVICE_UNAVAILABLE),
 )
+
+
+class BodyTooLarge(HTTPException):
+    """Found while the body came in. An HTTPException, because FastAPI lets only those out of its body reading."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
+        self.limit = limit
 
 
 def problem(
@@ -58,7 +70,6 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(AfterbellError, _ours)
     app.add_exception_handler(RequestValidationError, _validation)
     app.add_exception_handler(HTTPException, _http)
-    app.add_exception_handler(Exception, _unexpected)
 
 
 def _request_id(request: Request) -> str:
@@ -82,31 +93,49 @@ async def _ours(request: Request, error: Exception) -> Response:
 def _for_outside(error: AfterbellError) -> str:
     if isinstance(error, StoreUnavailable):
         return f"{error.store} does not answer; nothing was changed. Try again in {RETRY_AFTER_S} seconds."
-    return "something failed on our side; the log has it under this request id"
+    return _OUR_FAULT
 
 
 async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for this class only
-    found = [
-        {"field": ".".join(str(part) for part in one["loc"] if part != "body"), "message": _message(one)}
-        for one in error.errors()[:20]
-    ]
-    detail = "; ".join(f"{one['field'] or 'body'}: {one['message']}" for one in found[:3])
-    return problem(422, "invalid_input", detail, request_id=_request_id(request), errors=found)
+    found = [{"field": _field(one), "message": _message(one)} for one in error.errors()[:ERRORS_MAX]]
+    detail = "; ".join(f"{one['field']}: {one['message']}" for one in found[:3])
+    return problem(422, "invalid_input", detail, request_id=_request_id(request), field=found[0]["field"], errors=found)
+
+
+def _field(one: dict[str, Any]) -> str:
+    """Where it is wrong. A rule over several fields names its own."""
+    if "field" in one.get("ctx", {}):
+        return str(one["ctx"]["field"])
+    parts = [] if one["type"] == "json_invalid" else [str(part) for part in one["loc"] if part not in _PLACES]
+    # A field nobody knows has the name its sender gave it, however long.
+    return ".".join(parts)[:_SHOWN_CHARS_MAX] or "body"
 
 
 def _message(one: dict[str, Any]) -> str:
-    return str(one["msg"]).removeprefix("Value error, ")
+    if one["type"] == "json_invalid":
+        return f"not JSON: {one['ctx']['error']} at character {one['loc'][1] + 1}"
+    if one["type"] == "model_attributes_type":
+        return "expected a JSON object, sent with Content-Type: application/json"
+    return str(one["msg"])
 
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class only
+    if isinstance(error, BodyTooLarge):
+        return too_large(error.limit, _request_id(request))
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     headers = dict(error.headers or {})
     return problem(error.status_code, code, str(error.detail), request_id=_request_id(request), headers=headers)
 
 
-async def _unexpected(request: Request, error: Exception) -> Response:
-    log.error("request_failed", path=request.url.path, request_id=_request_id(request), exc_info=error)
-    return problem(500, "internal", "something failed on our side; the log has it under this request id",
-                   request_id=_request_id(request))  # fmt: skip
+def too_large(limit: int, request_id: str) -> Response:
+    """The answer to a body over ``limit`` bytes. The rest of it is not read, so the connection ends."""
+    detail = f"the body is larger than {limit} bytes (AFTERBELL_BODY_BYTES_MAX)"
+    return problem(413, "payload_too_large", detail, request_id=request_id, headers={"Connection": "close"},
+                   limit=limit)  # fmt: skip
+
+
+def unexpected(request_id: str) -> Response:
+    """The answer where the fault is ours."""
+    return problem(500, "internal", _OUR_FAULT, request_id=request_id)

@@ -1,20 +1,38 @@
 """What clients send and get, as JSON. The bounds are the session's own, from core."""
 
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 from uuid import uuid4
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic_core import PydanticCustomError
 
 from afterbell.core import session as core
 from afterbell.core.jobs import JobState
 
-Id = Annotated[str, StringConstraints(min_length=1, max_length=core.ID_CHARS_MAX, pattern=r"^[A-Za-z0-9._:@-]+$")]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=core.NAME_CHARS_MAX)]
+Id = Annotated[
+    str, StringConstraints(min_length=1, max_length=core.ID_CHARS_MAX, pattern=r"^[A-Za-z0-9_:@-][A-Za-z0-9._:@-]*$")
+]
+Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=core.NAME_CHARS_MAX,
+                                        pattern=r"^[^\x00]*$")]  # fmt: skip
 # PostgreSQL stores no NUL; everything else a chat may hold is kept as it was sent.
 Said = Annotated[str, StringConstraints(max_length=core.MESSAGE_CHARS_MAX, pattern=r"^[^\x00]*$")]
 Goal = Annotated[str, StringConstraints(min_length=1, max_length=core.GOAL_CHARS_MAX, pattern=r"^[^\x00]*$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
+
+
+def _utc(moment: datetime) -> datetime:
+    try:
+        return moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("outside of the years 1 to 9999 in UTC") from None
+
+
+def _broken(field: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError("inconsistent", "{message}", {"field": field, "message": message})
+
+
+Moment = Annotated[AwareDatetime, AfterValidator(_utc)]
 
 
 class _Body(BaseModel):
@@ -35,7 +53,7 @@ class MessageIn(_Body):
     id: Id
     sender: Id
     text: Said
-    at: AwareDatetime | None = None
+    at: Moment | None = None
 
 
 class SessionIn(_Body):
@@ -46,8 +64,8 @@ class SessionIn(_Body):
     level: Name | None = None
     language: Language | None = None
     goals: Annotated[tuple[Goal, ...], Field(max_length=core.GOALS_MAX)] = ()
-    started_at: AwareDatetime | None = None
-    ended_at: AwareDatetime | None = None
+    started_at: Moment | None = None
+    ended_at: Moment | None = None
     participants: Annotated[tuple[ParticipantIn, ...], Field(min_length=1, max_length=core.PARTICIPANTS_MAX)]
     messages: Annotated[tuple[MessageIn, ...], Field(max_length=core.MESSAGES_MAX)] | None = None
 
@@ -55,16 +73,16 @@ class SessionIn(_Body):
     def _hangs_together(self) -> Self:
         people = [person.id for person in self.participants]
         if len(set(people)) != len(people):
-            raise ValueError("participants: two of them have the same id")
+            raise _broken("participants", "two of them have the same id")
         ids: set[str] = set()
         for number, message in enumerate(self.messages or ()):
             if message.sender not in people:
-                raise ValueError(f"messages.{number}.sender: {message.sender!r} is not among the participants")
+                raise _broken(f"messages.{number}.sender", f"{message.sender!r} is not among the participants")
             if message.id in ids:
-                raise ValueError(f"messages.{number}.id: {message.id!r} was used before in this session")
+                raise _broken(f"messages.{number}.id", f"{message.id!r} was used before in this session")
             ids.add(message.id)
         if self.started_at and self.ended_at and self.ended_at < self.started_at:
-            raise ValueError("ended_at: it is before started_at")
+            raise _broken("ended_at", "it is before started_at")
         return self
 
     def to_core(self, session_id: str) -> core.Session:
@@ -88,7 +106,7 @@ class SessionStored(BaseModel):
     success: Literal[True] = True
     sessionId: str  # noqa: N815  # the wire's name
     changed: bool
-    messages: int
+    messages: Annotated[int, Field(description="how many the session holds now")]
 
 
 class MessageSend(_Body):
@@ -97,7 +115,7 @@ class MessageSend(_Body):
     id: Id = Field(default_factory=lambda: str(uuid4()))
     sender: Id | None = None
     text: Annotated[Said, StringConstraints(min_length=1)]
-    at: AwareDatetime | None = None
+    at: Moment | None = None
 
 
 class MessageOut(BaseModel):
@@ -142,8 +160,17 @@ class ReportStatusOut(BaseModel):
     error: str | None = None
 
 
+class FieldProblem(BaseModel):
+    """One field of a body, path or query that cannot be used."""
+
+    field: str
+    message: str
+
+
 class ProblemOut(BaseModel):
-    """RFC 9457 problem details."""
+    """RFC 9457 problem details. ``code`` is stable; some codes bring members of their own."""
+
+    model_config = ConfigDict(extra="allow")
 
     type: str
     title: str
@@ -152,3 +179,5 @@ class ProblemOut(BaseModel):
     code: str
     success: Literal[False] = False
     requestId: str  # noqa: N815  # the wire's name
+    field: str | None = None
+    errors: list[FieldProblem] | None = None

@@ -7,7 +7,7 @@ from urllib.parse import quote
 
 import httpx2
 
-from afterbell.core.errors import AfterbellError
+from afterbell.core.errors import AfterbellError, InvalidInput
 
 TIMEOUT_S: Final = 30.0
 POLL_S: Final = 0.2
@@ -35,12 +35,16 @@ class Progress:
 
 
 class ApiClient:
-    """Calls one API with one token."""
+    """Calls one API with one token. Raises InvalidInput for a URL that is none and for a token no header can carry."""
 
     def __init__(self, base_url: str, token: str) -> None:
-        self._http = httpx2.AsyncClient(
-            base_url=base_url, timeout=TIMEOUT_S, headers={"Authorization": f"Bearer {token}"}
-        )
+        if not (token.isascii() and token.isprintable() and " " not in token):
+            raise InvalidInput("the token is none: it holds spaces, line breaks or other characters no token has")
+        headers = {"Authorization": f"Bearer {token}"}
+        try:
+            self._http = httpx2.AsyncClient(base_url=base_url, timeout=TIMEOUT_S, headers=headers)
+        except httpx2.InvalidURL as error:
+            raise InvalidInput(f"{base_url} is not a URL ({error})", field="url") from None
 
     async def __aenter__(self) -> "ApiClient":
         """The client, open."""
@@ -72,8 +76,11 @@ class ApiClient:
     async def _call(self, method: str, path: str, body: object = None) -> dict[str, Any]:
         try:
             answer = await self._http.request(method, path, json=body)
-        except httpx2.TransportError as error:
-            raise ApiRefused(f"{method} {self._http.base_url}{path}: no answer ({type(error).__name__})") from error
+        except (httpx2.TransportError, httpx2.InvalidURL) as error:
+            where = f"{method} {self._http.base_url}{path.removeprefix('/')}"
+            raise ApiRefused(f"{where}: no answer ({type(error).__name__}: {error})") from error
+        except ValueError as error:  # half a surrogate pair, or NaN: Python reads them, JSON has no word for them
+            raise ApiRefused(f"{method} {path}: this cannot be sent as JSON ({error})") from None
         try:
             found: dict[str, Any] = answer.json()
         except ValueError:
@@ -97,4 +104,7 @@ def _id(session: dict[str, Any]) -> str:
     found = session.get("id")
     if not isinstance(found, str) or not found:
         raise ApiRefused('the session has no id: add "id"')
-    return quote(found, safe="")
+    try:
+        return quote(found, safe="")
+    except UnicodeEncodeError:
+        raise ApiRefused("the session's id holds half a surrogate pair") from None

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from afterbell.api.auth import mint
@@ -17,7 +18,7 @@ from afterbell.cli import client as api_client
 from afterbell.cli.client import ApiClient, ApiRefused
 from afterbell.cli.platform import Platform, platform
 from afterbell.cli.show_report import show_report
-from afterbell.settings import AuthSettings, StoreSettings, read
+from afterbell.settings import AuthSettings, QueueSettings, StoreSettings, read
 
 AT_ONCE: Final = 20
 TOKEN_LIFETIME: Final = timedelta(hours=12)
@@ -90,17 +91,17 @@ class _Bars:
     def __init__(self, bars: Progress, sessions: list[dict[str, Any]]) -> None:
         self._bars, self._many = bars, len(sessions) > 1
         title = f"{len(sessions)} sessions" if self._many else str(sessions[0].get("id", "session"))
-        self._bar: TaskID = bars.add_task(title, total=len(sessions) if self._many else 100, stage="")
+        self._bar: TaskID = bars.add_task(escape(title), total=len(sessions) if self._many else 100, stage="")
 
     def moved(self, name: str, percent: int, stage: str) -> None:
         if self._many:
-            self._bars.update(self._bar, stage=f"{name}: {stage}")
+            self._bars.update(self._bar, stage=escape(f"{name}: {stage}"))
         else:
             self._bars.update(self._bar, completed=percent, stage=stage)
 
     def ended(self, name: str) -> None:
         if self._many:
-            self._bars.update(self._bar, advance=1, stage=name)
+            self._bars.update(self._bar, advance=1, stage=escape(name))
 
 
 @asynccontextmanager
@@ -117,6 +118,13 @@ def _introduce(screen: Console, up: Platform, count: int) -> None:
     screen.print(
         f"[dim]api {up.api_url} · queue: {up.redis} · record: {up.database} · model: {up.model}", highlight=False
     )
+    rules = read(QueueSettings)
+    if 0 < rules.starts_max < count:
+        minutes = count / rules.starts_max * rules.window_s / 60
+        screen.print(
+            f"[dim]{rules.starts_max} reports may start each {rules.window_s:g} s: about {minutes:.0f} min in all; "
+            "AFTERBELL_STARTS_PER_WINDOW=0 lifts the limit"
+        )
 
 
 def _print_reports(tally: Tally, *, as_json: bool) -> None:
@@ -132,6 +140,7 @@ def _conclude(screen: Console, tally: Tally) -> None:
     claims = sum(report["checks"]["claims"] for report in tally.reports)
     dropped = sum(len(report["checks"]["dropped"]) for report in tally.reports)
     for problem in tally.problems[:20]:
-        screen.print(f"[red]failed[/red] {problem}", highlight=False)
-    screen.print(f"{len(tally.reports)} reports, {len(tally.problems)} failed; "
-                 f"{claims} claims checked against the turns they cite, {dropped} dropped")  # fmt: skip
+        screen.print(f"[red]failed[/red] {escape(problem)}", highlight=False)
+    made = "1 report" if len(tally.reports) == 1 else f"{len(tally.reports)} reports"
+    checked = f"{claims} claims checked against the turns they cite, {dropped} dropped"
+    screen.print(f"{made}, {len(tally.problems)} failed; {checked}")

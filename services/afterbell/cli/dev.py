@@ -24,6 +24,8 @@ async def run(found: StoreSettings, *, pace: str) -> int:
 
 def _show(screen: Console, up: Platform) -> None:
     table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     table.add_row("API", up.api_url, "documentation at /docs")
     table.add_row("internal", up.internal_url, "/livez /readyz /metrics; never reachable from outside")
     table.add_row("queue", up.redis, "")

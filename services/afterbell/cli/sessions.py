@@ -15,33 +15,43 @@ def read_sessions(file: str | None) -> list[dict[str, Any]]:
 
 
 def parse_sessions(text: str, source: str) -> list[dict[str, Any]]:
-    """One JSON object, or one a line."""
-    try:
-        return [_object(json.loads(text), source)]
-    except json.JSONDecodeError:
-        pass
-    found = [_line(line, number, source) for number, line in enumerate(text.splitlines(), start=1) if line.strip()]
-    if not found:
+    """One JSON object, or one a line. A line ends at a line feed only: JSON may hold every other separator."""
+    lines = [(number, line) for number, line in enumerate(text.split("\n"), start=1) if line.strip()]
+    if not lines:
         raise InvalidInput(f"{source}: there is no session in it")
-    return found
+    if len(lines) > 1 and _is_json(lines[0][1]):
+        return [_object(_json(line, f"{source}, line {number}"), f"{source}, line {number}") for number, line in lines]
+    return [_object(_json(text, source), source)]
 
 
 def _text(file: str | None) -> str:
     if file is None:
         return (files("afterbell.cli") / "examples" / "fractions-lesson.json").read_text("utf-8")
-    if file == "-":
-        return sys.stdin.read()
     try:
-        return Path(file).read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InvalidInput(f"{file}: cannot be read ({error.__class__.__name__}: {error})") from None
+        found = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
+        return found.decode("utf-8-sig")
+    except OSError as error:
+        raise InvalidInput(f"{file}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError as error:
+        raise InvalidInput(f"{file}: not UTF-8 at byte {error.start + 1}") from None
 
 
-def _line(line: str, number: int, source: str) -> dict[str, Any]:
+def _is_json(line: str) -> bool:
     try:
-        return _object(json.loads(line), f"{source}, line {number}")
+        json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def _json(text: str, where: str) -> object:
+    try:
+        return json.loads(text)
     except json.JSONDecodeError as error:
-        raise InvalidInput(f"{source}, line {number}: not JSON ({error.msg} at character {error.colno})") from None
+        place = f"line {error.lineno}, character {error.colno}" if "\n" in text else f"character {error.colno}"
+        raise InvalidInput(f"{where}: not JSON ({error.msg} at {place})") from None
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{where}: cannot be read as JSON ({error})") from None
 
 
 def _object(found: object, where: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 class QueueFacts:
     """One ``look``. Counts are jobs, times are milliseconds on Redis's clock, ages are milliseconds.
 
-    ``lanes`` counts the tenants that wait; ``overdue`` the running jobs whose worker has gone silent.
+    ``lanes`` counts the tenants that wait; ``overdue`` the running jobs whose worker has gone silent;
+    ``commands_today`` what the whole fleet has sent to this queue since midnight UTC.
     """
 
     at_ms: int
@@ -23,6 +24,7 @@ class QueueFacts:
     paused: bool
     lanes: int
     overdue: int
+    commands_today: int
 
 
 def eta_seconds(position: int, *, starts_per_window: int, window_s: float, slots: int, report_s: float) -> int:

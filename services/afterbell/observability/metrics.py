@@ -10,7 +10,10 @@ _WAIT_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 5, 15, 30, 60, 120, 300, 900, 1800, 3
 _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 
 REDIS_COMMANDS: Final = Counter(
-    "afterbell_redis_commands_total", "Commands sent to Redis, as a hosted Redis bills them", ["verb"]
+    "afterbell_redis_commands_total", "Commands sent to Redis, as a hosted Redis bills them", ["purpose"]
+)
+REDIS_BUDGET_USED: Final = Gauge(
+    "afterbell_redis_budget_used_ratio", "Commands the fleet has sent today / AFTERBELL_REDIS_COMMANDS_PER_DAY"
 )
 HTTP_REQUESTS: Final = Histogram(
     "afterbell_http_request_duration_seconds",

@@ -76,7 +76,7 @@ def _broker(settings: WorkerSettings, name: str, pipeline: ReportPipeline) -> Le
     broker = LeaseBroker(
         required(settings.redis_url, "REDIS_URL"),
         queue_name=settings.queue,
-        rules=QueueRules(settings.lease_s, settings.starts_max, settings.window_s, settings.deliveries_max),
+        rules=QueueRules.of(settings),
         worker=name,
         slots=settings.concurrency,
         decide=decide,

@@ -4,13 +4,15 @@ Whatever happens, PostgreSQL hears of it first and the queue afterwards; a worke
 whose next try finds the report finished, or claims it again under the next attempt number.
 """
 
+import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Final
+from typing import Any, Final
 
 import orjson
 import structlog
@@ -21,7 +23,7 @@ from afterbell.adapters.db.reports import Claim
 from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
 from afterbell.adapters.llm.narrative_codec import decode
 from afterbell.adapters.llm.responses import ResponsesClient
-from afterbell.core.errors import ModelError
+from afterbell.core.errors import ModelError, StoreUnavailable
 from afterbell.core.extractive import write_narrative
 from afterbell.core.grounding import ground
 from afterbell.core.jobs import Defer, Done, Outcome, ReportStatus, Retry, job_id_of, report_id_of
@@ -36,6 +38,10 @@ from afterbell.observability.metrics import JOB_DURATION, JOB_OUTCOMES, JOB_WAIT
 
 PROGRESS_EVERY_S: Final = 0.5
 FENCE_BYTES: Final = 12
+BOOK_STOPPED_S: Final = 1.0
+# A model call costs more than a worker that waits: a failover takes tens of seconds.
+SAVE_PATIENCE_S: Final = 60.0
+SAVE_AGAIN_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
 
@@ -102,6 +108,7 @@ class ReportPipeline:
 
     async def _try(self, claimed: Claim, failures: int) -> Outcome:
         progress = _Progress(self._database, claimed)
+        written: Written | None = None
         try:
             material = await self._prepare(claimed)
             await progress.reach(Step.PREPARED)
@@ -109,7 +116,14 @@ class ReportPipeline:
             await self._commit(claimed, material, written, progress)
         except Superseded:
             log.warning("result_refused", attempt=claimed.attempt)
+            await self._book_unused(claimed, written, "superseded")
             return Done()
+        except asyncio.CancelledError:
+            # Lost, cancelled or drained: the queue knows which, and does not wait for us.
+            with suppress(StoreUnavailable, TimeoutError):
+                async with asyncio.timeout(BOOK_STOPPED_S):
+                    await self._book_unused(claimed, written, "stopped")
+            raise
         except Exception as error:
             return await self._end_try(claimed, error, outcome_of(error, failures=failures, ladder_s=self._ladder_s))
         return Done()
@@ -164,18 +178,31 @@ class ReportPipeline:
             created_at=self._now(),
         )
         await progress.reach(Step.SAVING, now=True)
+        await self._save(claimed, report, material.revision, answer)
+
+    async def _save(self, claimed: Claim, report: Report, revision: int, answer: ModelAnswer | None) -> None:
+        """Save what was paid for, however often PostgreSQL has to be asked within SAVE_PATIENCE_S."""
+        give_up_at = monotonic() + SAVE_PATIENCE_S
+        while True:
+            try:
+                await self._save_once(claimed, report, revision, answer)
+                return
+            except StoreUnavailable as error:
+                if monotonic() >= give_up_at:
+                    raise
+                log.warning("save_waits", attempt=claimed.attempt, error=str(error))
+                await asyncio.sleep(SAVE_AGAIN_S)
+
+    async def _save_once(self, claimed: Claim, report: Report, revision: int, answer: ModelAnswer | None) -> None:
         async with self._database.transaction() as connection:
-            saved = await reports.finish(connection, claimed, content.dump(report), material.revision)
-            await reports.book(
-                connection,
-                claimed,
-                outcome="succeeded" if saved else "superseded",
-                model=answer.model if answer else None,
-                request_id=answer.request_id if answer else None,
-                usage=answer.usage if answer else None,
-            )
-        if not saved:
-            raise Superseded
+            if not await reports.finish(connection, claimed, content.dump(report), revision):
+                raise Superseded
+            await reports.book(connection, claimed, outcome="succeeded", **_cost_of(answer))
+
+    async def _book_unused(self, claimed: Claim, written: Written | None, outcome: str) -> None:
+        """An answer that came too late was paid for as well."""
+        async with self._database.transaction() as connection:
+            await reports.book(connection, claimed, outcome=outcome, **_cost_of(written.answer if written else None))
 
     async def _end_try(self, claimed: Claim, error: Exception, outcome: Outcome) -> Outcome:
         status, stage = _status_after(outcome)
@@ -205,16 +232,25 @@ class _Progress:
         self._percent, self._written_at = int(Step.CLAIMED), float("-inf")
 
     async def reach(self, percent: int, stage: str | None = None, *, now: bool = False) -> None:
-        """Raises Superseded where a later attempt owns the report."""
+        """Raises Superseded where a later attempt owns the report. Unseen progress is no reason to end a try."""
         if percent <= self._percent:
             return
         self._percent = percent
         if not now and monotonic() - self._written_at < PROGRESS_EVERY_S:
             return
         self._written_at = monotonic()
-        async with self._database.statement() as connection:
-            if not await reports.advance(connection, self._claimed, percent, stage or STAGES[Step(percent)]):
-                raise Superseded
+        try:
+            async with self._database.statement() as connection:
+                current = await reports.advance(connection, self._claimed, percent, stage or STAGES[Step(percent)])
+        except StoreUnavailable as error:
+            log.warning("progress_unseen", attempt=self._claimed.attempt, error=str(error))
+            return
+        if not current:
+            raise Superseded
+
+
+def _cost_of(answer: ModelAnswer | None) -> dict[str, Any]:
+    return {} if answer is None else {"model": answer.model, "request_id": answer.request_id, "usage": answer.usage}
 
 
 def _status_after(outcome: Outcome) -> tuple[ReportStatus, str]:

@@ -1,23 +1,23 @@
 """The one door to PostgreSQL: a pool, its URL and how its silence is told."""
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Any, Final
 
 import asyncpg
 import orjson
 from sqlalchemy import text
-from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from afterbell.core.errors import SettingsError, StoreUnavailable
+from afterbell.adapters.db.address import dsn_of, mask
+from afterbell.core.errors import StoreUnavailable
 
 CONNECT_TIMEOUT_S: Final = 5.0
 POOL_WAIT_S: Final = 5.0
-STATEMENT_TIMEOUT_MS: Final = 10_000
+STATEMENT_TIMEOUT_S: Final = 10.0
 # SQLSTATE classes that say "not now" rather than "not this": connection, resources, operator, system (PostgreSQL
 # manual, appendix A), and a serialisation failure or deadlock.
 _NOT_NOW: Final = re.compile(r"^(08|53|57|58|25006|40001|40P01)")
@@ -27,19 +27,16 @@ class Database:
     """A pool of connections. ``transaction`` commits at its end, ``statement`` is one statement of its own."""
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
-        self._url = url
+        self._shown_url = mask(url)
         self._engine: AsyncEngine = create_async_engine(
-            _asyncpg_url(url),
+            "postgresql+asyncpg://",
+            async_creator=_connector(dsn_of(url)),
             pool_size=pool_size,
             max_overflow=0,
+            hide_parameters=True,  # what children say does not belong into a log
             pool_timeout=POOL_WAIT_S,
             json_serializer=lambda value: orjson.dumps(value).decode(),
             json_deserializer=orjson.loads,
-            connect_args={
-                "timeout": CONNECT_TIMEOUT_S,
-                "command_timeout": STATEMENT_TIMEOUT_MS / 1000,
-                "server_settings": {"application_name": "afterbell", "jit": "off"},
-            },
         )
         # A single statement needs no BEGIN and COMMIT round trips around it.
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -64,11 +61,24 @@ class Database:
             async with self.statement() as connection:
                 await connection.execute(text("SELECT 1"))
         except StoreUnavailable as error:
-            raise StoreUnavailable("PostgreSQL", f"DATABASE_URL {mask(self._url)}: {error}") from error
+            reason = str(error).removeprefix("PostgreSQL does not answer: ")
+            raise StoreUnavailable("PostgreSQL", f"DATABASE_URL {self._shown_url}: {reason}") from error
 
     async def close(self) -> None:
         """Close every connection."""
         await self._engine.dispose()
+
+
+def _connector(dsn: str) -> Callable[[], Awaitable[Any]]:
+    async def connect() -> Any:
+        return await asyncpg.connect(
+            dsn,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=STATEMENT_TIMEOUT_S,
+            server_settings={"application_name": "afterbell", "jit": "off"},
+        )
+
+    return connect
 
 
 class _telling:  # noqa: N801  # reads as a verb where it is used
@@ -86,33 +96,9 @@ class _telling:  # noqa: N801  # reads as a verb where it is used
 
 def _is_not_now(error: DBAPIError) -> bool:
     state = getattr(error.orig, "sqlstate", None) or getattr(error.orig, "pgcode", None)
-    return error.connection_invalidated or (state is None and not error.statement) or bool(_NOT_NOW.match(state or ""))
+    # Without a statement it failed to connect or to commit: the server refuses us, whatever its reason.
+    return error.connection_invalidated or not error.statement or bool(_NOT_NOW.match(state or ""))
 
 
 def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
-
-
-def _asyncpg_url(url: str) -> URL:
-    """SQLAlchemy's URL for a libpq one; a socket folder in ``?host=`` and ``sslmode`` are understood."""
-    try:
-        parsed = make_url(url)
-    except ArgumentError:
-        raise SettingsError("DATABASE_URL is not a database URL: expected postgresql://user:password@host/db",
-                            field="DATABASE_URL") from None  # fmt: skip
-    if not parsed.drivername.startswith("postgres"):
-        raise SettingsError(
-            f"DATABASE_URL must start with postgresql://, not {parsed.drivername}://", field="DATABASE_URL"
-        )
-    query = dict(parsed.query)
-    if "sslmode" in query:
-        query["ssl"] = query.pop("sslmode")
-    return parsed.set(drivername="postgresql+asyncpg", query=query)
-
-
-def mask(url: str) -> str:
-    """The URL without its password."""
-    try:
-        return make_url(url).render_as_string(hide_password=True)
-    except ArgumentError:
-        return "(unreadable)"

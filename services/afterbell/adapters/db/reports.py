@@ -10,13 +10,18 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import and_, func, insert, or_, select, text, update
+from sqlalchemy import Select, Uuid, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from afterbell.adapters.db.tables import report_attempts, reports, sessions
 from afterbell.core.jobs import ReportStatus
 from afterbell.core.report import Usage
 
+# One array, not a list of parameters: the statement is the same text, and prepared once, for any number of reports.
+_MARK_PUT: Final = text("UPDATE reports SET put_at = now() WHERE id = ANY(:report_ids)").bindparams(
+    bindparam("report_ids", type_=ARRAY(Uuid()))
+)
 UNFINISHED: Final = ("queued", "deferred", "running")
 _STATE_COLUMNS: Final = (
     reports.c.id,
@@ -29,6 +34,18 @@ _STATE_COLUMNS: Final = (
     reports.c.created_at,
     sessions.c.participants,
     sessions.c.subject,
+)
+# Clients poll these: built once, since building and hashing a statement costs more than running it.
+_NEWEST: Final = (
+    select(*_STATE_COLUMNS)
+    .join_from(reports, sessions)
+    .where(reports.c.tenant_id == bindparam("tenant_id"), reports.c.session_id == bindparam("session_id"))
+    .order_by(reports.c.version.desc())
+    .limit(1)
+)
+_NEWEST_FINISHED: Final = _NEWEST.add_columns(reports.c.content).where(reports.c.status == "succeeded")
+_POSITION: Final = select(func.count()).where(
+    reports.c.status.in_(("queued", "deferred")), reports.c.created_at <= bindparam("created_at")
 )
 
 
@@ -46,10 +63,15 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Unput:
-    """A committed report the queue has to know; its tenant decides the lane it waits in."""
+    """A committed report the queue has to know; tenant and ``bulk`` decide the lane it waits in.
+
+    ``was_put`` where the queue was told since the report was asked for or opened again.
+    """
 
     report_id: UUID
     tenant_id: str
+    was_put: bool = False
+    bulk: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,21 +93,18 @@ class ReportRow:
 
 async def newest(connection: AsyncConnection, tenant_id: str, session_id: str) -> ReportRow | None:
     """The session's newest report, whatever its state and without its content, or None."""
-    return await _newest(connection, tenant_id, session_id, _STATE_COLUMNS)
+    return await _one(connection, _NEWEST, tenant_id, session_id)
 
 
 async def newest_finished(connection: AsyncConnection, tenant_id: str, session_id: str) -> ReportRow | None:
     """The session's newest report that succeeded, with its content, or None."""
-    columns = (*_STATE_COLUMNS, reports.c.content)
-    return await _newest(connection, tenant_id, session_id, columns, reports.c.status == "succeeded")
+    return await _one(connection, _NEWEST_FINISHED, tenant_id, session_id)
 
 
 async def position(connection: AsyncConnection, created_at: datetime) -> int:
     """How many reports wait, this one included, that were asked for no later: 1 = next."""
-    statement = select(func.count()).where(
-        reports.c.status.in_(("queued", "deferred")), reports.c.created_at <= created_at
-    )
-    return await connection.scalar(statement) or 0
+    # The report may have been claimed since its row was read; it was next then.
+    return max(await connection.scalar(_POSITION, {"created_at": created_at}) or 0, 1)
 
 
 async def claim(connection: AsyncConnection, report_id: UUID, worker: str) -> Claim | None:
@@ -174,7 +193,10 @@ async def book(
     request_id: str | None = None,
     usage: Usage | None = None,
 ) -> None:
-    """Close the attempt's row with what it cost; unfenced, since a late answer was paid for as well."""
+    """Close the attempt's row with what it cost; unfenced, since a late answer was paid for as well.
+
+    Once: where the first commit's answer was lost, what comes after it changes nothing.
+    """
     values: dict[str, Any] = {"outcome": outcome, "error": error, "ended_at": func.now(), "model": model,
                               "request_id": request_id}  # fmt: skip
     if usage is not None:
@@ -184,18 +206,25 @@ async def book(
             "output_tokens": usage.output_tokens,
             "reasoning_tokens": usage.reasoning_tokens,
         }
-    this = and_(report_attempts.c.report_id == claimed.report_id, report_attempts.c.attempt == claimed.attempt)
+    this = and_(
+        report_attempts.c.report_id == claimed.report_id,
+        report_attempts.c.attempt == claimed.attempt,
+        report_attempts.c.outcome.is_(None),
+    )
     await connection.execute(update(report_attempts).where(this).values(values))
 
 
 async def to_put(
-    connection: AsyncConnection, *, now: datetime, unput_after: timedelta, reput_after: timedelta, run_after: timedelta,
-    limit: int,
-) -> list[Unput]:  # fmt: skip
-    """Unfinished reports the queue may not know: never put, put long ago, or running without a sign of life."""
+    connection: AsyncConnection, *, unput_after: timedelta, reput_after: timedelta, run_after: timedelta, limit: int
+) -> list[Unput]:
+    """Unfinished reports the queue may not know: never put, put long ago, or running without a sign of life.
+
+    By PostgreSQL's clock, which wrote the times: that of a pod may be minutes off.
+    """
+    now = func.now()
     waiting = reports.c.status.in_(("queued", "deferred"))
     statement = (
-        select(reports.c.id, reports.c.tenant_id)
+        select(reports.c.id, reports.c.tenant_id, reports.c.put_at.is_not(None).label("was_put"), reports.c.bulk)
         .where(
             or_(
                 and_(waiting, reports.c.put_at.is_(None), reports.c.created_at < now - unput_after),
@@ -207,12 +236,14 @@ async def to_put(
         .order_by(reports.c.created_at)
         .limit(limit)
     )  # fmt: skip
-    return [Unput(row.id, row.tenant_id) for row in await connection.execute(statement)]
+    return [Unput(row.id, row.tenant_id, row.was_put, row.bulk) for row in await connection.execute(statement)]
 
 
-async def mark_put(connection: AsyncConnection, report_ids: Sequence[UUID]) -> None:
-    """Remember that the queue has these."""
-    await connection.execute(update(reports).where(reports.c.id.in_(report_ids)).values(put_at=func.now()))
+async def mark_put(connection: AsyncConnection, batch: Sequence[Unput], *, given_up: Sequence[UUID] = ()) -> None:
+    """Remember that the queue has these; those it has ``given_up`` are marked as failed."""
+    await connection.execute(_MARK_PUT, {"report_ids": [report.report_id for report in batch]})
+    for report_id in given_up:
+        await bury(connection, report_id, "the queue gave this job up")
 
 
 async def try_sweep_lock(connection: AsyncConnection) -> bool:
@@ -220,18 +251,9 @@ async def try_sweep_lock(connection: AsyncConnection) -> bool:
     return bool(await connection.scalar(text("SELECT pg_try_advisory_xact_lock(hashtext('afterbell.sweep'))")))
 
 
-async def _newest(
-    connection: AsyncConnection, tenant_id: str, session_id: str, columns: Sequence[Any], *conditions: Any
-) -> ReportRow | None:
-    same = and_(sessions.c.tenant_id == reports.c.tenant_id, sessions.c.id == reports.c.session_id)
-    statement = (
-        select(*columns)
-        .select_from(reports.join(sessions, same))
-        .where(reports.c.tenant_id == tenant_id, reports.c.session_id == session_id, *conditions)
-        .order_by(reports.c.version.desc())
-        .limit(1)
-    )
-    row = (await connection.execute(statement)).mappings().one_or_none()
+async def _one(connection: AsyncConnection, newest: Select[Any], tenant_id: str, session_id: str) -> ReportRow | None:
+    found = await connection.execute(newest, {"tenant_id": tenant_id, "session_id": session_id})
+    row = found.mappings().one_or_none()
     return None if row is None else _report_row(row)
 
 

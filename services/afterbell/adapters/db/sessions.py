@@ -78,6 +78,11 @@ async def participants(connection: AsyncConnection, tenant_id: str, session_id: 
     return None if found is None else _participants(found)
 
 
+async def count_messages(connection: AsyncConnection, tenant_id: str, session_id: str) -> int:
+    """How many messages the session holds; 0 where there is no such session."""
+    return await connection.scalar(select(sessions.c.last_seq).where(_is(tenant_id, session_id))) or 0
+
+
 async def append(
     connection: AsyncConnection, tenant_id: str, session_id: str, message: Message, count_max: int
 ) -> StoredMessage | None:

@@ -4,6 +4,7 @@ from typing import Final
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -94,6 +95,8 @@ reports = Table(
     # Numbers the starts. A worker's writes name it, so a late worker's writes match nothing.
     Column("attempt", Integer, nullable=False, server_default="0"),
     Column("requested_by", Text, nullable=False),
+    # Nobody waits for it: it starts after every report that somebody waits for.
+    Column("bulk", Boolean, nullable=False, server_default=text("false")),
     Column("content", JSONB),
     Column("error", Text),
     _now("created_at"),

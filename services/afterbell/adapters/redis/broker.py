@@ -14,6 +14,7 @@ from taskiq.formatters.json_formatter import JSONFormatter
 from taskiq.message import BrokerMessage
 from taskiq_redis.redis_broker import BaseRedisBroker
 
+from afterbell.adapters.redis.accounting import count_commands_of
 from afterbell.adapters.redis.client import CONNECTIONS_MAX, connection_options
 from afterbell.adapters.redis.consumer import Consumer, Delivery
 from afterbell.adapters.redis.keys import QueueKeys
@@ -53,6 +54,7 @@ class LeaseBroker(BaseRedisBroker):
             max_connection_pool_size=CONNECTIONS_MAX,
             **connection_options(url),
         )
+        count_commands_of(self.connection_pool)
         self.formatter = JSONFormatter()
         client: Redis = Redis(connection_pool=self.connection_pool)
         self.queue = Queue(client, keys, rules)

@@ -2,18 +2,22 @@
 
 import socket
 from typing import Any, Final
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import redis.asyncio as redis_asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 from redis.exceptions import RedisError
 
+from afterbell.adapters.redis.accounting import count_commands_of
 from afterbell.core.errors import SettingsError, StoreUnavailable
 
 SOCKET_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 3.0
 CONNECTIONS_MAX: Final = 8
+SCHEMES: Final = ("redis", "rediss", "unix")
+UNREADABLE: Final = "(unreadable)"
+_SECRETS: Final = frozenset({"password", "ssl_password"})
 
 # Idle 30 s, then three probes 10 s apart (tcp(7)); where a system names them differently its defaults hold.
 _KEEPALIVE: Final = {
@@ -34,17 +38,27 @@ def connection_options(url: str) -> dict[str, Any]:
         "health_check_interval": 0,
         "retry": _NO_RETRY,
         "protocol": 3,
+        # Telling the server our library's name is two billed commands a connection.
+        "driver_info": None,
     }
 
 
 def connect(url: str) -> "redis_asyncio.Redis":
     """A client with a small pool; connects on first use. Raises SettingsError for a URL that cannot be one."""
+    if (shown := mask(url)) == UNREADABLE:
+        raise SettingsError(
+            "REDIS_URL is not a Redis URL: expected redis://, rediss:// or unix://, "
+            "special characters in the password percent-encoded (/ as %2F)",
+            field="REDIS_URL",
+        )
     try:
         pool: Any = redis_asyncio.BlockingConnectionPool.from_url(
             url, max_connections=CONNECTIONS_MAX, timeout=SOCKET_TIMEOUT_S, **connection_options(url)
         )
-    except ValueError as error:
-        raise SettingsError(f"REDIS_URL {mask(url)} is not a Redis URL: {error}", field="REDIS_URL") from None
+        pool.connection_class(**pool.connection_kwargs)  # an unknown option would show on first use only
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"REDIS_URL {shown} is not a Redis URL: {error}", field="REDIS_URL") from None
+    count_commands_of(pool)
     return redis_asyncio.Redis.from_pool(pool)
 
 
@@ -57,9 +71,17 @@ async def check(client: "redis_asyncio.Redis", url: str) -> None:
 
 
 def mask(url: str) -> str:
-    """The URL without its password."""
-    parts = urlsplit(url)
-    if parts.password is None:
-        return url
+    """The URL without its passwords; UNREADABLE where it cannot be told for sure which part is the password."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return UNREADABLE
     host = parts.netloc.rpartition("@")[2]
-    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}:***@{host}"))
+    # A "/", "?" or "#" in a password that is not percent-encoded moves the "@" out of the address.
+    torn = bool(parts.netloc) and "@" in parts.path + parts.query + parts.fragment
+    if parts.scheme not in SCHEMES or torn or port == 0:
+        return UNREADABLE
+    query = urlencode([(name, value) for name, value in parse_qsl(parts.query) if name not in _SECRETS], safe="/")
+    user = "" if parts.username is None else parts.username + (":***" if parts.password is not None else "") + "@"
+    return f"{parts.scheme}://{user}{host}{parts.path}{'?' if query else ''}{query}"

@@ -20,14 +20,15 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
 from afterbell.adapters.redis.queue import Ended, Grant, Queue, Taken
+from afterbell.core.budget import pace_of
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.jobs import Cancelled, Dead, HandBack, Outcome
+from afterbell.observability.metrics import REDIS_BUDGET_USED
 
 SAFETY_TICK_S: Final = 300.0
 BACKOFF_MIN_S: Final = 0.1
 BACKOFF_MAX_S: Final = 2.0
-# Every exchange renews; a lease without one is renewed when this share of it is gone.
-RENEW_AFTER: Final = 1 / 3
+TIMER_MAX_S: Final = 3600.0  # a loop's timer takes no infinity
 
 # Two bells do not ring: one tells an idle worker when to come back (``watch <ms>``), one that it need not.
 BELL_WATCH: Final = b"watch "
@@ -84,6 +85,7 @@ class Consumer:
         self._rung = False
         self._stir = asyncio.Event()
         self._come_back_at = self._watch_at = self._last_take_at = float("inf")
+        self._pace = pace_of(0, None)
         self._tasks: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
@@ -165,12 +167,16 @@ class Consumer:
             self._rung = False
             try:
                 await self._exchange()
-                backoff_s = BACKOFF_MIN_S
             except StoreUnavailable as error:
                 log.warning("take_waits", store=error.store, error=str(error))
-                await asyncio.sleep(backoff_s)
-                backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
-                self._rung = True
+            except Exception:  # whatever it is, a worker that took nothing more would look alive
+                log.exception("take_failed")
+            else:
+                backoff_s = BACKOFF_MIN_S
+                continue
+            await asyncio.sleep(backoff_s)
+            backoff_s = min(backoff_s * 2, BACKOFF_MAX_S)
+            self._rung = True
 
     async def _until_stirred(self) -> None:
         while not self._rung:
@@ -180,12 +186,13 @@ class Consumer:
             self._stir.clear()
             # Not wait_for: before 3.12 it loses a cancellation that comes together with the event.
             with suppress(TimeoutError):
-                async with asyncio.timeout(min(wait_s, self._safety_tick_s)):
+                async with asyncio.timeout(min(wait_s, TIMER_MAX_S)):
                     await self._stir.wait()
 
     def _next_at(self) -> float:
-        renew_at = self._last_take_at + self._queue.rules.lease_s * RENEW_AFTER if self.deliveries else float("inf")
-        return min(self._come_back_at, self._watch_at, renew_at, self._last_take_at + self._safety_tick_s)
+        renew_in_s = self._queue.rules.lease_s * self._pace.renew_after if self.deliveries else float("inf")
+        tick_in_s = self._safety_tick_s * self._pace.tick_factor
+        return min(self._come_back_at, self._watch_at, self._last_take_at + min(renew_in_s, tick_in_s))
 
     async def _exchange(self) -> None:
         ended, self._ended = self._ended, []
@@ -209,6 +216,7 @@ class Consumer:
         now = asyncio.get_running_loop().time()
         self._last_take_at = self.answered_at = now
         self.gate = taken.gate
+        self._keep_to_budget(taken.commands_today)
         self._come_back_at = float("inf") if taken.come_back_s is None else now + taken.come_back_s
         for grant in taken.grants:
             delivery = Delivery(grant)
@@ -222,7 +230,23 @@ class Consumer:
             # Redis was emptied. Nobody else has these jobs, so they go on; PostgreSQL refuses a second result.
             log.warning("redis_forgot_jobs", jobs=len(taken.unknown))
         for job_id in taken.given_up:
+            await self._tell_given_up(job_id)
+
+    async def _tell_given_up(self, job_id: str) -> None:
+        """Redis keeps the dead letter and the sweeper asks for it: what fails here is told later."""
+        try:
             await self._on_given_up(job_id)
+        except Exception as error:
+            log.warning("given_up_untold", job_id=job_id, error=f"{type(error).__name__}: {error}")
+
+    def _keep_to_budget(self, commands_today: int) -> None:
+        budget = self._queue.rules.commands_per_day
+        pace = pace_of(commands_today, budget)
+        if budget is not None:
+            REDIS_BUDGET_USED.set(commands_today / budget)
+        if pace != self._pace:
+            log.warning("redis_budget", commands_today=commands_today, budget=budget, thrifty=pace.thrifty)
+        self._pace = pace
 
     def _stop(self, job_id: str, outcome: Outcome | None) -> None:
         """Cancel a running job: with an outcome to settle, or because another worker runs it by now."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 _QUEUE_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_.-]{0,62}")
-_FIXED: Final = ("lanes", "ended", "waiting", "due", "leases", "dead", "starts", "idle", "watch", "control")
+_FIXED: Final = ("lanes", "ended", "waiting", "due", "leases", "dead", "starts", "idle", "watch", "control", "spent")
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,12 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Self
 from urllib.parse import quote
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from afterbell.adapters.redis.accounting import name_script
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.core.errors import InvalidInput, PayloadTooLarge, StoreUnavailable
 from afterbell.core.facts import QueueFacts
@@ -26,7 +27,7 @@ from afterbell.core.jobs import (
     Outcome,
     Retry,
 )
-from afterbell.observability.metrics import REDIS_COMMANDS
+from afterbell.settings import QueueSettings
 
 Verb = Literal["put", "take", "look", "control"]
 QueueVerb = Literal["pause", "resume"]
@@ -53,6 +54,18 @@ class QueueRules:
     starts_max: int = 10
     window_s: float = 60.0
     deliveries_max: int = 3
+    commands_per_day: int | None = None
+
+    @classmethod
+    def of(cls, settings: QueueSettings) -> Self:
+        """The rules the settings state."""
+        return cls(
+            settings.lease_s,
+            settings.starts_max,
+            settings.window_s,
+            settings.deliveries_max,
+            settings.commands_per_day,
+        )
 
     @property
     def window_ms(self) -> int:
@@ -108,6 +121,7 @@ class Taken:
     lost: frozenset[str] = frozenset()
     unknown: frozenset[str] = frozenset()
     cancelled: frozenset[str] = frozenset()
+    commands_today: int = 0
 
 
 class Queue:
@@ -118,6 +132,8 @@ class Queue:
         self.keys = keys
         self.rules = rules
         self._scripts = {verb: client.register_script(_source(verb)) for verb in _VERBS}
+        for verb, script in self._scripts.items():
+            name_script(script.sha, verb)
 
     async def put(self, jobs: Sequence[Put]) -> list[str]:
         """Add jobs; one word each: ``put``, or the state of the job that was there already.
@@ -144,9 +160,8 @@ class Queue:
 
     async def look(self) -> QueueFacts:
         """Every fact about the queue, in one command."""
-        now, waiting, active, due, dead, idle, starts, oldest, next_due, paused, lanes, overdue = await self._run(
-            "look", [self.rules.window_ms]
-        )
+        answer = await self._run("look", [self.rules.window_ms])
+        now, waiting, active, due, dead, idle, starts, oldest, next_due, paused, lanes, overdue, spent = answer
         return QueueFacts(
             at_ms=now,
             waiting=waiting,
@@ -160,6 +175,7 @@ class Queue:
             paused=bool(paused),
             lanes=lanes,
             overdue=overdue,
+            commands_today=spent,
         )
 
     async def switch(self, verb: QueueVerb) -> None:
@@ -193,7 +209,6 @@ class Queue:
         return retried, looked
 
     async def _run(self, verb: Verb, arguments: list[Any]) -> Any:
-        REDIS_COMMANDS.labels(verb).inc()
         try:
             return await self._scripts[verb](self.keys.script_keys, [self.keys.prefix, *arguments])
         except (RedisError, OSError, TimeoutError) as error:
@@ -243,7 +258,7 @@ def _wire(outcome: Outcome) -> tuple[str, int, str]:
 
 
 def _taken(answer: list[Any]) -> Taken:
-    jobs, given_up, come_back_ms, gate, lost, unknown, cancelled = answer
+    jobs, given_up, come_back_ms, gate, lost, unknown, cancelled, spent = answer
     return Taken(
         grants=tuple(Grant(job_id.decode(), payload, run, failures) for job_id, payload, run, failures in jobs),
         given_up=tuple(job_id.decode() for job_id in given_up),
@@ -252,4 +267,5 @@ def _taken(answer: list[Any]) -> Taken:
         lost=frozenset(job_id.decode() for job_id in lost),
         unknown=frozenset(job_id.decode() for job_id in unknown),
         cancelled=frozenset(job_id.decode() for job_id in cancelled),
+        commands_today=spent,
     )

@@ -4,15 +4,16 @@ from typing import Annotated, Any, Final
 from uuid import uuid4
 
 import orjson
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
 from afterbell.adapters.db import content, reports
 from afterbell.adapters.db.reports import ReportRow, Unput
 from afterbell.adapters.db.requests import ReportRequest, RequestedReport
 from afterbell.api import report_page
-from afterbell.api.auth import allow
+from afterbell.api.auth import CallerFirst, allow
 from afterbell.api.problems import problem
+from afterbell.api.report_schema import ReportOut
 from afterbell.api.schemas import Id, ProblemOut, ReportRequested, ReportStatusOut
 from afterbell.api.services import Services, services_of
 from afterbell.core.access import Caller, sees_whole_tenant, takes_part
@@ -21,27 +22,34 @@ from afterbell.core.facts import eta_seconds
 from afterbell.core.jobs import job_id_of, job_state_of
 from afterbell.core.views import view
 
-router = APIRouter(prefix="/api/reports", tags=["reports"])
+router = APIRouter(prefix="/api/reports", tags=["reports"], route_class=CallerFirst)
+Bulk = Annotated[bool, Query(description="Nobody waits for it: it starts after every report somebody waits for")]
 SessionId = Annotated[Id, Path(description="The platform's id of the session")]
 
 STARTED: Final = "Report generation started. Check back in 30-60 seconds."
 READY: Final = "The report is ready."
 TYPICAL_REPORT_S: Final = 45.0
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ProblemOut} for code in (401, 403, 404, 503)}
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    code: {"model": ProblemOut} for code in (401, 403, 404, 422, 500, 503)
+}
+_READY: Final[dict[int | str, dict[str, Any]]] = {
+    200: {"model": ReportRequested, "description": "The report is ready already"}
+}
+_PAGE: Final[dict[int | str, dict[str, Any]]] = {200: {"content": {"text/html": {"schema": {"type": "string"}}}}}
 
 
-@router.post("/session/{session_id}", status_code=202, response_model=ReportRequested, responses=_PROBLEMS)
-async def request_report(session_id: SessionId, request: Request) -> Response:
+@router.post("/session/{session_id}", status_code=202, response_model=ReportRequested, responses=_READY | _PROBLEMS)
+async def request_report(session_id: SessionId, request: Request, bulk: Bulk = False) -> Response:
     """Ask for the session's report. Asking again gives the same job, until the session has changed or it failed."""
     caller = allow(request, "request_report")
     services = services_of(request)
     requested = await services.requests.request(
-        ReportRequest(uuid4(), caller.tenant, session_id, caller.subject, not sees_whole_tenant(caller))
+        ReportRequest(uuid4(), caller.tenant, session_id, caller.subject, not sees_whole_tenant(caller), bulk)
     )
     if requested is None:
         raise _no_session(session_id)
     if requested.is_new:
-        services.outbox.offer(Unput(requested.report_id, caller.tenant))
+        services.outbox.offer(Unput(requested.report_id, caller.tenant, bulk=bulk))
     return _requested(session_id, requested)
 
 
@@ -56,7 +64,7 @@ async def report_status(session_id: SessionId, request: Request) -> Response:
     return Response(orjson.dumps(_status(row, place, services)), media_type="application/json")
 
 
-@router.get("/session/{session_id}", responses=_PROBLEMS)
+@router.get("/session/{session_id}", response_model=ReportOut, responses=_PAGE | _PROBLEMS)
 async def read_report(session_id: SessionId, request: Request) -> Response:
     """The session's newest finished report, as the caller's role sees it; a page where HTML is accepted."""
     caller = allow(request, "read_report")
@@ -69,16 +77,17 @@ async def read_report(session_id: SessionId, request: Request) -> Response:
     report = content.load(row.content or {})
     if _wants_page(request):
         return HTMLResponse(report_page.render(report, caller.role, session_title=row.subject), headers=_PAGE_HEADERS)
-    return Response(orjson.dumps({"success": True, "report": view(report, caller.role)}), media_type="application/json")
+    body = orjson.dumps({"success": True, "report": view(report, caller.role)})
+    return Response(body, media_type="application/json", headers=_PRIVATE)
 
 
+# The same address answers each reader something else.
+_PRIVATE: Final = {"Cache-Control": "private, no-store", "Vary": "Accept, Authorization"}
 # The page is complete in itself: nothing may be loaded, run, framed or cached.
-_PAGE_HEADERS: Final = {
+_PAGE_HEADERS: Final = _PRIVATE | {
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'",
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
-    "Cache-Control": "private, no-store",
-    "Vary": "Accept",
 }
 
 

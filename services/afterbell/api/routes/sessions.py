@@ -7,20 +7,24 @@ from fastapi import APIRouter, Path, Query, Request
 
 from afterbell.adapters.db import sessions
 from afterbell.adapters.db.sessions import StoredMessage
-from afterbell.api.auth import allow
+from afterbell.api.auth import CallerFirst, allow
 from afterbell.api.schemas import Id, MessageOut, MessagePage, MessageSend, ProblemOut, SessionIn, SessionStored
 from afterbell.api.services import services_of
 from afterbell.core.access import Caller, sees_whole_tenant, takes_part
 from afterbell.core.errors import Conflict, Forbidden, InvalidInput, NotFound
 from afterbell.core.session import MESSAGES_MAX, Message, Participant
 
-router = APIRouter(prefix="/api/sessions", tags=["sessions"])
+router = APIRouter(prefix="/api/sessions", tags=["sessions"], route_class=CallerFirst)
 SessionId = Annotated[Id, Path(description="The platform's id of the session")]
 PAGE_MAX: Final = 500
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {code: {"model": ProblemOut} for code in (401, 403, 404, 422, 503)}
+SEQ_MAX: Final = 2**31 - 1
+_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
+    code: {"model": ProblemOut} for code in (401, 403, 404, 422, 500, 503)
+}
+_WITH_BODY: Final = _PROBLEMS | {code: {"model": ProblemOut} for code in (400, 413)}
 
 
-@router.put("/{session_id}", responses=_PROBLEMS | {413: {"model": ProblemOut}})
+@router.put("/{session_id}", responses=_WITH_BODY)
 async def import_session(session_id: SessionId, body: SessionIn, request: Request) -> SessionStored:
     """Store a session, or update it. The same content again changes nothing."""
     caller = allow(request, "import_session")
@@ -31,16 +35,17 @@ async def import_session(session_id: SessionId, body: SessionIn, request: Reques
         raise Forbidden(
             f"role {caller.role} may only import sessions it takes part in: {caller.subject} is no participant"
         )
-    digest = hashlib.sha256(body.model_dump_json().encode()).hexdigest()
+    digest = hashlib.sha256(body.model_dump_json(exclude={"id"}).encode()).hexdigest()
     async with services_of(request).database.transaction() as connection:
         known = await sessions.participants(connection, caller.tenant, session_id)
         if known is not None:
             _visible(known, caller, session_id)
         changed = await sessions.save(connection, caller.tenant, session, digest, keep_messages=body.messages is None)
-    return SessionStored(sessionId=session_id, changed=changed, messages=len(session.messages))
+        count = await sessions.count_messages(connection, caller.tenant, session_id)
+    return SessionStored(sessionId=session_id, changed=changed, messages=count)
 
 
-@router.post("/{session_id}/messages", status_code=201, responses=_PROBLEMS | {409: {"model": ProblemOut}})
+@router.post("/{session_id}/messages", status_code=201, responses=_WITH_BODY | {409: {"model": ProblemOut}})
 async def send_message(session_id: SessionId, body: MessageSend, request: Request) -> MessageOut:
     """Append one message. The same id again gives the stored message back."""
     caller = allow(request, "send_message")
@@ -64,8 +69,8 @@ async def send_message(session_id: SessionId, body: MessageSend, request: Reques
 async def read_messages(
     session_id: SessionId,
     request: Request,
-    after: Annotated[int, Query(ge=0, description="only messages with a greater seq")] = 0,
-    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 100,
+    after: Annotated[int, Query(ge=0, le=SEQ_MAX, description="only messages with a greater seq")] = 0,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX, description="messages on a page")] = 100,
 ) -> MessagePage:
     """What was said after ``seq``, in order. ``nextAfter`` is set where there is more."""
     caller = allow(request, "read_messages")

@@ -10,6 +10,7 @@
 --        8 idle     set    workers that have free slots and wait for their bell
 --        9 watch    zset   worker -> the moment it promised to come back without a bell (ms)
 --       10 control  hash   paused = 1; hold_until, limited_until = ms; drain:<worker> = 1; tag:<class>; next_seq
+--       11 spent    hash   day number (Unix time / 86400) -> commands this queue's clients have sent that day
 -- ARGV   1 prefix   of what depends on an id: job:<id> (hash), lane:<lane> (zset: job id -> seq), bell:<worker> (channel)
 --
 -- A bell says `watch <ms>`: come back then unless something calls earlier; `quiet`: no need to any more; anything else:
@@ -20,7 +21,7 @@
 -- owner, started_ms, ended_ms, reason, cancel (1: somebody asked the running job to stop).
 -- Time is Redis's own, so a skewed pod shifts nothing. Nothing newer than Redis 6.2 is used.
 local LANES, ENDED, WAITING, DUE, LEASES, DEAD = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5], KEYS[6]
-local STARTS, IDLE, WATCH, CONTROL = KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+local STARTS, IDLE, WATCH, CONTROL, SPENT = KEYS[7], KEYS[8], KEYS[9], KEYS[10], KEYS[11]
 local PREFIX = ARGV[1]
 local ENDED_KEPT_MS, DEAD_KEPT_MS = 3600 * 1000, 14 * 24 * 3600 * 1000
 -- A watcher may be this late before it no longer counts, and another may be this late to count as well.
@@ -29,6 +30,16 @@ local WATCH_SLACK_MS = 500
 local CLASS_STEP = 2 ^ 40
 local clock = redis.call('TIME')
 local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
+
+-- What the whole fleet sends is counted where it arrives, for a hosted Redis bills by command. A day's first command
+-- drops the days before.
+local TODAY = string.format('%d', math.floor(clock[1] / 86400))
+local spent_today = redis.call('HINCRBY', SPENT, TODAY, 1)
+if spent_today == 1 then
+  for _, day in ipairs(redis.call('HKEYS', SPENT)) do
+    if day ~= TODAY then redis.call('HDEL', SPENT, day) end
+  end
+end
 
 local function job_key(id) return PREFIX .. 'job:' .. id end
 local function lane_key(lane) return PREFIX .. 'lane:' .. lane end

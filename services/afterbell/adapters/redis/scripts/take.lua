@@ -2,26 +2,30 @@
 -- still run; it gets the jobs that may start now.
 --
 -- ARGV   2 worker   3 free slots, those of the ended jobs included   4 lease ms   5 starts a window (0 = no limiter)
---        6 window ms   7 a job that this many workers vanished with is dead   8 how many jobs ended, e
+--        6 window ms   7 a job that this many workers vanished with is dead; one short of that it shares its worker with
+--        no other such job, so that a job that kills its process takes no neighbour along   8 how many jobs ended, e
 --        9..   e fives: job id, run, outcome (done | retry | defer | dead | cancelled | handback), delay ms, reason
 --        then  pairs of a running job: job id, run
 -- Returns  {started jobs {id, payload, run, failures}, ids given up, come back in ms (-1: on a bell), closed gate or '',
---           ids now run by another worker, ids Redis does not know any more, ids to cancel}
+--           ids now run by another worker, ids Redis does not know any more, ids to cancel,
+--           commands the fleet has sent today}
 local WORKER, FREE, LEASE_MS = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local STARTS_MAX, WINDOW_MS = tonumber(ARGV[5]), tonumber(ARGV[6])
 local LOST_MAX, ENDED_COUNT = tonumber(ARGV[7]), tonumber(ARGV[8])
 local GATE_NONE, GATE_PAUSED, GATE_DRAINED, GATE_HOLD, GATE_LIMITER = '', 'paused', 'drained', 'hold', 'limiter'
 local FIRST_RUNNING = 9 + 5 * ENDED_COUNT
+local SUSPECT_FROM = math.max(LOST_MAX - 1, 1)
 local jobs, given_up, lost, unknown, cancelled = {}, {}, {}, {}, {}
+local holds_suspect = false
 -- Ids of the jobs this worker is known to run. One that it owns and does not name got lost with an answer.
 local mine = {}
 
 -- 'own' where this worker runs the job under this run, else why not.
 local function standing(id, run)
-  local job = redis.call('HMGET', job_key(id), 'owner', 'run', 'state', 'cancel')
+  local job = redis.call('HMGET', job_key(id), 'owner', 'run', 'state', 'cancel', 'lost')
   if not job[3] then return 'unknown' end
   if job[3] ~= 'active' or job[1] ~= WORKER or job[2] ~= run then return 'lost' end
-  return 'own', job[4]
+  return 'own', job[4], tonumber(job[5]) or 0
 end
 
 local function wait_until_due(id, delay_ms, reason)
@@ -65,9 +69,10 @@ local function settle(first)
 end
 
 local function renew(id, run)
-  local how, cancel = standing(id, run)
+  local how, cancel, workers_lost = standing(id, run)
   if how == 'own' then
     redis.call('ZADD', LEASES, NOW + LEASE_MS, id)
+    if workers_lost >= SUSPECT_FROM then holds_suspect = true end
     mine[id] = true
     if cancel then cancelled[#cancelled + 1] = id end
   elseif how == 'lost' then
@@ -123,6 +128,7 @@ end
 
 -- Jobs whose worker went silent: started again here while there is room, given up after too many lost workers.
 local function reclaim(room)
+  local left = false
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', NOW, 'LIMIT', 0, FREE + 10)) do
     local job = redis.call('HMGET', job_key(id), 'lost', 'cancel')
     local count = (tonumber(job[1]) or 0) + 1
@@ -133,12 +139,16 @@ local function reclaim(room)
       redis.call('ZREM', LEASES, id)
       give_up(id, 'its worker was lost ' .. count .. ' times while it ran')
       given_up[#given_up + 1] = id
+    elseif count >= SUSPECT_FROM and holds_suspect then
+      left = true
     elseif #jobs < room then
+      holds_suspect = holds_suspect or count >= SUSPECT_FROM
       redis.call('HSET', job_key(id), 'lost', count)
       redis.call('ZREM', LEASES, id)
       start(id)
     end
   end
+  if left then ring() end
 end
 
 local function start_waiting(room)
@@ -173,7 +183,10 @@ local function next_event(worker, opens)
     local expires = tonumber(leases[i + 1])
     if expires >= at then break end
     local holder = redis.call('HGET', job_key(leases[i]), 'owner')
-    if holder ~= worker or (worker == WORKER and not mine[leases[i]]) then
+    local others = holder ~= worker or (worker == WORKER and not mine[leases[i]])
+    -- One that ran out and was left is for another worker, or for this one's next exchange.
+    local left = worker == WORKER and holds_suspect and expires <= NOW
+    if others and not left then
       at, owner = expires, holder
       break
     end
@@ -245,4 +258,4 @@ else
   if closed ~= GATE_DRAINED and closed ~= GATE_PAUSED then comes_back_in = promise(WORKER, opens) end
 end
 if redis.call('EXISTS', WAITING, DUE, LEASES) == 0 then release_watchers() else appoint_watchers() end
-return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled}
+return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled, spent_today}

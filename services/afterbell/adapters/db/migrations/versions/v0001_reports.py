@@ -95,6 +95,7 @@ def _create_reports() -> None:
         sa.Column("stage", sa.Text, nullable=False, server_default="queued"),
         sa.Column("attempt", sa.Integer, nullable=False, server_default="0"),
         sa.Column("requested_by", sa.Text, nullable=False),
+        sa.Column("bulk", sa.Boolean, nullable=False, server_default=sa.text("false")),
         sa.Column("content", JSONB),
         sa.Column("error", sa.Text),
         _now("created_at"),
@@ -106,9 +107,9 @@ def _create_reports() -> None:
         sa.UniqueConstraint("tenant_id", "session_id", "version", name="reports_tenant_id_session_id_version_key"),
         sa.CheckConstraint(
             "status IN ('queued', 'deferred', 'running', 'succeeded', 'failed', 'cancelled')",
-            name="reports_status_check",
+            name=op.f("reports_status_check"),
         ),
-        sa.CheckConstraint("progress BETWEEN 0 AND 100", name="reports_progress_check"),
+        sa.CheckConstraint("progress BETWEEN 0 AND 100", name=op.f("reports_progress_check")),
         _of_session("reports"),
     )
     op.create_index(

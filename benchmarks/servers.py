@@ -1,0 +1,108 @@
+"""The processes a benchmark measures: started, waited for, ended. Each runs as it would in a pod of its own."""
+
+import asyncio
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import psutil
+from sqlalchemy import text
+
+from afterbell.adapters.db.engine import Database
+from afterbell.embedded.engines import engine_programs
+
+START_PATIENCE_S: Final = 20.0
+STOP_PATIENCE_S: Final = 20.0
+AFTERBELL: Final = (sys.executable, "-m", "afterbell")
+
+
+class BenchError(Exception):
+    """Something the benchmark needs did not work; the message says what."""
+
+
+def free_port() -> int:
+    """A loopback port nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+@contextmanager
+def process(*command: str, log: Path, **variables: str) -> Iterator[psutil.Process]:
+    """Run ``command`` with ``variables`` in its environment until the block ends; SIGTERM, then SIGKILL."""
+    with log.open("ab") as written:
+        running = subprocess.Popen(command, env=environment(variables), stdin=subprocess.DEVNULL, stdout=written,
+                                   stderr=written)  # fmt: skip
+    try:
+        yield psutil.Process(running.pid)
+    finally:
+        running.terminate()
+        try:
+            running.wait(STOP_PATIENCE_S)
+        except subprocess.TimeoutExpired:
+            running.kill()
+            running.wait()
+
+
+def environment(variables: Mapping[str, str]) -> dict[str, str]:
+    """The caller's environment without settings of another Afterbell, plus ``variables``."""
+    foreign = ("AFTERBELL_", "OPENAI_", "REDIS_URL", "DATABASE_URL", "APP_ENV", "PORT")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}  # noqa: TID251
+    return {**inherited, **variables}
+
+
+def await_port(port: int, log: Path) -> None:
+    """Return once something listens. Raises BenchError with the end of the log."""
+    deadline = time.monotonic() + START_PATIENCE_S
+    while time.monotonic() < deadline:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) == 0:
+                return
+        time.sleep(0.02)
+    tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+    raise BenchError(f"nothing listens on port {port} after {START_PATIENCE_S:.0f} s; the end of {log}:\n{tail}")
+
+
+@contextmanager
+def valkey_on_tcp(folder: Path) -> Iterator[int]:
+    """The port of a Valkey without persistence, for what cannot use a Unix socket."""
+    port, log = free_port(), folder / "valkey-tcp.log"
+    server = str(engine_programs("valkey") / "valkey-server")
+    options = ("--port", str(port), "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", str(folder))
+    with process(server, *options, log=log):
+        await_port(port, log)
+        yield port
+
+
+def metric(internal_port: int, name: str) -> float:
+    """The value of a metric without labels. Raises BenchError where there is none."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{internal_port}/metrics", timeout=5) as answer:
+        for line in answer.read().decode().splitlines():
+            if line.startswith(f"{name} "):
+                return float(line.split()[1])
+    raise BenchError(f"no metric {name}")
+
+
+def sql(database_url: str, *statements: str) -> int:
+    """Run statements, each committing itself. The number the last one selects, 0 where it selects none."""
+
+    async def run() -> int:
+        database, found = Database(database_url, pool_size=1), 0
+        try:
+            async with database.statement() as connection:
+                for statement in statements:
+                    result = await connection.execute(text(statement))
+                    found = int(result.scalar_one()) if result.returns_rows else 0
+        finally:
+            await database.close()
+        return found
+
+    return asyncio.run(run())

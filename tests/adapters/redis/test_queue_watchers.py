@@ -1,0 +1,70 @@
+"""Nobody polls, and yet somebody comes back for whatever no bell announces."""
+
+import pytest
+from tests.support.queue import jobs, next_bell, on, settle, take_one
+
+from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.consumer import BELL_QUIET, watch_of
+from afterbell.adapters.redis.queue import Queue
+from afterbell.core.jobs import Done
+
+pytestmark = pytest.mark.engines
+
+
+def test_a_worker_whose_bell_nobody_hears_is_passed_over(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        client = connect(redis_url)
+        async with client.pubsub() as bell:
+            await bell.subscribe(queue.keys.bell("alive"))
+            await bell.get_message(timeout=1)
+            for worker in ("gone1", "gone2", "alive"):
+                await queue.take(worker, 1, [])
+            await queue.put(jobs("a"))
+            assert await bell.get_message(ignore_subscribe_messages=True, timeout=1) is not None
+        await client.aclose()
+
+    on(redis_url, body)
+
+
+def test_of_many_idle_workers_two_watch_for_an_event_and_the_others_sleep(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await take_one(queue, "busy")
+        hints = [(await queue.take(f"w{number}", 1)).come_back_s for number in range(5)]
+        assert hints[0] == pytest.approx(1.0, abs=0.1)
+        assert hints[1] is not None
+        assert hints[0] < hints[1] < 2
+        assert hints[2:] == [None, None, None]
+
+    on(redis_url, body)
+
+
+def test_a_worker_that_never_heard_of_its_job_comes_back_when_the_lease_ends(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a"))
+        await take_one(queue, "w")  # whose answer was lost: the next exchange does not name the job
+        assert (await queue.take("w", 1)).come_back_s == pytest.approx(1.0, abs=0.1)
+
+    on(redis_url, body)
+
+
+def test_a_start_appoints_an_idle_worker_to_watch_it_and_the_end_releases_it(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        client = connect(redis_url)
+        async with client.pubsub(ignore_subscribe_messages=True) as bell:
+            for worker in ("w1", "w2"):
+                await bell.subscribe(queue.keys.bell(worker))
+                await bell.get_message(timeout=1)
+                assert (await queue.take(worker, 1)).come_back_s is None
+            await queue.put(jobs("a"))
+            busy, word = await next_bell(bell)
+            assert word == b"1"
+            grant = await take_one(queue, busy)
+            idle, word = await next_bell(bell)
+            assert idle != busy
+            assert watch_of(word) == pytest.approx(1000, abs=10)
+            await settle(queue, busy, grant, Done())
+            assert await next_bell(bell) == (idle, BELL_QUIET)
+        await client.aclose()
+
+    on(redis_url, body)

@@ -1,0 +1,14 @@
+"""One API for the tests of a file; each keeps to itself by session ids of its own."""
+
+from collections.abc import Iterator
+
+import pytest
+from tests.support.api import Api, fresh_api
+
+from afterbell.embedded.engines import EngineUrls
+
+
+@pytest.fixture(scope="module")
+def api(engine_urls: EngineUrls) -> Iterator[Api]:
+    with fresh_api(engine_urls) as found:
+        yield found

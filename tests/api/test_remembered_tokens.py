@@ -1,0 +1,68 @@
+"""A token is verified once and then remembered; what it may do still ends when it expires."""
+
+from datetime import UTC, datetime, timedelta
+
+import jwt
+import pytest
+
+from afterbell.api.auth import LEEWAY_S, Unauthenticated, Verifier, mint
+
+SECRET = "a-secret-of-these-tests-that-is-32-bytes"
+NOW = datetime.now(UTC)
+
+
+def token(subject: str = "ada", lifetime: timedelta = timedelta(hours=1), secret: str = SECRET) -> str:
+    return mint(secret, subject=subject, tenant="school", role="tutor", now=NOW, lifetime=lifetime)
+
+
+def signatures_checked(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    checked: list[str] = []
+    decode = jwt.decode
+
+    def counted(token: str, *rest: object, **options: object) -> object:
+        checked.append(token)
+        return decode(token, *rest, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(jwt, "decode", counted)
+    return checked
+
+
+def test_a_remembered_token_is_refused_once_it_has_expired() -> None:
+    verifier = Verifier(SECRET, None)
+    held = token(lifetime=timedelta(hours=1))
+    expires = int((NOW + timedelta(hours=1)).timestamp())
+    assert verifier.caller_of(held, NOW.timestamp()).subject == "ada"
+    assert verifier.caller_of(held, expires + LEEWAY_S - 1).subject == "ada"
+    with pytest.raises(Unauthenticated, match="expired"):
+        verifier.caller_of(held, expires + LEEWAY_S)
+
+
+def test_a_token_that_held_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked, verifier, held = signatures_checked(monkeypatch), Verifier(SECRET, None), token()
+    assert verifier.caller_of(held, NOW.timestamp()) is verifier.caller_of(held, NOW.timestamp())
+    assert checked == [held]
+
+
+def test_a_token_that_did_not_hold_is_never_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked, verifier = signatures_checked(monkeypatch), Verifier(SECRET, None)
+    forged = token(secret="another-secret-of-at-least-32-bytes-here")
+    for _ in range(2):
+        with pytest.raises(Unauthenticated):
+            verifier.caller_of(forged, NOW.timestamp())
+    assert checked == [forged, forged]
+
+
+def test_the_claims_of_a_remembered_token_do_not_stand_for_another_signature() -> None:
+    verifier, held = Verifier(SECRET, None), token()
+    verifier.caller_of(held, NOW.timestamp())
+    body = held.rpartition(".")[0]
+    with pytest.raises(Unauthenticated):
+        verifier.caller_of(f"{body}.{token('eve').rpartition('.')[2]}", NOW.timestamp())
+
+
+def test_no_more_tokens_are_remembered_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked, verifier = signatures_checked(monkeypatch), Verifier(SECRET, None, remembered_max=2)
+    first, second, third = token("ada"), token("bob"), token("cyd")
+    for one in (first, second, third, first):
+        verifier.caller_of(one, NOW.timestamp())
+    assert checked == [first, second, third, first]

@@ -1,0 +1,97 @@
+"""Sessions and their messages over REST."""
+
+import asyncio
+
+import httpx2
+import pytest
+from tests.support.api import STAFF, Api, imported, lesson_json, token_for
+
+pytestmark = pytest.mark.engines
+
+
+def test_importing_the_same_session_again_changes_nothing(api: Api) -> None:
+    with api.client() as client:
+        first = client.put("/api/sessions/again", json=lesson_json())
+        assert first.json() == {"success": True, "sessionId": "again", "changed": True, "messages": 2}
+        for same in (lesson_json(), lesson_json(id="again")):
+            assert client.put("/api/sessions/again", json=same).json()["changed"] is False
+        changed = client.put("/api/sessions/again", json=lesson_json(subject="Geometry"))
+        assert changed.json()["changed"] is True
+
+
+def test_what_was_said_is_read_as_it_was_sent(api: Api) -> None:
+    said = ["  spaces stay  ", "", "\u202eright to left", "emoji \U0001f600", "x" * 8_000, "tab\tand\nline", "<script>"]
+    messages = [{"id": f"m{n}", "sender": "p-tutor", "text": text} for n, text in enumerate(said)]
+    with api.client() as client:
+        session = imported(client, messages=messages)
+        page = client.get(f"/api/sessions/{session}/messages").json()
+    assert [one["text"] for one in page["messages"]] == said
+    assert [one["seq"] for one in page["messages"]] == list(range(1, len(said) + 1))
+    assert page["nextAfter"] is None
+
+
+def test_messages_are_paged_without_a_gap_or_a_double(api: Api) -> None:
+    messages = [{"id": f"m{n}", "sender": "p-tutor", "text": str(n)} for n in range(25)]
+    with api.client() as client:
+        session = imported(client, messages=messages)
+        found, after = [], 0
+        while after is not None:
+            page = client.get(f"/api/sessions/{session}/messages?limit=10&after={after}").json()
+            found += [one["text"] for one in page["messages"]]
+            after = page["nextAfter"]
+    assert found == [str(n) for n in range(25)]
+
+
+def test_an_import_without_messages_keeps_those_that_were_sent(api: Api) -> None:
+    with api.client() as client:
+        session = imported(client)
+        client.post(f"/api/sessions/{session}/messages", json={"text": "third", "sender": "p-tutor"})
+        facts = lesson_json(subject="Geometry")
+        del facts["messages"]
+        stored = client.put(f"/api/sessions/{session}", json=facts).json()
+        said = client.get(f"/api/sessions/{session}/messages").json()["messages"]
+        assert [one["seq"] for one in said] == [1, 2, 3]
+        assert (stored["changed"], stored["messages"]) == (True, 3)
+
+
+def test_a_message_sent_again_is_stored_once_and_its_id_cannot_say_two_things(api: Api) -> None:
+    with api.client() as client:
+        path = f"/api/sessions/{imported(client)}/messages"
+        body = {"id": "c1", "sender": "p-tutor", "text": "once"}
+        first, second = client.post(path, json=body), client.post(path, json=body)
+        assert (first.status_code, second.status_code) == (201, 201)
+        assert first.json() == second.json()
+        assert first.json() == {"seq": 3, "id": "c1", "sender": "p-tutor", "text": "once", "at": None}
+        other = client.post(path, json=body | {"text": "twice"})
+        assert (other.status_code, other.json()["code"]) == (409, "conflict")
+        assert len(client.get(path).json()["messages"]) == 3
+
+
+def test_fifty_messages_at_once_are_numbered_without_a_gap(api: Api) -> None:
+    with api.client() as client:
+        path = f"/api/sessions/{imported(client, messages=[])}/messages"
+
+    async def send() -> list[int]:
+        headers = {"Authorization": f"Bearer {token_for(**STAFF)}"}
+        async with httpx2.AsyncClient(base_url=api.url, headers=headers, timeout=20) as many:
+            bodies = [{"sender": "p-tutor", "text": str(n)} for n in range(50)]
+            answers = await asyncio.gather(*(many.post(path, json=body) for body in bodies))
+        return [answer.json()["seq"] for answer in answers]
+
+    assert sorted(asyncio.run(send())) == list(range(1, 51))
+
+
+def test_moments_are_kept_whatever_their_offset(api: Api) -> None:
+    with api.client() as client:
+        path = f"/api/sessions/{imported(client)}/messages"
+        body = {"text": "x", "sender": "p-tutor", "at": "2026-03-03T18:05:00+02:00"}
+        assert client.post(path, json=body).json()["at"] == "2026-03-03T16:05:00Z"
+
+
+def test_a_full_session_takes_no_further_message(api: Api) -> None:
+    messages = [{"id": f"m{n}", "sender": "p-tutor", "text": "x"} for n in range(5_000)]
+    with api.client() as client:
+        session = imported(client, messages=messages)
+        answer = client.post(f"/api/sessions/{session}/messages", json={"text": "x", "sender": "p-tutor"})
+    assert (answer.status_code, answer.json()["field"]) == (422, "messages")
+    assert "5000" in answer.json()["detail"]

@@ -1,0 +1,111 @@
+"""Limits that only shrink: what is over one today is listed with its size, and leaves the list when it is mended."""
+
+import ast
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from tests.architecture.repository import ROOT, SERVICES, name_of, python_files
+
+FUNCTION_LINES_MAX: Final = 70
+FILE_LINES_MAX: Final = 400
+SHORT_FUNCTION_LINES: Final = 20
+SHORT_SHARE_MIN: Final = 0.8
+# "path:function" → lines, and path → lines. Add nothing here: split instead.
+LONG_FUNCTIONS: Final[dict[str, int]] = {}
+LONG_FILES: Final[dict[str, int]] = {}
+
+CODE: Final = ("services", "operator", "tests", "benchmarks", "examples", "tools")
+VAGUE_NAMES: Final = re.compile(r"(^|_)(utils?|helpers?|common|misc|managers?)$")
+BARE_NOQA: Final = re.compile(r"#\s*noqa(?!:\s*[A-Z]+\d+)", re.IGNORECASE)
+# Folders of tests that mirror no package: what they hold is said in CONTRIBUTING.md.
+OWN_TEST_FOLDERS: Final = frozenset({"architecture", "faults", "flows", "support"})
+
+
+def functions(*folders: str) -> Iterator[tuple[str, int]]:
+    """("path:function", lines of its body without the docstring)."""
+    for path in python_files(*folders):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{name_of(path)}:{node.name}", body_lines(node)
+
+
+def body_lines(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
+    body = function.body[1:] if ast.get_docstring(function, clean=False) is not None else function.body
+    return (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
+
+
+def worse(too_long: dict[str, int], known: dict[str, int]) -> list[str]:
+    """What is over the limit and not listed, or longer than it was when it was listed: split it."""
+    return [f"{name}: {lines} lines" for name, lines in too_long.items() if lines > known.get(name, 0)]
+
+
+def mended(too_long: dict[str, int], known: dict[str, int]) -> list[str]:
+    """What is listed and no longer over the limit."""
+    return [name for name in known if name not in too_long]
+
+
+def test_no_function_is_longer_than_seventy_lines() -> None:
+    too_long = {name: lines for name, lines in functions(*CODE) if lines > FUNCTION_LINES_MAX}
+    assert worse(too_long, LONG_FUNCTIONS) == []
+    assert mended(too_long, LONG_FUNCTIONS) == [], "take it out of LONG_FUNCTIONS"
+
+
+def test_four_of_five_functions_have_at_most_twenty_lines() -> None:
+    lengths = [lines for _, lines in functions("services", "operator")]
+    short = sum(lines <= SHORT_FUNCTION_LINES for lines in lengths)
+    assert short / len(lengths) >= SHORT_SHARE_MIN
+
+
+def test_no_file_is_longer_than_four_hundred_lines() -> None:
+    lengths = {name_of(path): len(path.read_text("utf-8").splitlines()) for path in python_files(*CODE)}
+    too_long = {name: lines for name, lines in lengths.items() if lines > FILE_LINES_MAX}
+    assert worse(too_long, LONG_FILES) == []
+    assert mended(too_long, LONG_FILES) == [], "take it out of LONG_FILES"
+
+
+def test_the_operators_folder_is_no_package() -> None:
+    assert not (ROOT / "operator" / "__init__.py").exists(), "it would shadow the standard library's operator"
+
+
+def test_no_file_has_a_name_that_says_nothing() -> None:
+    vague = [name_of(path) for path in python_files(*CODE) if VAGUE_NAMES.search(path.stem)]
+    assert not vague, "name a file after the noun it holds"
+
+
+def test_every_silenced_rule_is_named() -> None:
+    bare = [
+        f"{name_of(path)}:{number}"
+        for path in python_files(*CODE)
+        for number, line in enumerate(path.read_text("utf-8").splitlines(), start=1)
+        if BARE_NOQA.search(line)
+    ]
+    assert not bare, "write noqa with the rule's code, and why"
+
+
+def test_no_package_is_empty() -> None:
+    packages = {path.parent for path in python_files("services", "operator") if path.name == "__init__.py"}
+    empty = [name_of(folder) for folder in sorted(packages) if not _has_code(folder)]
+    assert not empty, "a package without code is for show"
+
+
+def test_every_folder_of_tests_mirrors_the_code() -> None:
+    tested = {path.parent.relative_to(ROOT / "tests") for path in python_files("tests")} - {Path()}
+    unknown = [
+        folder.as_posix()
+        for folder in sorted(tested)
+        if folder.parts[0] not in OWN_TEST_FOLDERS
+        and not (SERVICES / "afterbell" / folder).is_dir()
+        and not (folder.parts[0] == "operator" and (ROOT / "operator").is_dir())
+    ]
+    assert not unknown, "tests/X tests services/afterbell/X"
+
+
+def test_no_folder_of_tests_is_a_package() -> None:
+    packages = [name_of(path) for path in python_files("tests") if path.name == "__init__.py"]
+    assert not packages, "pytest imports by path; an __init__.py below tests/ clashes with packages of the same name"
+
+
+def _has_code(folder: Path) -> bool:
+    return any(path.name != "__init__.py" and "__pycache__" not in path.parts for path in folder.rglob("*.*"))

@@ -1,0 +1,88 @@
+"""Settings that make no sense are refused by name before anything is started, and no value of a secret is shown."""
+
+import pytest
+
+from afterbell.core.errors import SettingsError
+from afterbell.settings import DEVELOPMENT_SECRET, ApiSettings, ProcessSettings, WorkerSettings, read, required
+
+SECRET = "s3cret-s3cret-s3cret-s3cret-s3cret-s3cret"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("PORT", "http"),
+        ("PORT", "65536"),
+        ("AFTERBELL_INTERNAL_PORT", "-1"),
+        ("AFTERBELL_DATABASE_POOL", "0"),
+        ("AFTERBELL_DATABASE_POOL", "ten"),
+        ("AFTERBELL_LEASE_SECONDS", "nan"),
+        ("AFTERBELL_STARTS_WINDOW_SECONDS", "inf"),
+        ("AFTERBELL_STARTS_WINDOW_SECONDS", "0"),
+        ("AFTERBELL_STARTS_PER_WINDOW", "1.5"),
+        ("AFTERBELL_RETRY_LADDER", "2,four"),
+        ("AFTERBELL_RETRY_LADDER", "2,-4"),
+        ("AFTERBELL_RETRY_LADDER", "inf"),
+        ("AFTERBELL_QUEUE", "Reports Of Mine"),
+        ("AFTERBELL_QUEUE", "a}b"),
+        ("AFTERBELL_BODY_BYTES_MAX", "2MB"),
+        ("AFTERBELL_SWEEP_SECONDS", "0"),
+        ("APP_ENV", "staging"),
+        ("AFTERBELL_LOG_LEVEL", "loud"),
+        ("AFTERBELL_LOG_FORMAT", "xml"),
+        ("AFTERBELL_JWT_SECRET", "s3cret"),
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_named(monkeypatch: pytest.MonkeyPatch, variable: str, value: str) -> None:
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=variable) as refused:
+        read(ApiSettings)
+    assert "\n" not in str(refused.value)
+    assert "s3cret" not in str(refused.value) + repr(refused.value)
+
+
+def test_a_worker_names_its_settings_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERBELL_WORKER_CONCURRENCY", "0")
+    with pytest.raises(SettingsError, match="AFTERBELL_WORKER_CONCURRENCY"):
+        read(WorkerSettings)
+
+
+def test_what_is_set_to_nothing_is_not_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in (
+        "REDIS_URL",
+        "DATABASE_URL",
+        "OPENAI_API_KEY",
+        "OPENAI_BASE_URL",
+        "AFTERBELL_JWT_AUDIENCE",
+        "PORT",
+    ):
+        monkeypatch.setenv(variable, "")
+    api, worker = read(ApiSettings), read(WorkerSettings)
+    assert (api.redis_url, api.database_url, api.jwt_audience) == (None, None, None)
+    assert (worker.api_key, worker.base_url, api.port) == (None, None, 5000)
+    with pytest.raises(SettingsError, match="REDIS_URL is not set"):
+        required(api.redis_url, "REDIS_URL")
+
+
+def test_no_secret_is_in_the_text_of_the_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("REDIS_URL", "DATABASE_URL", "OPENAI_API_KEY", "AFTERBELL_JWT_SECRET"):
+        monkeypatch.setenv(variable, SECRET)
+    for group in (ApiSettings, WorkerSettings):
+        found = read(group)
+        assert "s3cret" not in str(found) + repr(found) + found.model_dump_json()
+
+
+def test_the_ladder_is_read_from_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERBELL_RETRY_LADDER", "1, 0.5,3")
+    assert read(ApiSettings).retry_ladder_s == (1.0, 0.5, 3.0)
+
+
+def test_production_refuses_the_development_secret_and_listens_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("APP_ENV", "production")
+    with pytest.raises(SettingsError, match="AFTERBELL_JWT_SECRET is the development secret"):
+        read(ApiSettings)
+    assert read(ApiSettings, jwt_secret=SECRET).bind == "0.0.0.0"  # noqa: S104
+    assert read(ProcessSettings).log_style == "json"
+    monkeypatch.setenv("APP_ENV", "development")
+    found = read(ApiSettings)
+    assert (found.bind, found.jwt_secret.get_secret_value()) == ("127.0.0.1", DEVELOPMENT_SECRET)

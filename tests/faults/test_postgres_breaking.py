@@ -1,0 +1,91 @@
+"""PostgreSQL killed, hung, throwing everybody out: what was answered is there, what runs is made once."""
+
+import asyncio
+import signal
+from contextlib import suppress
+
+import psutil
+import pytest
+from tests.faults.conftest import Faults
+from tests.faults.ledger import Allowed
+from tests.faults.rig import Rig, until
+
+pytestmark = [pytest.mark.faults, pytest.mark.engines]
+long = pytest.mark.long
+
+NO_ANSWER = "PostgreSQL did not answer, so the try began again"
+
+
+def test_postgresql_killed_during_the_commit_of_a_report(faults: Faults) -> None:
+    async def body(up: Rig) -> Allowed:
+        await up.worker(FAULT_AT="saving:KILL", FAULT_PID=str(up.postgres.pid))
+        await up.enqueue(3)
+        await until(lambda: not up.postgres.running, 20, up.said)
+        await up.postgres.restart()
+        up.broken()
+        await up.settled()
+        return Allowed(doubled=3, because=NO_ANSWER)
+
+    faults("kill -9 of PostgreSQL while it commits a report", body)
+
+
+@pytest.mark.parametrize("times", [pytest.param(4, marks=long)])
+def test_postgresql_killed_under_load(faults: Faults, times: int) -> None:
+    async def body(up: Rig) -> Allowed:
+        for _ in range(2):
+            await up.worker()
+        await up.enqueue(30)
+        for _ in range(times):
+            await asyncio.sleep(1.5)
+            await up.postgres.restart()
+            up.broken()
+        await up.settled(within_s=90)
+        return Allowed(doubled=30 * times, because=NO_ANSWER)
+
+    faults(f"kill -9 of PostgreSQL {times} times under load", body)
+
+
+def test_postgresql_throws_everybody_out(faults: Faults) -> None:
+    async def body(up: Rig) -> Allowed:
+        await up.worker()
+        await up.enqueue(4)
+        await up.writing(2)
+        for _ in range(5):
+            await asyncio.to_thread(up.postgres.execute, _THROW_OUT)
+            up.broken()
+            await asyncio.sleep(0.3)
+        await up.settled()
+        return Allowed(doubled=8, because=NO_ANSWER)
+
+    faults("pg_terminate_backend of every connection, 5 times", body)
+
+
+_THROW_OUT = (
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'afterbell' "
+    "AND pid <> pg_backend_pid()"
+)
+
+
+@long
+def test_postgresql_hung(faults: Faults) -> None:
+    async def body(up: Rig) -> Allowed:
+        await up.worker()
+        await up.enqueue(4)
+        await up.writing(2)
+        backends = await up.rows(
+            "SELECT pid FROM pg_stat_activity WHERE application_name = 'afterbell' AND pid <> pg_backend_pid()"
+        )
+        _signal_all([row["pid"] for row in backends], signal.SIGSTOP)
+        await asyncio.sleep(12)
+        _signal_all([row["pid"] for row in backends], signal.SIGCONT)
+        up.broken()
+        await up.settled()
+        return Allowed(doubled=8, because=NO_ANSWER)
+
+    faults("every connection of PostgreSQL hung for 12 s", body)
+
+
+def _signal_all(pids: list[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(pid).send_signal(number)

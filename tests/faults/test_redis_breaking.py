@@ -1,0 +1,166 @@
+"""Redis killed, hung, emptied, swapped, read-only, loading, full, forbidding: every report is made later, once."""
+
+import asyncio
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+import pytest
+from tests.faults.conftest import Faults
+from tests.faults.ledger import Allowed
+from tests.faults.rig import Rig, until
+from tests.faults.servers import TcpValkey
+
+from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.queue import Queue
+from afterbell.llm_stub.settings import StubSettings
+
+pytestmark = [pytest.mark.faults, pytest.mark.engines]
+long = pytest.mark.long
+QUICK = StubSettings(ttft_ms=100, tokens_per_s=3000)
+Breaking = Callable[[Rig], AbstractAsyncContextManager[None]]
+
+LEASE_OUT = "its lease ran out while Redis was away"
+
+
+@asynccontextmanager
+async def killed(up: Rig) -> AsyncIterator[None]:
+    up.valkey.kill()
+    yield
+    await up.valkey.restart()
+
+
+@asynccontextmanager
+async def hung(up: Rig) -> AsyncIterator[None]:
+    up.valkey.send(signal.SIGSTOP)
+    yield
+    up.valkey.send(signal.SIGCONT)
+
+
+@asynccontextmanager
+async def read_only(up: Rig) -> AsyncIterator[None]:
+    """A replica, as a client sees it after a failover it was not told of."""
+    up.valkey.ask("REPLICAOF", "127.0.0.1", 1)
+    yield
+    up.valkey.ask("REPLICAOF", "NO", "ONE")
+
+
+@asynccontextmanager
+async def full(up: Rig) -> AsyncIterator[None]:
+    up.valkey.ask("CONFIG", "SET", "maxmemory", 1)
+    yield
+    up.valkey.ask("CONFIG", "SET", "maxmemory", 0)
+
+
+@asynccontextmanager
+async def forbidding(up: Rig) -> AsyncIterator[None]:
+    up.valkey.ask("ACL", "SETUSER", "default", "-evalsha", "-eval", "-subscribe")
+    yield
+    up.valkey.ask("ACL", "SETUSER", "default", "+evalsha", "+eval", "+subscribe")
+
+
+@asynccontextmanager
+async def scriptless(up: Rig) -> AsyncIterator[None]:
+    up.valkey.ask("SCRIPT", "FLUSH")
+    up.valkey.ask("CLIENT", "KILL", "TYPE", "pubsub")
+    yield
+    up.valkey.ask("SCRIPT", "FLUSH")
+
+
+@asynccontextmanager
+async def loading(up: Rig) -> AsyncIterator[None]:
+    """Answers LOADING for some seconds after a restart."""
+    for start in range(0, 20_000, 2_000):
+        words = [word for number in range(start, start + 2_000) for word in (f"pad:{number}", "x")]
+        up.valkey.ask("MSET", *words)
+    up.valkey.kill()
+    up.valkey.launch("--key-load-delay", "150", "--loading-process-events-interval-bytes", "1024")
+    yield
+    await until(up.valkey.answers, 30)
+    for start in range(0, 20_000, 2_000):
+        up.valkey.ask("DEL", *[f"pad:{number}" for number in range(start, start + 2_000)])
+
+
+@pytest.mark.parametrize(
+    ("breaking", "seconds"),
+    [
+        (killed, 1.0),
+        pytest.param(killed, 8.0, marks=long),
+        pytest.param(hung, 3.0),
+        pytest.param(hung, 10.0, marks=long),
+        (read_only, 3.0),
+        (full, 2.0),
+        (forbidding, 3.0),
+        pytest.param(scriptless, 0.5, marks=long),
+        pytest.param(loading, 1.0, marks=long),
+    ],
+    ids=lambda value: getattr(value, "__name__", f"{value}s"),
+)
+def test_reports_asked_for_while_redis_is(faults: Faults, breaking: Breaking, seconds: float) -> None:
+    async def body(up: Rig) -> Allowed:
+        await up.worker()
+        await up.enqueue(4)
+        await up.writing(2)
+        async with breaking(up):
+            await up.enqueue(3, name="meanwhile")
+            await asyncio.sleep(seconds)
+        up.broken()
+        await up.settled()
+        # A take whose answer was lost leased a job to a worker that does not know of it.
+        return Allowed(doubled=7, because=LEASE_OUT)
+
+    faults(f"Redis {breaking.__name__.replace('_', '-')} for {seconds:g} s, 3 of 7 reports asked for meanwhile", body)
+
+
+def test_running_jobs_end_while_redis_is_full(faults: Faults) -> None:
+    async def body(up: Rig) -> Allowed:
+        await up.worker()
+        await up.enqueue(2)
+        await up.writing(2)
+        async with full(up):
+
+            async def ended() -> bool:
+                return (await up.queue.look()).active == 0
+
+            await until(ended, 10, up.said)
+            assert await up.statuses() == {"succeeded": 2}
+            assert len(await up.enqueue(1)) == 1, "answered 202 all the same"
+        up.broken()
+        await up.settled()
+        return Allowed()
+
+    faults("Redis out of memory (noeviction) while 2 jobs run", body)
+
+
+@pytest.mark.parametrize("jobs", [15, pytest.param(105, marks=long)])
+def test_an_emptied_redis_loses_no_report(faults: Faults, jobs: int) -> None:
+    async def body(up: Rig) -> Allowed:
+        await up.worker()
+        await up.enqueue(jobs)
+        await up.writing(3)
+        up.valkey.ask("FLUSHALL")
+        up.broken()
+        await up.settled(within_s=90)
+        return Allowed(doubled=5, because="Redis forgot the running job, and its report made no progress for long")
+
+    faults("FLUSHALL with jobs queued and 5 running", body, stub=QUICK, silent_s=10)
+
+
+def test_an_empty_redis_in_its_place_loses_no_report(faults: Faults, empty_valkey: TcpValkey) -> None:
+    async def body(up: Rig) -> Allowed:
+        await up.worker()
+        await up.enqueue(8)
+        await up.writing(3)
+        link = up.wires["redis"]
+        await link.cut()
+        await link.lead_to(empty_valkey.address)
+        await link.mend()
+        up.valkey = empty_valkey
+        client = connect(empty_valkey.url)
+        up.stack.push_async_callback(client.aclose)
+        up.queue = Queue(client, up.queue.keys, up.queue.rules)
+        up.broken()
+        await up.settled(within_s=90)
+        return Allowed(doubled=5, because="the new Redis did not know the running job")
+
+    faults("Redis swapped for an empty one, 5 jobs running", body, wires=("redis",), silent_s=10)

@@ -1,0 +1,59 @@
+"""A queue of its own for one test, on a real server, and the shortest words for what tests do to it."""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from redis.asyncio.client import PubSub
+
+from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.queue import Ended, Grant, Put, Queue, QueueRules, Taken
+from afterbell.core.jobs import Outcome
+
+UNLIMITED = QueueRules(lease_s=1, starts_max=0)
+
+
+@asynccontextmanager
+async def a_queue(url: str, rules: QueueRules = UNLIMITED) -> AsyncIterator[Queue]:
+    client = connect(url)
+    queue = Queue(client, QueueKeys(f"t{uuid.uuid4().hex}"), rules)
+    try:
+        yield queue
+        leftover = [key async for key in client.scan_iter(match="*", count=1000) if b"{ab:" not in key]
+        assert leftover == [], "every key carries the queue's hash tag"
+    finally:
+        async for key in client.scan_iter(match=queue.keys.prefix + "*", count=1000):
+            await client.delete(key)
+        await client.aclose()
+
+
+def on(url: str, body: Callable[[Queue], Awaitable[None]], rules: QueueRules = UNLIMITED) -> None:
+    async def run() -> None:
+        async with a_queue(url, rules) as queue:
+            await body(queue)
+
+    asyncio.run(run())
+
+
+def jobs(*ids: str, delay_s: float = 0) -> list[Put]:
+    return [Put(one, f"payload of {one}".encode(), delay_s) for one in ids]
+
+
+async def settle(queue: Queue, worker: str, grant: Grant, outcome: Outcome, free: int = 0) -> Taken:
+    return await queue.take(worker, free, [], [Ended(grant, outcome)])
+
+
+async def take_one(queue: Queue, worker: str = "w") -> Grant:
+    taken = await queue.take(worker, 1, [])
+    assert len(taken.grants) == 1
+    return taken.grants[0]
+
+
+async def next_bell(bell: PubSub) -> tuple[str, bytes]:
+    """Whose bell rang, and what it said."""
+    async with asyncio.timeout(2):
+        while (message := await bell.get_message(timeout=1)) is None:
+            pass
+    return message["channel"].decode().rpartition(":")[2], message["data"]
