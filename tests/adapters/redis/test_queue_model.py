@@ -1,0 +1,75 @@
+"""The scripts do what the model says, whatever happens in whatever order."""
+
+import asyncio
+import os
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis.stateful import run_state_machine_as_test
+from tests.adapters.redis.queue_machine import Server, machine_on
+
+from afterbell.adapters.redis.client import connect
+from afterbell.core.errors import StoreUnavailable
+
+pytestmark = pytest.mark.engines
+
+ENVIRONMENT = os.environ  # noqa: TID251 - how long this test may walk, which no process of ours reads
+EXAMPLES = int(ENVIRONMENT.get("AFTERBELL_EXAMPLES", "200"))
+WALKS = settings(
+    max_examples=EXAMPLES, stateful_step_count=40, deadline=None, database=None, print_blob=True,
+    suppress_health_check=list(HealthCheck),
+)  # fmt: skip
+# The same walks every time, and the first difference is enough.
+HUNT = settings(WALKS, max_examples=400, derandomize=True, phases=(Phase.generate,), print_blob=False,
+                report_multiple_bugs=False)  # fmt: skip
+
+# Bugs to be found: what is broken -> the script, its text, and the text that breaks it.
+BUGS: dict[str, tuple[str, str, str]] = {
+    "the limiter forgets starts a second early": ("take", "NOW - WINDOW_MS - 1)", "NOW - WINDOW_MS + 1000)"),
+    "one more worker may vanish": ("take", "count >= LOST_MAX", "count > LOST_MAX"),
+    "a vanished worker is not counted": ("take", "redis.call('HSET', job_key(id), 'lost', count)", ""),
+    "any run of the job may settle it": ("take", "or job[2] ~= run then", "then"),
+    "any worker may settle the job": ("take", "or job[1] ~= WORKER or", "or"),
+    "a renewal renews nothing": ("take", "redis.call('ZADD', LEASES, NOW + LEASE_MS, id)\n    mine", "mine"),
+    "a failed try is not counted": ("take", "redis.call('HINCRBY', job_key(id), 'failures', 1)", ""),
+    "a lane keeps its turn": ("take", "ZADD', LANES, tag + 1, lane)", "ZADD', LANES, tag, lane)"),
+    "an emptied lane forgets its turns": ("take", "redis.call('ZADD', ENDED, tag + 1, lane)", ""),
+    "bulk is not after interactive": ("prelude", "tonumber(class) * CLASS_STEP\n", "0\n"),
+    "a retried job loses its place": ("prelude", "redis.call('ZADD', lane_key(lane), job[2], id)",
+                                      "redis.call('ZADD', lane_key(lane), NOW, id)"),
+    "a bell nobody hears wakes nobody": ("prelude", "worker, '1') > 0 then", "worker, '1') >= 0 then"),
+    "nobody is appointed to watch": ("take", "else appoint_watchers() end", "end"),
+    "the gate's opening is nobody's event": ("take", "if opens and redis.call('ZCARD', WAITING) > 0", "if false"),
+    "a drained worker starts jobs": ("take", "return GATE_DRAINED, nil, 0 end", "return gate_of_queue() end"),
+    "a resume wakes nobody": ("control", "    ring_all()", ""),
+    "a promoted job stays due": ("control", "redis.call('ZREM', DUE, id)\n    make_ready", "make_ready"),
+    "an old cancellation outlives a retry": ("control", "'lost', 'cancel', 'ended_ms'", "'lost', 'ended_ms'"),
+    "putting again adds again": ("put", "if not state then", "if not state or state == 'due' then"),
+}  # fmt: skip
+# Found within a few seconds each; the long run plants them all.
+QUICK = ("the limiter forgets starts a second early", "a vanished worker is not counted", "a renewal renews nothing",
+         "any run of the job may settle it", "a failed try is not counted", "the gate's opening is nobody's event",
+         "a drained worker starts jobs", "putting again adds again")  # fmt: skip
+
+
+@pytest.fixture
+def server(redis_url: str) -> Iterator[Server]:
+    with asyncio.Runner() as runner:
+        client = connect(redis_url)
+        made = Server(runner, client)
+        yield made
+        runner.run(made.bells.aclose())
+        runner.run(client.aclose())
+
+
+@pytest.mark.timeout(60 + EXAMPLES)
+def test_the_queue_does_what_the_model_says(server: Server) -> None:
+    run_state_machine_as_test(machine_on(server), settings=WALKS)
+
+
+@pytest.mark.parametrize("bug", BUGS if EXAMPLES >= 2000 else QUICK)
+def test_a_planted_bug_is_found(server: Server, bug: str) -> None:
+    script, text, other = BUGS[bug]
+    with pytest.raises((AssertionError, StoreUnavailable)):
+        run_state_machine_as_test(machine_on(server, {script: (text, other)}), settings=HUNT)
