@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 .DEFAULT_GOAL := help
-.PHONY: help setup demo dev test test-wheel check format docs lock clean $(addprefix bench-,api)
+.PHONY: help setup demo dev test test-wheel check format docs lock clean $(addprefix bench-,api queue)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -46,6 +46,9 @@ test-wheel: $(INSTALLED)  ## Build the wheel, install it into an empty environme
 
 bench-api: $(INSTALLED)  ## Measure the API under load, beside Express + BullMQ where Node is present
 	$(BIN)/python benchmarks/api.py $(ARGS)
+
+bench-queue: $(INSTALLED)  ## Measure the queue: speed, cost, recovery, limiter; beside BullMQ and others where installed
+	$(BIN)/python benchmarks/queues.py $(ARGS)
 
 docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
