@@ -26,6 +26,7 @@ from tests.faults.servers import ProxyServer, TcpPostgres, TcpValkey
 
 from afterbell.core.errors import AfterbellError
 from afterbell.llm_stub.settings import StubSettings
+from afterbell.observability.logs import configure
 
 TOXIPROXY = ROOT / ".tools" / "toxiproxy-server"
 FLEET = 2

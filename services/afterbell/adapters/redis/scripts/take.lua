@@ -72,8 +72,8 @@ local function renew(id, run)
   local how, cancel, workers_lost = standing(id, run)
   if how == 'own' then
     redis.call('ZADD', LEASES, NOW + LEASE_MS, id)
-    if workers_lost >= SUSPECT_FROM then holds_suspect = true end
     mine[id] = true
+    if workers_lost >= SUSPECT_FROM then holds_suspect = true end
     if cancel then cancelled[#cancelled + 1] = id end
   elseif how == 'lost' then
     lost[#lost + 1] = id
