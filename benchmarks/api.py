@@ -1,10 +1,12 @@
 """``make bench-api``: asking for reports under load, with and without Redis, beside Express + BullMQ.
 
 Every POST names a session of its own, so that each commits one new row; the number of rows is checked at the end.
-The api and the worker are processes of their own on engines started for the run; the limiter has its default.
+The api and the worker are processes of their own on engines started for the run; the limiter has its default. All
+clients carry one token, as a platform's backend does, and so do the peer's.
 """
 
 import json
+import os
 import subprocess
 import sys
 import tempfile
@@ -261,6 +263,8 @@ def main(
     only_post: Annotated[bool, typer.Option("--only-post", help="Neither GET status nor the demo.")] = False,
 ) -> None:
     """Measure the API on engines of its own."""
+    # Everything shares the cores with whatever else runs here, and the 99th percentile feels it first.
+    note(f"{os.cpu_count()} cores, load average before the start {os.getloadavg()[0]:.2f}")
     with tempfile.TemporaryDirectory(prefix="ab-bench-") as folder:
         try:
             figures = measure(Path(folder), rounds, seconds, peers, only_post=only_post)

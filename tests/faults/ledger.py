@@ -12,7 +12,7 @@ from afterbell.adapters.redis.keys import QueueKeys
 Rows = Callable[[str], Awaitable[list[dict[str, Any]]]]
 ENDED_STATES = {"completed", "cancelled", "dead"}
 # Facts about the fleet and the limiter, none about a job that is still to be done.
-BOOKKEEPING = {"idle", "watch", "control", "ended", "starts", "dead"}
+BOOKKEEPING = {"idle", "watch", "control", "ended", "starts", "dead", "spent"}
 COLUMNS = ("case", "what was broken", "enqueued", "completed", "dead", "cancelled", "starts", "doubled", "why doubled",
            "refused results", "model calls", "lost", "recovered in")  # fmt: skip
 

@@ -17,7 +17,7 @@ class Toxic:
     attributes: tuple[tuple[str, int], ...] = ()
 
 
-# Answers never come, and what was sent meanwhile is lost: a firewall that forgot the connection.
+# Answers never come and are lost, like those of a firewall that forgot the connection; its end closes the connection.
 STALL = Toxic("timeout", "downstream", (("timeout", 0),))
 # Nothing reaches the server either.
 MUTE = Toxic("timeout", "upstream", (("timeout", 0),))

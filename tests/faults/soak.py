@@ -244,6 +244,7 @@ def main(argv: list[str]) -> int:
             f"soak: no fault proxy at {options.toxiproxy}: run `make tools` (needs Go 1.24 or newer)", file=sys.stderr
         )
         return 2
+    configure("error", "text")
     print(f"{options.minutes:g} minutes, SEED={options.seed}", flush=True)
     faults = _soaked(options.minutes, options.seed, options.toxiproxy)
     if faults:

@@ -34,13 +34,14 @@ def test_postgresql_killed_under_load(faults: Faults, times: int) -> None:
     async def body(up: Rig) -> Allowed:
         for _ in range(2):
             await up.worker()
-        await up.enqueue(30)
+        await up.enqueue(120)
         for _ in range(times):
-            await asyncio.sleep(1.5)
+            await up.writing(3)
+            await asyncio.sleep(0.7)
             await up.postgres.restart()
             up.broken()
         await up.settled(within_s=90)
-        return Allowed(doubled=30 * times, because=NO_ANSWER)
+        return Allowed(doubled=10 * times, because=NO_ANSWER)
 
     faults(f"kill -9 of PostgreSQL {times} times under load", body)
 

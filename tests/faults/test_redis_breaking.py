@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 import pytest
+from redis.exceptions import BusyLoadingError, RedisError
 from tests.faults.conftest import Faults
 from tests.faults.ledger import Allowed
 from tests.faults.rig import Rig, until
@@ -73,12 +74,32 @@ async def loading(up: Rig) -> AsyncIterator[None]:
     for start in range(0, 20_000, 2_000):
         words = [word for number in range(start, start + 2_000) for word in (f"pad:{number}", "x")]
         up.valkey.ask("MSET", *words)
+    up.valkey.ask("BGREWRITEAOF")  # into a snapshot: the delay below is per key of one, else per command
+
+    def rewritten() -> bool:
+        with up.valkey.client() as client:
+            facts = client.info("persistence")
+        return not (facts["aof_rewrite_in_progress"] or facts["aof_rewrite_scheduled"])
+
+    await until(rewritten, 20)
     up.valkey.kill()
-    up.valkey.launch("--key-load-delay", "150", "--loading-process-events-interval-bytes", "1024")
+    up.valkey.launch("--key-load-delay", "400", "--loading-process-events-interval-bytes", "1024")
+    await until(lambda: _is_loading(up.valkey), 10)
     yield
+    assert _is_loading(up.valkey), "the case is about a server that was loading all the time"
     await until(up.valkey.answers, 30)
     for start in range(0, 20_000, 2_000):
         up.valkey.ask("DEL", *[f"pad:{number}" for number in range(start, start + 2_000)])
+
+
+def _is_loading(valkey: TcpValkey) -> bool:
+    try:
+        valkey.ask("PING")
+    except BusyLoadingError:
+        return True
+    except (RedisError, OSError):
+        return False
+    return False
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ from afterbell.observability.metrics import HTTP_REQUESTS
 
 _CLIENT_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADER: Final = b"x-request-id"
+DISCARDED_BYTES_MAX: Final = 16 * 1024 * 1024
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,7 @@ class Envelope:
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         if _announced_length(scope) > self._body_bytes_max:
+            await _discard_body(receive)
             answer = too_large(self._body_bytes_max, scope["request_id"])
             await answer(scope, receive, send)
             return
@@ -67,6 +69,16 @@ class Envelope:
             return message
 
         await self._app(scope, counted, send)
+
+
+async def _discard_body(receive: Receive) -> None:
+    """Read on for a while: a client that is still sending would see a reset connection instead of the answer."""
+    seen = 0
+    while seen < DISCARDED_BYTES_MAX:
+        message = await receive()
+        seen += len(message.get("body", b""))
+        if not message.get("more_body", False):
+            return
 
 
 def _request_id(scope: Scope) -> str:

@@ -9,7 +9,7 @@ class QueueFacts:
     """One ``look``. Counts are jobs, times are milliseconds on Redis's clock, ages are milliseconds.
 
     ``lanes`` counts the tenants that wait; ``overdue`` the running jobs whose worker has gone silent;
-    ``commands_today`` what the whole fleet has sent to this queue since midnight UTC.
+    ``commands_today`` the puts, takes and controls the whole fleet has sent since midnight UTC.
     """
 
     at_ms: int

@@ -8,7 +8,6 @@ import asyncio
 import hashlib
 import secrets
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
@@ -38,7 +37,7 @@ from afterbell.observability.metrics import JOB_DURATION, JOB_OUTCOMES, JOB_WAIT
 
 PROGRESS_EVERY_S: Final = 0.5
 FENCE_BYTES: Final = 12
-BOOK_STOPPED_S: Final = 1.0
+BOOK_LATE_S: Final = 1.0
 # A model call costs more than a worker that waits: a failover takes tens of seconds.
 SAVE_PATIENCE_S: Final = 60.0
 SAVE_AGAIN_S: Final = 1.0
@@ -83,6 +82,7 @@ class ReportPipeline:
     ) -> None:
         self._database, self._model, self._worker = database, model, worker
         self._ladder_s, self._now = ladder_s, now
+        self._bookings: set[asyncio.Task[None]] = set()
 
     async def run(self, job_id: str, failures: int) -> Outcome:
         """One try. ``failures`` tries have failed before. Raises StoreUnavailable where PostgreSQL is away."""
@@ -116,13 +116,11 @@ class ReportPipeline:
             await self._commit(claimed, material, written, progress)
         except Superseded:
             log.warning("result_refused", attempt=claimed.attempt)
-            await self._book_unused(claimed, written, "superseded")
+            await self._book_late(claimed, written, "superseded")
             return Done()
         except asyncio.CancelledError:
             # Lost, cancelled or drained: the queue knows which, and does not wait for us.
-            with suppress(StoreUnavailable, TimeoutError):
-                async with asyncio.timeout(BOOK_STOPPED_S):
-                    await self._book_unused(claimed, written, "stopped")
+            await self._book_late(claimed, written, "stopped")
             raise
         except Exception as error:
             return await self._end_try(claimed, error, outcome_of(error, failures=failures, ladder_s=self._ladder_s))
@@ -199,10 +197,23 @@ class ReportPipeline:
                 raise Superseded
             await reports.book(connection, claimed, outcome="succeeded", **_cost_of(answer))
 
+    async def _book_late(self, claimed: Claim, written: Written | None, outcome: str) -> None:
+        """An answer that came too late was paid for as well.
+
+        In a task of its own: a refused try is often cancelled while it books, once the queue says the lease is lost.
+        """
+        booking = asyncio.create_task(self._book_unused(claimed, written, outcome))
+        self._bookings.add(booking)
+        booking.add_done_callback(self._bookings.discard)
+        await asyncio.wait([booking], timeout=BOOK_LATE_S)
+
     async def _book_unused(self, claimed: Claim, written: Written | None, outcome: str) -> None:
-        """An answer that came too late was paid for as well."""
-        async with self._database.transaction() as connection:
-            await reports.book(connection, claimed, outcome=outcome, **_cost_of(written.answer if written else None))
+        try:
+            async with self._database.transaction() as connection:
+                cost = _cost_of(written.answer if written else None)
+                await reports.book(connection, claimed, outcome=outcome, **cost)
+        except StoreUnavailable as error:
+            log.warning("cost_unbooked", attempt=claimed.attempt, error=str(error))
 
     async def _end_try(self, claimed: Claim, error: Exception, outcome: Outcome) -> Outcome:
         status, stage = _status_after(outcome)

@@ -111,6 +111,7 @@ local whole = {
   end,
 }
 
+count_command()
 if VERB == 'retry_dead' then
   return retry_dead(tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7])
 end

@@ -1,4 +1,4 @@
--- look: every fact about the queue in one read; changes nothing but the count of commands.
+-- look: every fact about the queue in one read; changes nothing, so that it also answers where Redis is full or read-only.
 --
 -- ARGV   2 window ms of the limiter
 -- Returns  {now ms, waiting, active, due, dead, idle workers, starts in the window, oldest waiting age ms or -1,
@@ -11,5 +11,5 @@ return {
   redis.call('SCARD', IDLE), redis.call('ZCOUNT', STARTS, NOW - ARGV[2], '+inf'),
   first[2] and NOW - first[2] or -1, next_due[2] and math.max(next_due[2] - NOW, 0) or -1,
   redis.call('HEXISTS', CONTROL, 'paused'), redis.call('ZCARD', LANES), redis.call('ZCOUNT', LEASES, '-inf', NOW),
-  spent_today,
+  tonumber(redis.call('HGET', SPENT, TODAY)) or 0,
 }

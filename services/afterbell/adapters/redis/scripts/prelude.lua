@@ -10,7 +10,7 @@
 --        8 idle     set    workers that have free slots and wait for their bell
 --        9 watch    zset   worker -> the moment it promised to come back without a bell (ms)
 --       10 control  hash   paused = 1; hold_until, limited_until = ms; drain:<worker> = 1; tag:<class>; next_seq
---       11 spent    hash   day number (Unix time / 86400) -> commands this queue's clients have sent that day
+--       11 spent    hash   day number (Unix time / 86400) -> commands that changed this queue on that day
 -- ARGV   1 prefix   of what depends on an id: job:<id> (hash), lane:<lane> (zset: job id -> seq), bell:<worker> (channel)
 --
 -- A bell says `watch <ms>`: come back then unless something calls earlier; `quiet`: no need to any more; anything else:
@@ -34,11 +34,14 @@ local NOW = clock[1] * 1000 + math.floor(clock[2] / 1000)
 -- What the whole fleet sends is counted where it arrives, for a hosted Redis bills by command. A day's first command
 -- drops the days before.
 local TODAY = string.format('%d', math.floor(clock[1] / 86400))
-local spent_today = redis.call('HINCRBY', SPENT, TODAY, 1)
-if spent_today == 1 then
-  for _, day in ipairs(redis.call('HKEYS', SPENT)) do
-    if day ~= TODAY then redis.call('HDEL', SPENT, day) end
+local function count_command()
+  local spent = redis.call('HINCRBY', SPENT, TODAY, 1)
+  if spent == 1 then
+    for _, day in ipairs(redis.call('HKEYS', SPENT)) do
+      if day ~= TODAY then redis.call('HDEL', SPENT, day) end
+    end
   end
+  return spent
 end
 
 local function job_key(id) return PREFIX .. 'job:' .. id end

@@ -2,6 +2,7 @@
 --
 -- ARGV   2..  fours: job id, payload (the taskiq message), lane (class digit, ':', tenant), delay in ms (0 = now)
 -- Returns     one word a job: `put`, or the state of the job that is already there.
+count_command()
 local answers = {}
 for i = 2, #ARGV, 4 do
   local id, delay_ms = ARGV[i], tonumber(ARGV[i + 3])

@@ -248,7 +248,10 @@ local function release_watchers()
   redis.call('DEL', WATCH)
 end
 
+-- A full Redis refuses a script whose first change needs memory, and lets one finish that has begun: so this comes first,
+-- and running jobs can end.
 redis.call('SREM', IDLE, WORKER)
+local spent_today = count_command()
 for i = 9, FIRST_RUNNING - 1, 5 do settle(i) end
 for i = FIRST_RUNNING, #ARGV, 2 do renew(ARGV[i], ARGV[i + 1]) end
 promote_due()

@@ -1,0 +1,119 @@
+"""A day of 3,000 reports on a compressed clock: every command any client sends is counted, by the server.
+
+The evening (16:00 to 22:00) runs with every time divided by ``EVENING``: jobs of 30 to 60 s, the lease of the free-tier
+profile, the safety tick, the limiter's window, the sweeper, and the scripts' own slack. What a few milliseconds of a
+loaded machine do to it is some tenths of a second of the day. Nothing starts in the other hours, in which only safety
+ticks are sent: they run with every time divided by ``QUIET``. Each arrival is a put of its own, though the api would
+put those together that come together. The sweeper puts again what waits for long, as the api's does.
+"""
+
+import asyncio
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from benchmarks.queue_site import Site, all_idle, client_of, job, sent_by_clients, server, site, until
+
+from afterbell.adapters.redis.queue import Put, Queue
+
+EVENING: Final = 90.0
+QUIET: Final = 3600.0
+EVENING_S: Final = 6 * 3600.0
+DAY_S: Final = 24 * 3600.0
+WORKERS: Final = 3
+SLOTS: Final = 5
+JOB_S: Final = 45.0
+LEASE_S: Final = 60.0
+WINDOW_S: Final = 60.0
+STARTS_MAX: Final = 10
+TICK_S: Final = 300.0
+SWEEP_S: Final = 30.0
+REPUT_AFTER_S: Final = 120.0
+SWEEP_MAX: Final = 100
+SEED: Final = 4
+
+
+@dataclass(slots=True)
+class Day:
+    """What was counted. ``ends_s`` is when the last report was done, in seconds after 16:00 of the day."""
+
+    reports: int
+    evening: int = 0
+    quiet: int = 0
+    again: int = 0
+    ends_s: float = 0.0
+    by_purpose: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def commands(self) -> int:
+        """Of the whole day."""
+        return self.evening + self.quiet
+
+
+def arrivals(reports: int) -> list[float]:
+    """Seconds after 16:00: independent arrivals, most of them about 19:00, when more come than may start."""
+    chance = random.Random(SEED)
+    return sorted(chance.betavariate(3, 3) * EVENING_S for _ in range(reports))
+
+
+async def simulate(folder: Path, reports: int, tenants: int = 40) -> Day:
+    """Run the day."""
+    day = Day(reports)
+    with server(folder, "evening") as port:
+        with site(folder, port, **_times(EVENING), starts_max=STARTS_MAX, job_s=JOB_S / EVENING) as evening:
+            await _evening(evening, day, tenants)
+        # The workers have drained by now, and that is counted as well.
+        day.evening = sent_by_clients(port)
+        day.by_purpose = evening.counts()
+    with server(folder, "quiet") as port, site(folder, port, **_times(QUIET)) as quiet:
+        quiet.start(WORKERS)
+        async with client_of(quiet) as queue:
+            await all_idle(queue, WORKERS)
+            before = sent_by_clients(port)
+            await asyncio.sleep((DAY_S - day.ends_s) / QUIET)
+            day.quiet = sent_by_clients(port) - before
+    return day
+
+
+def _times(factor: float) -> dict[str, float | int]:
+    return {"slots": SLOTS, "lease_s": LEASE_S / factor, "window_s": WINDOW_S / factor,
+            "safety_tick_s": TICK_S / factor, "compression": factor}  # fmt: skip
+
+
+async def _evening(evening: Site, day: Day, tenants: int) -> None:
+    evening.start(WORKERS)
+    async with client_of(evening) as queue:
+        await all_idle(queue, WORKERS)
+        began = asyncio.get_running_loop().time()
+        unseen: dict[str, float] = {}
+        jobs = [job(number, f"t{number % tenants}") for number in range(day.reports)]
+        sweeping = asyncio.create_task(_sweep(queue, evening, {one.job_id: one for one in jobs}, unseen, day))
+        await _arrive(queue, jobs, unseen, began)
+        await until(lambda: evening.done >= day.reports, "the last report of the day", patience_s=180.0)
+        day.ends_s = (asyncio.get_running_loop().time() - began) * EVENING
+        sweeping.cancel()
+
+
+async def _arrive(queue: Queue, jobs: Sequence[Put], unseen: dict[str, float], began: float) -> None:
+    loop = asyncio.get_running_loop()
+    for one, after_s in zip(jobs, arrivals(len(jobs)), strict=True):
+        await asyncio.sleep(began + after_s / EVENING - loop.time())
+        await queue.put([one])
+        unseen[one.job_id] = loop.time()
+
+
+async def _sweep(queue: Queue, evening: Site, jobs: dict[str, Put], unseen: dict[str, float], day: Day) -> None:
+    """Put again, 100 at most and the oldest first, what was put long ago and has not started."""
+    loop = asyncio.get_running_loop()
+    while True:
+        await asyncio.sleep(SWEEP_S / EVENING)
+        for started in evening.starts():
+            unseen.pop(started, None)
+        late = [one for one in jobs if unseen.get(one, math.inf) < loop.time() - REPUT_AFTER_S / EVENING][:SWEEP_MAX]
+        if late:
+            await queue.put([jobs[one] for one in late])
+            day.again += 1
+            unseen.update(dict.fromkeys(late, loop.time()))
