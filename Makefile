@@ -61,10 +61,10 @@ test-wheel: $(INSTALLED)  ## Build the wheel, install it into an empty environme
 	cd dist && venv/bin/afterbell demo --pace none
 
 bench-api: $(INSTALLED)  ## Measure the API under load, beside Express + BullMQ where Node is present
-	$(BIN)/python benchmarks/api.py $(ARGS)
+	@$(BIN)/python benchmarks/api.py $(ARGS)
 
 bench-queue: $(INSTALLED)  ## Measure the queue: speed, cost, recovery, limiter; beside BullMQ and others where installed
-	$(BIN)/python benchmarks/queues.py $(ARGS)
+	@$(BIN)/python benchmarks/queues.py $(ARGS)
 
 docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from redis.asyncio.client import PubSub
+from tests.support.redis_engines import as_admin
 
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.keys import QueueKeys
@@ -19,13 +20,15 @@ UNLIMITED = QueueRules(lease_s=1, starts_max=0)
 async def a_queue(url: str, rules: QueueRules = UNLIMITED) -> AsyncIterator[Queue]:
     client = connect(url)
     queue = Queue(client, QueueKeys(f"t{uuid.uuid4().hex}"), rules)
+    admin = connect(as_admin(url))
     try:
         yield queue
-        leftover = [key async for key in client.scan_iter(match="*", count=1000) if b"{ab:" not in key]
+        leftover = [key async for key in admin.scan_iter(match="*", count=1000) if b"{ab:" not in key]
         assert leftover == [], "every key carries the queue's hash tag"
     finally:
-        async for key in client.scan_iter(match=queue.keys.prefix + "*", count=1000):
-            await client.delete(key)
+        async for key in admin.scan_iter(match=queue.keys.prefix + "*", count=1000):
+            await admin.delete(key)
+        await admin.aclose()
         await client.aclose()
 
 

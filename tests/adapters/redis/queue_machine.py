@@ -4,9 +4,7 @@ The scripts run as they are but for one line: they read the clock from a key, so
 sleeping. Workers are played here: they ring, come back, go silent and crash as real ones do.
 """
 
-import asyncio
 import uuid
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
@@ -14,64 +12,22 @@ from typing import Any
 from hypothesis import assume, note
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from redis.asyncio import Redis
+from tests.adapters.redis.clocked_queue import ClockedQueue, Patch, Server
 from tests.adapters.redis.queue_model import QueueModel
 
 from afterbell.adapters.redis import queue as product
 from afterbell.adapters.redis.consumer import BELL_QUIET, watch_of
 from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.queue import Ended, Grant, Put, Queue, QueueRules, Taken, lane_of
+from afterbell.adapters.redis.queue import Ended, Grant, Put, QueueRules, Taken, lane_of
 from afterbell.core.jobs import Cancelled, Dead, Defer, Done, HandBack, Outcome, Retry
 
-START_MS = 1_800_000_000_000
+DAY_MS = 86_400_000
+START_MS = 20_834 * DAY_MS - 60_000  # a day ends on the way
 SLACK_MS = 500
-CLOCK_LINE = "local clock = redis.call('TIME')"
-# Chance is taken out as well, so that a walk can be repeated: the moment decides which idle worker is called.
-FOR_TESTS = {
-    CLOCK_LINE: "local clock = redis.call('HMGET', PREFIX .. 'clock', 's', 'us')",
-    "redis.call('SPOP', IDLE)": """(function()
-      local idle = redis.call('SMEMBERS', IDLE)
-      table.sort(idle)
-      local chosen = idle[NOW % math.max(#idle, 1) + 1]
-      if chosen then redis.call('SREM', IDLE, chosen) end
-      return chosen
-    end)()""",
-    "redis.call('SRANDMEMBER', IDLE, 3)": """(function()
-      local idle, chosen = redis.call('SMEMBERS', IDLE), {}
-      table.sort(idle)
-      for i = 1, math.min(#idle, 3) do chosen[i] = idle[(NOW + i) % #idle + 1] end
-      return chosen
-    end)()""",
-}
 TENANTS, CLASSES = ("a", "b", "c"), ("interactive", "bulk")
 OUTCOMES: tuple[Outcome, ...] = (Done(), Retry(2, "timeout"), Retry(4, "refused"), Defer(5, "429"), Dead("refused"),
                                  Dead("timeout"), Cancelled(), HandBack())  # fmt: skip
 STEPS_MS = (1, 2, 499, 1000, 2000, 4000, 9_999, 10_000, 10_001, 30_000, 60_600, 60_601)
-Patch = Mapping[str, tuple[str, str]]
-
-
-class ClockedQueue(Queue):
-    """The queue's own scripts on a clock the test moves; ``patch`` plants a bug: script -> (text, other text)."""
-
-    def __init__(self, client: Redis, keys: QueueKeys, rules: QueueRules, patch: Patch) -> None:
-        super().__init__(client, keys, rules)
-        self._scripts = {verb: client.register_script(self._patched(verb, patch)) for verb in product._VERBS}
-
-    def _patched(self, verb: product.Verb, patch: Patch) -> str:
-        source = product._source(verb)
-        assert source.count("redis.call('TIME')") == 1
-        planted = [change for script, change in patch.items() if script in (verb, "prelude")]
-        for text, other in (*FOR_TESTS.items(), *planted):
-            if text.startswith("redis.call('SRANDMEMBER'") and verb != "take":
-                continue
-            if source.count(text) != 1:
-                raise ValueError(f"{verb} no longer says once {text!r}")
-            source = source.replace(text, other)
-        return source
-
-    async def move_to(self, now_ms: int) -> None:
-        seconds, rest = divmod(now_ms, 1000)
-        await self._client.hset(self.keys.prefix + "clock", mapping={"s": seconds, "us": rest * 1000})  # type: ignore[misc]
 
 
 @dataclass
@@ -92,42 +48,22 @@ class Worker:
         return min(self.take_at, self.bell_at)
 
 
-class Server:
-    """One connection for commands and one for bells, for all walks of a test."""
-
-    def __init__(self, runner: asyncio.Runner, client: Redis) -> None:
-        self.run, self.client = runner.run, client
-        self.bells = client.pubsub()
-
-    async def heard(self) -> list[tuple[str, bytes]]:
-        """Every bell rung so far: (worker, message). The answer to a ping comes after them."""
-        await self.bells.ping()
-        heard = []
-        async with asyncio.timeout(5):
-            while True:
-                message = await self.bells.get_message(timeout=5)
-                if message and message["type"] == "pong":
-                    return heard
-                if message and message["type"] == "message":
-                    heard.append((message["channel"].decode().rpartition(":")[2], message["data"]))
-
-
 class QueueMachine(RuleBasedStateMachine):
     """Bound to a server and a patch by ``machine_on``."""
 
     server: Server
     patch: Patch = MappingProxyType({})
 
-    @initialize(starts_max=st.sampled_from((0, 1, 3)), slots=st.lists(st.integers(1, 3), min_size=1, max_size=4))
-    def begin(self, starts_max: int, slots: list[int]) -> None:
-        rules = QueueRules(lease_s=10, starts_max=starts_max, window_s=60, deliveries_max=3)
+    @initialize(starts_max=st.sampled_from((0, 1, 3)), most_lost=st.sampled_from((2, 3)),
+                slots=st.lists(st.integers(1, 3), min_size=1, max_size=3))  # fmt: skip
+    def begin(self, starts_max: int, most_lost: int, slots: list[int]) -> None:
+        rules = QueueRules(lease_s=10, starts_max=starts_max, window_s=60, deliveries_max=most_lost)
         self.model = QueueModel(rules, START_MS)
         self.queue = ClockedQueue(self.server.client, QueueKeys(f"m{uuid.uuid4().hex}"), rules, self.patch)
         self.workers: list[Worker] = []
         self.starts: list[int] = []
         self.payloads: dict[str, bytes] = {}
         self.number = 0
-        self.wiped = False
         self.run(self.queue.move_to(START_MS))
         self.run(self.server.bells.subscribe(self.queue.keys.bell_of_all))
         for count in slots:
@@ -171,12 +107,13 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule()
     def all_called_come_back(self) -> None:
-        for _ in range(10):
+        for _ in range(50 + len(self.model.jobs)):
             called = [worker for worker in self.alive if worker.rung or worker.back_at <= self.model.now]
             if not called:
                 return
             self._take(called[0], None, False)
             self._hear_bells()
+        raise AssertionError("the workers keep calling each other without an end")
 
     @precondition(lambda self: any(worker.rung or worker.back_at <= self.model.now for worker in self.alive))
     @rule(data=st.data())
@@ -208,13 +145,14 @@ class QueueMachine(RuleBasedStateMachine):
         """An answer lost on its way leaves a worker without its grants; it asks again at once."""
         worker.held = {one.job_id: one for one in running if one.job_id not in taken.lost}
         worker.rung, worker.bell_at = forget, float("inf")
+        # Redis counts on the promise even where the worker never heard of it.
+        worker.take_at = float("inf") if taken.come_back_s is None else self.model.now + taken.come_back_s * 1000
         if forget:
             note("its answer was lost")
-            worker.take_at, worker.idle = float("inf"), False
+            worker.idle = False
             return
         worker.held |= {one.job_id: one for one in taken.grants}
         worker.idle = len(taken.grants) < free and taken.gate != "drained"
-        worker.take_at = float("inf") if taken.come_back_s is None else self.model.now + taken.come_back_s * 1000
 
     # -- control ----------------------------------------------------------------------------------------------
 
@@ -255,6 +193,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(step_ms=st.sampled_from(STEPS_MS))
     def time_passes(self, step_ms: int) -> None:
+        if (self.model.now + step_ms) // DAY_MS > self.model.now // DAY_MS:
+            self.queue.sent_today = 0
         self.model.now += step_ms
         self.run(self.queue.move_to(self.model.now))
 
@@ -280,6 +220,7 @@ class QueueMachine(RuleBasedStateMachine):
     def redis_is_emptied(self, sure: bool) -> None:
         assume(sure)
         self.run(self._wipe())
+        self.queue.sent_today = 0
         self.model, self.starts = QueueModel(self.model.rules, self.model.now), []
         self.run(self.queue.move_to(self.model.now))
 
@@ -319,6 +260,7 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def look_tells_the_facts(self) -> None:
         facts = self.run(self.queue.look())
+        assert facts.commands_today == self.queue.sent_today
         for name, value in self.model.facts().items():
             assert getattr(facts, name) == value, name
 
@@ -362,8 +304,15 @@ class QueueMachine(RuleBasedStateMachine):
             job = self.model.jobs[one]
             holder = next(worker for worker in self.workers if worker.name == job.owner)
             knows = one in holder.held and holder.held[one].run == job.run
-            events.append((job.at, {holder.name} if knows else set()))
+            barred = {holder.name} if knows else set()
+            if job.at <= self.model.now and self.model.suspect(one, 1):
+                barred |= {worker.name for worker in self.alive if self._holds_suspect(worker)}
+            events.append((job.at, barred))
         return [(max(at, opens), owner) for at, owner in events]
+
+    def _holds_suspect(self, worker: Worker) -> bool:
+        known = [one for one in worker.held if one in self.model.jobs]
+        return any(self.model.jobs[one].owner == worker.name and self.model.suspect(one) for one in known)
 
     def _comes_by(self, worker: Worker, at: float) -> bool:
         """A crashed worker's promise counts until its time is over: two watch, so that one may crash."""

@@ -80,7 +80,8 @@ class QueueModel:
                 self._ready(job_id)
         answer.gate, _, room = self.gate(worker)
         room = min(room, free)
-        self._reclaim(worker, room, free + 10, answer)
+        named = {job_id for job_id, _ in running} - answer.lost - answer.unknown
+        self._reclaim(worker, room, free + 10, any(self.suspect(one) for one in named), answer)
         while len(answer.grants) < room and self.tags:
             self._start(self._next_waiting(), worker, answer)
         if len(answer.grants) < free and not answer.gate:
@@ -160,7 +161,11 @@ class QueueModel:
         self.starts.append(self.now)
         answer.grants.append((job_id, job.run, job.failures))
 
-    def _reclaim(self, worker: str, room: float, looked_at: int, answer: Answer) -> None:
+    def suspect(self, job_id: str, more: int = 0) -> bool:
+        """Whether the next worker it takes along would be its last: it shares its worker with no other such job."""
+        return self.jobs[job_id].lost + more >= max(self.rules.deliveries_max - 1, 1)
+
+    def _reclaim(self, worker: str, room: float, looked_at: int, holds_suspect: bool, answer: Answer) -> None:
         overdue = [one for one in self.of_state("active") if self.jobs[one].at <= self.now]
         for job_id in overdue[:looked_at]:
             job = self.jobs[job_id]
@@ -170,8 +175,9 @@ class QueueModel:
                 job.state, job.at = "dead", self.now
                 job.reason = f"its worker was lost {job.lost + 1} times while it ran"
                 answer.given_up.append(job_id)
-            elif len(answer.grants) < room:
+            elif len(answer.grants) < room and not (holds_suspect and self.suspect(job_id, 1)):
                 job.lost += 1
+                holds_suspect = holds_suspect or self.suspect(job_id)
                 self._start(job_id, worker, answer)
 
     def act(self, verb: str, job_id: str) -> str:

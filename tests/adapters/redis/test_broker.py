@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from taskiq.receiver import Receiver
+from tests.support.redis_engines import as_admin
 
 from afterbell.adapters.redis.broker import LeaseBroker, report_message
 from afterbell.adapters.redis.client import connect
@@ -42,7 +43,7 @@ class Bench:
     def __init__(self, url: str, rules: QueueRules) -> None:
         self.url, self.rules = url, rules
         self.name = f"t{uuid.uuid4().hex}"
-        self.client = connect(url)
+        self.client, self.admin = connect(url), connect(as_admin(url))
         self.queue = Queue(self.client, QueueKeys(self.name), rules)
         self.seen = Seen()
 
@@ -99,9 +100,10 @@ def on(url: str, body: Callable[[Bench], Awaitable[None]], rules: QueueRules = R
         try:
             await body(bench)
         finally:
-            async for key in bench.client.scan_iter(match=bench.queue.keys.prefix + "*"):
-                await bench.client.delete(key)
+            async for key in bench.admin.scan_iter(match=bench.queue.keys.prefix + "*"):
+                await bench.admin.delete(key)
             await bench.client.aclose()
+            await bench.admin.aclose()
 
     asyncio.run(run())
 
@@ -268,8 +270,8 @@ def test_after_redis_was_emptied_the_first_job_wakes_the_workers_it_has_forgotte
             async with asyncio.timeout(5):
                 while (await bench.queue.look()).idle_workers < 1:
                     await asyncio.sleep(0.01)
-            async for key in bench.client.scan_iter(match=bench.queue.keys.prefix + "*"):
-                await bench.client.delete(key)
+            async for key in bench.admin.scan_iter(match=bench.queue.keys.prefix + "*"):
+                await bench.admin.delete(key)
             await bench.put("a")
             await bench.until(lambda: bench.seen.ends == ["a"], within_s=2)
 
@@ -281,12 +283,13 @@ def test_a_worker_outlives_connections_that_are_cut(redis_url: str) -> None:
         await asyncio.sleep(0.3)
 
     async def body(bench: Bench) -> None:
+        puts = Queue(bench.admin, bench.queue.keys, bench.rules)  # whose connection is spared
         async with bench.worker(work, slots=1):
             for number in range(3):
-                await bench.put(f"j{number}")
+                await puts.put([Put(f"j{number}", report_message("work", f"j{number}"))])
                 await asyncio.sleep(0.1)
-                await bench.client.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
-                await bench.client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
+                await bench.admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+                await bench.admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
             await bench.until(lambda: len(bench.seen.ends) == 3)
             await bench.quiet()
         assert len(bench.seen.starts) == 3

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from tests.support.queue import jobs, on, settle, take_one
+from tests.support.redis_engines import as_admin
 
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.queue import Ended, Queue, QueueRules
@@ -168,7 +169,7 @@ def test_no_window_holds_more_starts_than_allowed_over_all_workers(redis_url: st
                 await asyncio.sleep(0.005)
 
         await asyncio.gather(*(work(f"w{number}") for number in range(4)))
-        client = connect(redis_url)
+        client = connect(as_admin(redis_url))
         stamps = [await client.hget(f"{queue.keys.prefix}job:{job_id}", "started_ms") for job_id in started]
         await client.aclose()
         starts = sorted(int(stamp) for stamp in stamps if stamp)
@@ -236,7 +237,7 @@ def test_an_emptied_redis_is_used_again_and_says_what_it_forgot(redis_url: str) 
     async def body(queue: Queue) -> None:
         await queue.put(jobs("a"))
         grant = await take_one(queue)
-        client = connect(redis_url)
+        client = connect(as_admin(redis_url))
         async for key in client.scan_iter(match=queue.keys.prefix + "*"):
             await client.delete(key)
         await client.aclose()

@@ -7,7 +7,8 @@ from collections.abc import Iterator
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis.stateful import run_state_machine_as_test
-from tests.adapters.redis.queue_machine import Server, machine_on
+from tests.adapters.redis.clocked_queue import Server
+from tests.adapters.redis.queue_machine import machine_on
 
 from afterbell.adapters.redis.client import connect
 from afterbell.core.errors import StoreUnavailable

@@ -1,11 +1,13 @@
 """Nobody polls, and yet somebody comes back for whatever no bell announces."""
 
+import asyncio
+
 import pytest
 from tests.support.queue import jobs, next_bell, on, settle, take_one
 
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.consumer import BELL_QUIET, watch_of
-from afterbell.adapters.redis.queue import Queue
+from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.core.jobs import Done
 
 pytestmark = pytest.mark.engines
@@ -68,3 +70,27 @@ def test_a_start_appoints_an_idle_worker_to_watch_it_and_the_end_releases_it(red
         await client.aclose()
 
     on(redis_url, body)
+
+
+def test_workers_that_each_run_a_suspect_job_do_not_call_each_other_for_a_third(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        await queue.put(jobs("a", "b", "c"))
+        assert len((await queue.take("gone", 3)).grants) == 3
+        await asyncio.sleep(0.51)
+        client = connect(redis_url)
+        async with client.pubsub(ignore_subscribe_messages=True) as bell:
+            for worker in ("w1", "w2"):
+                await bell.subscribe(queue.keys.bell(worker))
+                await bell.get_message(timeout=1)
+            held = {worker: await take_one(queue, worker) for worker in ("w1", "w2")}  # two lost jobs run, one is left
+            for _ in range(3):
+                for worker, grant in held.items():
+                    assert (await queue.take(worker, 1, [grant])).grants == ()
+            while await bell.get_message(timeout=0.05):
+                pass
+            await queue.take("w1", 1, [held["w1"]])
+            assert await bell.get_message(timeout=0.05) is None, "an idle worker was called for what it cannot take"
+            assert [one.job_id for one in (await settle(queue, "w1", held["w1"], Done(), free=1)).grants] == ["c"]
+        await client.aclose()
+
+    on(redis_url, body, QueueRules(lease_s=0.5, starts_max=0, deliveries_max=2))

@@ -128,7 +128,6 @@ end
 
 -- Jobs whose worker went silent: started again here while there is room, given up after too many lost workers.
 local function reclaim(room)
-  local left = false
   for _, id in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '-inf', NOW, 'LIMIT', 0, FREE + 10)) do
     local job = redis.call('HMGET', job_key(id), 'lost', 'cancel')
     local count = (tonumber(job[1]) or 0) + 1
@@ -139,16 +138,13 @@ local function reclaim(room)
       redis.call('ZREM', LEASES, id)
       give_up(id, 'its worker was lost ' .. count .. ' times while it ran')
       given_up[#given_up + 1] = id
-    elseif count >= SUSPECT_FROM and holds_suspect then
-      left = true
-    elseif #jobs < room then
+    elseif #jobs < room and not (holds_suspect and count >= SUSPECT_FROM) then
       holds_suspect = holds_suspect or count >= SUSPECT_FROM
       redis.call('HSET', job_key(id), 'lost', count)
       redis.call('ZREM', LEASES, id)
       start(id)
     end
   end
-  if left then ring() end
 end
 
 local function start_waiting(room)
@@ -171,6 +167,20 @@ local function start_waiting(room)
   end
 end
 
+-- Whether a worker must leave a job that ran out to others, or to its own next exchange: both are suspect.
+local suspects_of
+local function leaves(worker, id)
+  if (tonumber(redis.call('HGET', job_key(id), 'lost')) or 0) + 1 < SUSPECT_FROM then return false end
+  if not suspects_of then
+    suspects_of = {}
+    for _, running in ipairs(redis.call('ZRANGEBYSCORE', LEASES, '(' .. NOW, '+inf', 'LIMIT', 0, 100)) do
+      local job = redis.call('HMGET', job_key(running), 'owner', 'lost')
+      if job[1] and (tonumber(job[2]) or 0) >= SUSPECT_FROM then suspects_of[job[1]] = true end
+    end
+  end
+  return suspects_of[worker] == true
+end
+
 -- The next moment at which something may start that no bell announces, as far as this worker can notice it, and the
 -- worker it concerns: a due job, the gate's opening, another worker's lease (its owner cannot watch that one).
 local function next_event(worker, opens)
@@ -184,9 +194,7 @@ local function next_event(worker, opens)
     if expires >= at then break end
     local holder = redis.call('HGET', job_key(leases[i]), 'owner')
     local others = holder ~= worker or (worker == WORKER and not mine[leases[i]])
-    -- One that ran out and was left is for another worker, or for this one's next exchange.
-    local left = worker == WORKER and holds_suspect and expires <= NOW
-    if others and not left then
+    if others and not (expires <= NOW and leaves(worker, leases[i])) then
       at, owner = expires, holder
       break
     end
