@@ -52,7 +52,7 @@ class ClockedQueue(Queue):
         return source
 
     async def _run(self, verb: product.Verb, arguments: list[Any]) -> Any:
-        self.sent_today += 1
+        self.sent_today += verb != "look"  # a look changes nothing, so it is not counted where it arrives
         return await super()._run(verb, arguments)
 
     async def move_to(self, now_ms: int) -> None:
