@@ -69,6 +69,7 @@ def test_the_queue_does_what_the_model_says(server: Server) -> None:
     run_state_machine_as_test(machine_on(server), settings=WALKS)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("bug", BUGS if EXAMPLES >= 2000 else QUICK)
 def test_a_planted_bug_is_found(server: Server, bug: str) -> None:
     script, text, other = BUGS[bug]
