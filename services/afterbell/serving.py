@@ -88,7 +88,7 @@ class Serving:
 def freeze_started() -> None:
     """Keep what a process loaded at its start out of every later garbage collection.
 
-    Libraries and routes are some 300,000 objects that live to the end; walking them stops all requests for 90 ms,
+    Libraries and routes are some 150,000 objects that live to the end; walking them stops all requests for 90 ms,
     several times a second under load. Call it once, when the process is up.
     """
     gc.collect()
