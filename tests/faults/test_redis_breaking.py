@@ -17,7 +17,8 @@ from afterbell.llm_stub.settings import StubSettings
 
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
 long = pytest.mark.long
-QUICK = StubSettings(ttft_ms=100, tokens_per_s=3000)
+# Slow enough that three are always seen being written together, quick enough for 105 in a row.
+STEADY = StubSettings(ttft_ms=300, tokens_per_s=600)
 Breaking = Callable[[Rig], AbstractAsyncContextManager[None]]
 
 LEASE_OUT = "its lease ran out while Redis was away"
@@ -158,10 +159,10 @@ def test_an_emptied_redis_loses_no_report(faults: Faults, jobs: int) -> None:
         await up.writing(3)
         up.valkey.ask("FLUSHALL")
         up.broken()
-        await up.settled(within_s=90)
+        await up.settled(within_s=120)
         return Allowed(doubled=5, because="Redis forgot the running job, and its report made no progress for long")
 
-    faults("FLUSHALL with jobs queued and 5 running", body, stub=QUICK, silent_s=10)
+    faults("FLUSHALL with jobs queued and 5 running", body, stub=STEADY, silent_s=10)
 
 
 def test_an_empty_redis_in_its_place_loses_no_report(faults: Faults, empty_valkey: TcpValkey) -> None:
