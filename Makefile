@@ -5,8 +5,11 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 .DEFAULT_GOAL := help
 GO ?= go
+NPM ?= npm
+WEB := services/afterbell/web
+LIVE_CLIENT := $(WEB)/vendor/socket.io.esm.min.js
 TOXIPROXY := .tools/toxiproxy-server
-.PHONY: help setup demo dev test test-faults test-wheel soak tools check format docs lock clean $(addprefix bench-,api queue)
+.PHONY: help setup demo dev web test test-web test-faults test-wheel soak tools check format docs lock clean $(addprefix bench-,api queue)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -23,11 +26,27 @@ $(INSTALLED): requirements/dev.txt pyproject.toml
 demo: $(INSTALLED)  ## Run the main job: an example session becomes a report, on the real parts
 	$(BIN)/afterbell demo $(ARGS)
 
-dev: $(INSTALLED)  ## Run the whole platform on this machine and keep serving
+dev: $(INSTALLED) web  ## Run the whole platform on this machine and keep serving
 	$(BIN)/afterbell dev $(ARGS)
 
-test: $(INSTALLED) tools check  ## Run every test but the long fault cases; needs nothing but Python
+test: $(INSTALLED) tools web check  ## Run every test but the long fault cases; needs nothing but Python
 	$(BIN)/pytest -n 2 --dist loadfile -m "not long" $(ARGS)
+
+web:  ## Put socket.io-client beside the classroom page, where Node is installed
+	@if command -v $(NPM) >/dev/null; then $(MAKE) --no-print-directory $(LIVE_CLIENT); \
+	else echo "no Node: the classroom page will ask every few seconds instead of being live (install Node 20 or newer)"; fi
+
+$(LIVE_CLIENT): $(WEB)/node_modules/.installed
+	mkdir -p $(@D)
+	sed '/^\/\/# sourceMappingURL=/d' $(WEB)/node_modules/socket.io-client/dist/$(@F) >$@
+	cp $(WEB)/node_modules/socket.io-client/LICENSE $(@D)/LICENSE-socket.io-client
+
+$(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json $(WEB)/.npmrc
+	cd $(WEB) && $(NPM) ci --no-progress --loglevel=error
+	@touch $@
+
+test-web: $(INSTALLED) web  ## Run the tests of the client module and of the classroom page, in Node and in Chromium
+	$(BIN)/pytest tests/web $(ARGS)
 
 test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
 	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
@@ -54,10 +73,11 @@ format: $(INSTALLED)  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-test-wheel: $(INSTALLED)  ## Build the wheel, install it into an empty environment and run the main job from it
+test-wheel: $(INSTALLED) web  ## Build the wheel, install it into an empty environment and run the main job from it
 	rm -rf dist && $(BIN)/python -m build --quiet --wheel --no-isolation --outdir dist
 	$(PYTHON) -m venv --clear dist/venv
 	dist/venv/bin/python -m pip install --quiet --disable-pip-version-check "$$(ls $(CURDIR)/dist/*.whl)[embedded,api,worker]"
+	cd dist && venv/bin/python -c 'from afterbell.api.classroom import missing; print(missing() or "the classroom page is complete")'
 	cd dist && venv/bin/afterbell demo --pace none
 
 bench-api: $(INSTALLED)  ## Measure the API under load, beside Express + BullMQ where Node is present
@@ -75,4 +95,4 @@ lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
 	    --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; done
 
 clean:  ## Remove .venv, the private engines' data and every cache
-	rm -rf $(VENV) .tools .afterbell .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/vendor .tools .afterbell .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -29,7 +29,7 @@ GROUPS: Final[tuple[type[BaseSettings], ...]] = (
 )
 _PROCESSES: Final = {"api": settings.ApiSettings, "worker": settings.WorkerSettings}
 _BOUNDS: Final = (("ge", "at least {}"), ("gt", "more than {}"), ("le", "at most {}"), ("lt", "less than {}"))
-_TYPES: Final = {int: "integer", float: "number", str: "text", Path: "path", SecretStr: "secret"}
+_TYPES: Final = {bool: "true or false", int: "integer", float: "number", str: "text", Path: "path", SecretStr: "secret"}
 
 
 def render() -> str:

@@ -164,6 +164,11 @@ class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings):
     """The api process."""
 
     port: int = Field(5000, ge=0, le=65535, alias="PORT", description="port of the REST API")
+    classroom: bool | None = Field(
+        None,
+        alias="AFTERBELL_CLASSROOM",
+        description="the classroom page at `/`; empty: served in development, not in production",
+    )
     body_bytes_max: int = Field(
         BODY_BYTES_MAX, ge=1024, alias="AFTERBELL_BODY_BYTES_MAX", description="largest request body"
     )
@@ -197,6 +202,11 @@ class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings):
         alias="AFTERBELL_WORKER_CONCURRENCY",
         description="jobs a worker runs at once; the API estimates waiting times with it",
     )
+
+    @property
+    def serves_classroom(self) -> bool:
+        """Whether the classroom page is at ``/``."""
+        return not self.production if self.classroom is None else self.classroom
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:

@@ -14,7 +14,7 @@ from afterbell.adapters.db.requests import ReportRequests
 from afterbell.adapters.redis import client as redis_client
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
-from afterbell.api import openapi, problems
+from afterbell.api import classroom, openapi, problems
 from afterbell.api.auth import Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox, SweepRules
@@ -44,6 +44,8 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     app.include_router(reports.router)
     app.include_router(sessions.router)
+    if services.settings.serves_classroom:
+        classroom.install(app, services.settings)
     openapi.describe(app)
     app.add_middleware(Envelope, body_bytes_max=services.settings.body_bytes_max)
     return app

@@ -4,8 +4,10 @@ What a reader may see is decided by ``core.views``; this module only words and l
 escaped, and nothing in it becomes a link.
 """
 
+from base64 import b64encode
 from datetime import datetime
 from functools import cache
+from hashlib import sha256
 from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined, Template
@@ -63,6 +65,15 @@ def render(report: Report, role: Role, *, session_title: str) -> str:
         settled=[one for one in slips if one["status"] == "resolved"],
         unsettled=[one for one in slips if one["status"] != "resolved"],
     )
+
+
+@cache
+def style_source() -> str:
+    """The page's only style, as a Content-Security-Policy names it: for pages that show a report within themselves."""
+    loader = PackageLoader("afterbell.api", "templates")
+    text = loader.get_source(Environment(autoescape=True), "report.html")[0]
+    style = text.partition("<style>")[2].partition("</style>")[0]
+    return f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'"
 
 
 @cache

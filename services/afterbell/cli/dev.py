@@ -6,10 +6,11 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from afterbell.api import classroom
 from afterbell.api.auth import mint
 from afterbell.cli.platform import Platform, platform
 from afterbell.serving import until_told
-from afterbell.settings import AuthSettings, StoreSettings, read
+from afterbell.settings import ApiSettings, AuthSettings, StoreSettings, read
 
 TOKEN_LIFETIME: Final = timedelta(days=1)
 
@@ -27,6 +28,8 @@ def _show(screen: Console, up: Platform) -> None:
     table.add_column(no_wrap=True)
     table.add_column(overflow="fold")
     table.add_row("API", up.api_url, "documentation at /docs")
+    if read(ApiSettings).serves_classroom:
+        table.add_row("classroom", up.api_url + "/", classroom.missing() or "a lesson in two tabs, and its report")
     table.add_row("internal", up.internal_url, "/livez /readyz /metrics; never reachable from outside")
     table.add_row("queue", up.redis, "")
     table.add_row("record", up.database, "")

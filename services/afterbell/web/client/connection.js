@@ -1,0 +1,158 @@
+/** @import {TokenSource, Granted, Refusal} from "./contract.js" */
+
+import { Refused } from "./api.js";
+import { backoffMs } from "./backoff.js";
+
+const ACK_TIMEOUT_MS = 5_000;
+
+/**
+ * "connecting": not yet; "live": joined to the server; "away": lost, being tried again while HTTP carries on;
+ * "refused": the token does not hold, or too many sockets; "absent": no socket.io-client was given; "closed": by us.
+ * @typedef {"connecting" | "live" | "away" | "refused" | "absent" | "closed"} ConnectionState
+ *
+ * @typedef {(event: string, payload: any) => void} Listener
+ */
+
+/**
+ * One Socket.IO connection of a page, kept up: tokens renewed on the live socket, drained servers left when they ask,
+ * a refused connect tried again with a fresh token (socket.io-client by itself never would).
+ */
+export class Connection {
+  /** @type {any} */ #socket = null;
+  /** @type {Set<Listener>} */ #listeners = new Set();
+  /** @type {Set<(state: ConnectionState) => void>} */ #watchers = new Set();
+  /** @type {ReturnType<typeof setTimeout> | undefined} */ #again;
+  #token;
+  #refusals = 0;
+  /** @type {ConnectionState} */ #state = "connecting";
+  /** Why, where the state is "refused". @type {Refused | null} */ refusal = null;
+  /** Whether the server said that other processes are out of its reach. */ degraded = false;
+
+  /**
+   * @param {{url: string, token: TokenSource, io?: Function | null, options?: object}} given  `io`: that of
+   * socket.io-client; without it everything goes by HTTP. `options`: more for `io`, such as `reconnectionDelay`
+   */
+  constructor({ url, token, io = null, options = {} }) {
+    this.#token = token;
+    if (!io) {
+      this.#state = "absent";
+      return;
+    }
+    this.#socket = io(url, {
+      transports: ["websocket"],
+      reconnectionDelay: 1_000, reconnectionDelayMax: 15_000, randomizationFactor: 0.5,
+      forceNew: true,
+      ...options,
+      auth: (/** @type {Function} */ give) => this.#token().then((found) => give({ token: found }), () => give({})),
+    });
+    this.#listen(this.#socket);
+  }
+
+  get state() {
+    return this.#state;
+  }
+
+  get live() {
+    return this.#state === "live";
+  }
+
+  /**
+   * Send one event and get its acknowledgement. Raises Refused with the server's code, or `no_answer`.
+   * @param {string} event @param {object} payload
+   * @returns {Promise<Granted>}
+   */
+  async ask(event, payload) {
+    if (!this.live) throw new Refused("no_answer", "not connected");
+    /** @type {Granted | Refusal} */ let answer;
+    try {
+      answer = await this.#socket.timeout(ACK_TIMEOUT_MS).emitWithAck(event, payload);
+    } catch {
+      throw new Refused("no_answer", `no answer to ${event} within ${ACK_TIMEOUT_MS / 1000} s`);
+    }
+    if (!answer.ok) throw new Refused(answer.code, answer.message);
+    return answer;
+  }
+
+  /** Hear every event of the server. @param {Listener} listener @returns {() => void} stop hearing */
+  onEvent(listener) {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Hear every change of state. @param {(state: ConnectionState) => void} watcher @returns {() => void} */
+  onState(watcher) {
+    this.#watchers.add(watcher);
+    return () => this.#watchers.delete(watcher);
+  }
+
+  /** Try now: the machine woke up, the network is back, or the user asks. */
+  wake() {
+    if (this.#socket && !this.live && this.#state !== "closed") this.#connectIn(0);
+  }
+
+  close() {
+    clearTimeout(this.#again);
+    this.#socket?.disconnect();
+    this.#enter("closed");
+    this.#listeners.clear();
+    this.#watchers.clear();
+  }
+
+  /** @param {any} socket */
+  #listen(socket) {
+    socket.on("connect", () => {
+      this.#refusals = 0;
+      this.degraded = false;
+      this.#enter("live");
+    });
+    socket.on("disconnect", () => {
+      this.#enter("away");
+      // socket.io-client comes back by itself, except where the server or we ended the connection on purpose.
+      if (!socket.active) this.#connectIn(backoffMs(1));
+    });
+    socket.on("connect_error", (/** @type {any} */ error) => this.#failed(socket, error));
+    socket.on("auth:expiring", () => this.#renew());
+    socket.on("server:draining", (/** @type {{retryInMs: number}} */ said) => this.#move(said.retryInMs));
+    socket.onAny((/** @type {string} */ event, /** @type {any} */ payload) => {
+      if (event === "rt:degraded") this.degraded = payload.degraded;
+      for (const listener of [...this.#listeners]) listener(event, payload);
+    });
+  }
+
+  /** @param {any} socket @param {any} error */
+  #failed(socket, error) {
+    if (socket.active) return this.#enter("away");
+    this.#refusals += 1;
+    this.refusal = new Refused(error.data?.code ?? error.message, error.data?.message ?? error.message);
+    this.#enter("refused");
+    this.#connectIn(error.data?.retryInMs ?? backoffMs(this.#refusals));
+  }
+
+  /** The token ends soon: show a new one on the same socket. */
+  async #renew() {
+    try {
+      await this.ask("auth:refresh", { token: await this.#token() });
+    } catch {
+      // Nothing to do: the server ends the connection in time, and the next one asks for a token again.
+    }
+  }
+
+  /** Leave a server that is going down, and come back when it said. @param {number} afterMs */
+  #move(afterMs) {
+    this.#socket.disconnect();
+    this.#connectIn(afterMs);
+  }
+
+  /** @param {number} ms */
+  #connectIn(ms) {
+    clearTimeout(this.#again);
+    this.#again = setTimeout(() => this.#socket.connect(), ms);
+  }
+
+  /** @param {ConnectionState} state */
+  #enter(state) {
+    if (this.#state === state || this.#state === "closed") return;
+    this.#state = state;
+    for (const watcher of [...this.#watchers]) watcher(state);
+  }
+}

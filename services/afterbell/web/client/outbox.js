@@ -1,0 +1,94 @@
+import { Refused } from "./api.js";
+import { backoffMs, pause } from "./backoff.js";
+
+/**
+ * @typedef {object} Outgoing  a message of our own that is not among the stored ones yet
+ * @property {string} id
+ * @property {string} text
+ * @property {Refused | null} refused  why it will not be sent again by itself
+ */
+
+/** A random UUID; `crypto.randomUUID` exists on secure origins only. */
+export function newId() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  bytes[6] = (bytes[6] & 0x0f) | 0x40;
+  bytes[8] = (bytes[8] & 0x3f) | 0x80;
+  const hex = [...bytes].map((one) => one.toString(16).padStart(2, "0")).join("");
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})/, "$1-$2-$3-$4-");
+}
+
+/**
+ * Sends messages one after another, each until it is stored or refused for good. A message keeps its id through all
+ * its tries, so that one whose acknowledgement was lost is not stored twice.
+ */
+export class Outbox {
+  /** @type {Outgoing[]} */ #waiting = [];
+  #carry;
+  #changed;
+  #sending = false;
+  #stop = new AbortController();
+
+  /**
+   * @param {(message: {id: string, text: string}) => Promise<unknown>} carry  one try; raises Refused
+   * @param {() => void} changed  called when `waiting` differs
+   */
+  constructor(carry, changed) {
+    this.#carry = carry;
+    this.#changed = changed;
+  }
+
+  /** Oldest first. @returns {readonly Outgoing[]} */
+  get waiting() {
+    return this.#waiting;
+  }
+
+  /** @param {string} text @returns {string} the id it will have */
+  put(text) {
+    const id = newId();
+    this.#waiting.push({ id, text, refused: null });
+    this.#changed();
+    void this.#run();
+    return id;
+  }
+
+  /** These are among the stored ones now, by whatever way that was learnt. @param {Iterable<string>} ids */
+  settle(ids) {
+    const stored = new Set(ids);
+    const left = this.#waiting.filter((one) => !stored.has(one.id));
+    if (left.length === this.#waiting.length) return;
+    this.#waiting = left;
+    this.#changed();
+  }
+
+  close() {
+    this.#stop.abort();
+  }
+
+  async #run() {
+    if (this.#sending) return;
+    this.#sending = true;
+    for (let one = this.#next(); one && !this.#stop.signal.aborted; one = this.#next()) await this.#deliver(one);
+    this.#sending = false;
+  }
+
+  #next() {
+    return this.#waiting.find((one) => one.refused === null);
+  }
+
+  /** @param {Outgoing} one */
+  async #deliver(one) {
+    for (let failures = 1; !this.#stop.signal.aborted && this.#waiting.includes(one); failures += 1) {
+      try {
+        await this.#carry({ id: one.id, text: one.text });
+        return this.settle([one.id]);
+      } catch (error) {
+        const refused = error instanceof Refused ? error : new Refused("internal", String(error));
+        if (!refused.worthRepeating) {
+          one.refused = refused;
+          return this.#changed();
+        }
+      }
+      await pause(backoffMs(failures), this.#stop.signal);
+    }
+  }
+}

@@ -1,0 +1,51 @@
+"""Node and Chromium for the tests of the page: found, or skipped with what is missing; in CI never skipped."""
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Final
+
+import pytest
+from tests.architecture.repository import SERVICES
+
+ENVIRONMENT: Final = os.environ  # noqa: TID251 - the tests' own settings, which no process of ours reads
+MODULES: Final = SERVICES / "afterbell" / "web" / "node_modules"
+BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+HERE: Final = Path(__file__).parent
+
+
+def missing(what: str) -> None:
+    """Skip, or fail in CI."""
+    if ENVIRONMENT.get("CI"):
+        pytest.fail(f"{what}: CI must have it")
+    pytest.skip(what)
+
+
+def node_program() -> str:
+    """The path of ``node``, where npm's packages are there too."""
+    program = shutil.which("node")
+    if program is None:
+        missing("no Node: install version 20 or newer")
+    if not (MODULES / "socket.io-client").is_dir():
+        missing("no npm packages: run `make web`")
+    return program or ""
+
+
+def browser_program() -> str:
+    """The path of a Chromium."""
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if found is None:
+        missing("no Chromium: install Debian's package chromium")
+    return found or ""
+
+
+def run_tests(file: str, *, timeout_s: float = 100, **variables: str) -> None:
+    """``node --test`` of one file; its report is the failure's message."""
+    program = node_program()
+    done = subprocess.run(
+        [program, "--test", "--test-reporter=spec", str(HERE / file)], capture_output=True, text=True,
+        timeout=timeout_s, env={**ENVIRONMENT, **variables},
+    )  # fmt: skip
+    if done.returncode:
+        pytest.fail(f"{file}:\n{done.stdout[-12_000:]}\n{done.stderr[-2_000:]}", pytrace=False)
