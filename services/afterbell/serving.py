@@ -50,9 +50,17 @@ class _Server(uvicorn.Server):
 
 
 class Serving:
-    """One ASGI app on one socket, inside the running event loop."""
+    """One ASGI app on one socket, inside the running event loop. ``websockets``: their protocol class, if any."""
 
-    def __init__(self, app: ASGIApp, listening: socket.socket, *, grace_s: int = 10) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        listening: socket.socket,
+        *,
+        grace_s: int = 10,
+        websockets: type[asyncio.Protocol] | None = None,
+        frame_bytes_max: int = 0,
+    ) -> None:
         self._socket = listening
         self._server = _Server(
             uvicorn.Config(
@@ -64,7 +72,9 @@ class Serving:
                 timeout_graceful_shutdown=grace_s,
                 lifespan="off",
                 http="httptools",
-                ws="none",
+                ws=websockets or "none",
+                ws_max_size=frame_bytes_max,
+                ws_per_message_deflate=False,  # doubles a socket's memory for messages of 200 bytes
                 timeout_keep_alive=75,
             )
         )

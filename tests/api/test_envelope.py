@@ -78,7 +78,8 @@ def test_health_and_metrics_are_on_the_internal_port_and_not_on_the_public_one(a
         assert httpx2.get(api.internal_url + path).status_code == 200
         assert httpx2.get(api.url + path).status_code == 404
     assert httpx2.get(api.internal_url + "/livez").json() == {"status": "ok"}
-    assert httpx2.get(api.internal_url + "/readyz").json() == {"ready": True, "postgresql": "ok"}
+    facts = httpx2.get(api.internal_url + "/readyz").json()
+    assert (facts["ready"], facts["postgresql"], facts["realtime"]) == (True, "ok", "ok")
     for path in ("/api/reports/session/s", "/docs", "/openapi.json"):
         assert httpx2.get(api.internal_url + path).status_code == 404
 

@@ -45,10 +45,14 @@ class Verifier:
 
     def caller_of(self, token: str, now: float) -> Caller:
         """The caller of a token that holds at ``now`` (seconds since 1970). Raises Unauthenticated."""
+        return self.verified_at(token, now)[0]
+
+    def verified_at(self, token: str, now: float) -> tuple[Caller, float]:
+        """The caller, and when the token ends (seconds since 1970). Raises Unauthenticated."""
         found = self._verified(token)
         if now >= found.expires_at + LEEWAY_S:
             raise _expired()
-        return found.caller
+        return found.caller, found.expires_at
 
 
 def caller_of(token: str, secret: str, audience: str | None) -> Caller:

@@ -12,16 +12,19 @@ from afterbell import __version__
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.requests import ReportRequests
 from afterbell.adapters.redis import client as redis_client
+from afterbell.adapters.redis.fanout import RedisBus
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.api import classroom, openapi, problems
 from afterbell.api.auth import Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox, SweepRules
-from afterbell.api.routes import reports, sessions
+from afterbell.api.routes import events, reports, sessions
 from afterbell.api.services import Services
 from afterbell.core.errors import StoreUnavailable
 from afterbell.observability.internal_app import create_internal_app
+from afterbell.realtime.protocol import WebSockets
+from afterbell.realtime.server import Realtime
 from afterbell.serving import Serving, bind, freeze_started, port_of, until_told
 from afterbell.settings import ApiSettings, required
 
@@ -42,6 +45,7 @@ def create_app(services: Services) -> FastAPI:
     secret, audience = services.settings.jwt_secret.get_secret_value(), services.settings.jwt_audience
     app.state.verifier = Verifier(secret, audience)
     problems.install(app)
+    app.include_router(events.router)
     app.include_router(reports.router)
     app.include_router(sessions.router)
     if services.settings.serves_classroom:
@@ -68,7 +72,8 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     queue = Queue(redis, QueueKeys(settings.queue), QueueRules.of(settings))
     sweep = SweepRules(settings.sweep_s, settings.unput_s, settings.reput_s, settings.silent_s)
     outbox = Outbox(database, queue, sweep=sweep)
-    services = Services(settings, database, ReportRequests(database), outbox)
+    realtime = _realtime(settings, database, queue.keys.prefix)
+    services = Services(settings, database, ReportRequests(database), outbox, realtime)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         stack.push_async_callback(database.close)
@@ -78,10 +83,17 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
         await redis_client.check(redis, url)
         outbox.start()
         stack.push_async_callback(outbox.stop)
-        for app, listening in ((create_app(services), public), (create_internal_app(_readiness(database)), internal)):
-            serving = Serving(app, listening)
+        internal_app = create_internal_app(_readiness(database, realtime), drain=_drain(settings, realtime))
+        public_app = realtime.beside(create_app(services))
+        for serving in (
+            Serving(public_app, public, websockets=WebSockets, frame_bytes_max=settings.frame_bytes_max),
+            Serving(internal_app, internal),
+        ):
             await serving.start()
             stack.push_async_callback(serving.stop)
+        realtime.start()
+        # Sockets are sent away while both ports still answer.
+        stack.push_async_callback(realtime.stop, settings.drain_window_s if settings.production else 0.0)
         ports = Ports(port_of(public), port_of(internal))
         log.info("api_up", port=ports.port, internal_port=ports.internal_port)
         yield ports
@@ -95,13 +107,30 @@ async def serve(settings: ApiSettings) -> None:
         await until_told()
 
 
-def _readiness(database: Database) -> Any:
+def _realtime(settings: ApiSettings, database: Database, prefix: str) -> Realtime:
+    url = required(settings.database_url, "DATABASE_URL")
+    bus = RedisBus(required(settings.redis_url, "REDIS_URL"), prefix)
+    verifier = Verifier(settings.jwt_secret.get_secret_value(), settings.jwt_audience)
+    return Realtime(database, url, bus, settings, verifier.verified_at)
+
+
+def _drain(settings: ApiSettings, realtime: Realtime) -> Any:
+    async def drain() -> dict[str, Any]:
+        """Returns when the last socket was sent away: a preStop hook waits for it."""
+        return {"draining": True, "sent_away": await realtime.drain(settings.drain_window_s)}
+
+    return drain
+
+
+def _readiness(database: Database, realtime: Realtime) -> Any:
     async def readiness() -> dict[str, Any]:
-        """Without PostgreSQL no request can be answered. Redis may be away: reports are committed and made later."""
+        """Without PostgreSQL no request can be answered. Redis may be away: reports are committed and made later,
+        sockets go on within their pod."""
+        facts = realtime.facts
         try:
             await database.check()
         except StoreUnavailable:
-            return {"ready": False, "postgresql": "away"}
-        return {"ready": True, "postgresql": "ok"}
+            return {"ready": False, "postgresql": "away", **facts}
+        return {"ready": not realtime.draining, "postgresql": "ok", **facts}
 
     return readiness

@@ -7,6 +7,7 @@ from fastapi import Request
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.requests import ReportRequests
 from afterbell.api.outbox import Outbox
+from afterbell.realtime.server import Realtime
 from afterbell.settings import ApiSettings
 
 
@@ -18,6 +19,7 @@ class Services:
     database: Database
     requests: ReportRequests
     outbox: Outbox
+    realtime: Realtime
 
 
 def services_of(request: Request) -> Services:

@@ -33,7 +33,7 @@ def _show(screen: Console, up: Platform) -> None:
     table.add_row("internal", up.internal_url, "/livez /readyz /metrics; never reachable from outside")
     table.add_row("queue", up.redis, "")
     table.add_row("record", up.database, "")
-    table.add_row("realtime", "not served yet", "follow reports with GET …/status")
+    table.add_row("realtime", up.api_url, "Socket.IO over WebSocket: chat, presence, progress")
     table.add_row("model", up.model, "")
     screen.print(table, highlight=False)
     auth = read(AuthSettings)

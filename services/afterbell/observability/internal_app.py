@@ -8,10 +8,14 @@ from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 Readiness = Callable[[], Awaitable[dict[str, Any]]]
+Drain = Callable[[], Awaitable[dict[str, Any]]]
 
 
-def create_internal_app(readiness: Readiness) -> FastAPI:
-    """``readiness`` answers facts; ``ready`` among them decides the status, the others explain it."""
+def create_internal_app(readiness: Readiness, *, drain: Drain | None = None) -> FastAPI:
+    """``readiness`` answers facts; ``ready`` among them decides the status, the others explain it.
+
+    ``drain``, where the process has something to send away, is served at /drain for a preStop hook.
+    """
     app = FastAPI(title="Afterbell internal", openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.get("/livez")
@@ -28,4 +32,8 @@ def create_internal_app(readiness: Readiness) -> FastAPI:
     async def metrics() -> Response:
         return Response(generate_latest(), media_type=CONTENT_TYPE_LATEST)
 
+    if drain is not None:
+        # Kubernetes' httpGet hooks can only GET.
+        app.get("/drain")(drain)
+        app.post("/drain")(drain)
     return app

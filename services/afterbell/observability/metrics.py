@@ -36,3 +36,27 @@ OUTBOX_WAITING: Final = Gauge(
 OUTBOX_SWEPT: Final = Counter("afterbell_outbox_swept_total", "Reports the sweeper handed to the queue again")
 MODEL_TOKENS: Final = Counter("afterbell_model_tokens_total", "Tokens billed by the model provider", ["kind"])
 MODEL_REQUESTS: Final = Counter("afterbell_model_requests_total", "Model calls by result", ["result"])
+
+# Realtime. A message is promised to be acknowledged within 20 ms.
+_ACK_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
+RT_SOCKETS: Final = Gauge("afterbell_realtime_sockets", "Sockets open in this process")
+RT_ROOMS: Final = Gauge("afterbell_realtime_rooms", "Rooms with a member in this process")
+RT_HANDSHAKES: Final = Counter("afterbell_realtime_handshakes_total", "Handshakes by result", ["result"])
+RT_CLOSED: Final = Counter("afterbell_realtime_closed_total", "Sockets this process closed, by reason", ["reason"])
+RT_EVENTS: Final = Histogram(
+    "afterbell_realtime_event_seconds", "Time from a client's event to its acknowledgement", ["event", "result"],
+    buckets=_ACK_BUCKETS,
+)  # fmt: skip
+RT_DELIVERED: Final = Counter("afterbell_realtime_delivered_total", "Copies of events handed to sockets")
+RT_SKIPPED: Final = Counter("afterbell_realtime_skipped_total", "Outdated progress not sent to slow readers")
+RT_CATCHUP_ROWS: Final = Counter("afterbell_realtime_catchup_rows_total", "Messages read again by clients")
+RT_DRAINING: Final = Gauge("afterbell_realtime_draining", "1 while this process sends its sockets away")
+RT_LOOP_LAG: Final = Gauge("afterbell_realtime_loop_lag_seconds", "How late the event loop's last one-second tick came")
+RT_BUS_CONNECTED: Final = Gauge("afterbell_realtime_bus_connected", "1 while other api pods are within reach")
+RT_BUS_PUBLISHED: Final = Counter("afterbell_realtime_bus_published_total", "Messages published to other pods")
+RT_BUS_DROPPED: Final = Counter("afterbell_realtime_bus_dropped_total", "Live copies other pods did not get")
+RT_BUS_SECONDS: Final = Histogram(
+    "afterbell_realtime_bus_publish_seconds", "Time of one pipeline of publishes", buckets=_ACK_BUCKETS
+)
+RT_BUS_ECHO_AGE: Final = Gauge("afterbell_realtime_bus_echo_age_seconds", "Age of the newest own sign of life heard")
+RT_BUS_RESUBSCRIBED: Final = Counter("afterbell_realtime_bus_resubscribes_total", "Times the bus came (back) up")

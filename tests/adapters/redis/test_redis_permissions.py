@@ -23,7 +23,7 @@ NEWEST = (6, 2, 0)
 TOO_NEW = re.compile(
     r"'(PEXPIRE|ZADD|ZRANGE)'[^\n]*'(NX|XX|GT|LT|REV|BYSCORE|BYLEX)'|'SINTERCARD'|redis\.(setresp|acl)"
 )
-BY_CLIENT = {"evalsha", "script|load", "subscribe", "ping"}
+BY_CLIENT = {"evalsha", "script|load", "subscribe", "unsubscribe", "ping"}
 SCRIPTS = sorted((SERVICES / "afterbell" / "adapters" / "redis" / "scripts").glob("*.lua"))
 
 

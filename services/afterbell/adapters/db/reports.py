@@ -11,7 +11,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from sqlalchemy import Select, Uuid, and_, bindparam, func, insert, or_, select, text, update
-from sqlalchemy.dialects.postgresql import ARRAY
+from sqlalchemy.dialects.postgresql import ARRAY, distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from afterbell.adapters.db.tables import report_attempts, reports, sessions
@@ -44,6 +44,18 @@ _NEWEST: Final = (
     .limit(1)
 )
 _NEWEST_FINISHED: Final = _NEWEST.add_columns(reports.c.content).where(reports.c.status == "succeeded")
+_WATCHED: Final = (
+    select(*_STATE_COLUMNS, reports.c.tenant_id, reports.c.session_id)
+    .ext(distinct_on(reports.c.tenant_id, reports.c.session_id))
+    .join_from(reports, sessions)
+    .where(
+        text(
+            "(reports.tenant_id, reports.session_id) IN "
+            "(SELECT * FROM unnest(CAST(:tenant_ids AS text[]), CAST(:session_ids AS text[])))"
+        )
+    )
+    .order_by(reports.c.tenant_id, reports.c.session_id, reports.c.version.desc())
+)
 _POSITION: Final = select(func.count()).where(
     reports.c.status.in_(("queued", "deferred")), reports.c.created_at <= bindparam("created_at")
 )
@@ -94,6 +106,15 @@ class ReportRow:
 async def newest(connection: AsyncConnection, tenant_id: str, session_id: str) -> ReportRow | None:
     """The session's newest report, whatever its state and without its content, or None."""
     return await _one(connection, _NEWEST, tenant_id, session_id)
+
+
+async def newest_of(
+    connection: AsyncConnection, watched: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str], ReportRow]:
+    """The newest report of each (tenant, session) that has one, in one query."""
+    tenant_ids, session_ids = [one[0] for one in watched], [one[1] for one in watched]
+    found = await connection.execute(_WATCHED, {"tenant_ids": tenant_ids, "session_ids": session_ids})
+    return {(row["tenant_id"], row["session_id"]): _report_row(row) for row in found.mappings()}
 
 
 async def newest_finished(connection: AsyncConnection, tenant_id: str, session_id: str) -> ReportRow | None:

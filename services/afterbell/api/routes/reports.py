@@ -59,7 +59,7 @@ async def report_status(session_id: SessionId, request: Request) -> Response:
     caller = allow(request, "read_report")
     services = services_of(request)
     async with services.database.statement() as connection:
-        row = _visible(await reports.newest(connection, caller.tenant, session_id), caller, session_id)
+        row = visible(await reports.newest(connection, caller.tenant, session_id), caller, session_id)
         place = await reports.position(connection, row.created_at) if job_state_of(row.status) == "waiting" else None
     return Response(orjson.dumps(_status(row, place, services)), media_type="application/json")
 
@@ -71,9 +71,9 @@ async def read_report(session_id: SessionId, request: Request) -> Response:
     async with services_of(request).database.statement() as connection:
         row = await reports.newest_finished(connection, caller.tenant, session_id)
         if row is None:
-            waiting = _visible(await reports.newest(connection, caller.tenant, session_id), caller, session_id)
+            waiting = visible(await reports.newest(connection, caller.tenant, session_id), caller, session_id)
             return _not_ready(session_id, waiting, request)
-    _visible(row, caller, session_id)
+    visible(row, caller, session_id)
     report = content.load(row.content or {})
     if _wants_page(request):
         return HTMLResponse(report_page.render(report, caller.role, session_title=row.subject), headers=_PAGE_HEADERS)
@@ -125,7 +125,8 @@ def _eta(place: int, services: Services) -> int:
                        slots=settings.slots_hint, report_s=TYPICAL_REPORT_S)  # fmt: skip
 
 
-def _visible(row: ReportRow | None, caller: Caller, session_id: str) -> ReportRow:
+def visible(row: ReportRow | None, caller: Caller, session_id: str) -> ReportRow:
+    """The row, where the caller takes part in its session. Raises NotFound."""
     if row is None or not takes_part(caller, (person["id"] for person in row.participants)):
         raise NotFound(f"no report of session {session_id} that you may read: ask for one with POST first")
     return row

@@ -42,6 +42,8 @@ async def import_session(session_id: SessionId, body: SessionIn, request: Reques
             _visible(known, caller, session_id)
         changed = await sessions.save(connection, caller.tenant, session, digest, keep_messages=body.messages is None)
         count = await sessions.count_messages(connection, caller.tenant, session_id)
+    if changed and known is not None:
+        services_of(request).realtime.session_imported(caller.tenant, session_id)
     return SessionStored(sessionId=session_id, changed=changed, messages=count)
 
 
@@ -57,11 +59,14 @@ async def send_message(session_id: SessionId, body: MessageSend, request: Reques
         people = _visible(await sessions.participants(connection, caller.tenant, session_id), caller, session_id)
         if sender not in {person.id for person in people}:
             raise InvalidInput(f"{sender!r} is not among the participants of session {session_id}", field="sender")
+        before = await sessions.count_messages(connection, caller.tenant, session_id)
         stored = await sessions.append(connection, caller.tenant, session_id, message, MESSAGES_MAX)
     if stored is None:
         raise InvalidInput(f"session {session_id} already has {MESSAGES_MAX} messages, the limit", field="messages")
     if (stored.sender, stored.text) != (sender, body.text):
         raise Conflict(f"message id {body.id} was used before in session {session_id} for another message")
+    if stored.seq > before:
+        services_of(request).realtime.message_stored(caller.tenant, session_id, stored)
     return _out(stored)
 
 

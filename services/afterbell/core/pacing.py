@@ -1,0 +1,31 @@
+"""A token bucket: how often something may happen, with room for a burst. Time is an argument."""
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Bucket:
+    """``rate`` tokens a second, at most ``burst`` saved up. ``now`` is seconds on any clock that never goes back."""
+
+    rate: float
+    burst: float
+    tokens: float
+    at: float
+    refused: int = 0
+
+    @classmethod
+    def full(cls, rate: float, burst: float, now: float) -> "Bucket":
+        """A bucket that has saved up its whole burst."""
+        return cls(rate, burst, burst, now)
+
+    def take(self, now: float) -> float:
+        """0 where a token was there, else the seconds until the next one. ``refused`` counts refusals in a row."""
+        self.tokens = min(self.burst, self.tokens + (now - self.at) * self.rate)
+        self.at = now
+        if self.tokens >= 1:
+            self.tokens -= 1
+            if self.tokens > self.burst / 2:
+                self.refused = 0
+            return 0.0
+        self.refused += 1
+        return (1 - self.tokens) / self.rate

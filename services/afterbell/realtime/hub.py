@@ -1,0 +1,157 @@
+"""What happens in a room reaches everybody in it: the members here at once, those of other pods over the bus.
+
+Messages between pods are JSON lists, the first word says what they are:
+    ["event", room, packet]                 a Socket.IO packet for the room
+    ["presence", room, [joined], [left]]    a pod's people came or went
+    ["who", shard]                          tell everybody you have in this shard's rooms
+    ["here", shard, {room: [users]}]        the answer
+    ["alive"]  ["bye"]  ["missed", shard]   a sign of life, the last one, and: some of mine did not reach you
+"""
+
+import asyncio
+from typing import Any
+
+import orjson
+import structlog
+
+from afterbell.core.presence import Change, Presence
+from afterbell.realtime.bus import SHARDS, Bus, shard_of
+from afterbell.realtime.rooms import Member, Rooms, session_of
+from afterbell.realtime.wire import Event
+
+log = structlog.get_logger(__name__)
+
+
+class Hub:
+    """Fan-out and presence of this pod on one bus."""
+
+    def __init__(self, rooms: Rooms, bus: Bus) -> None:
+        self._rooms, self._bus = rooms, bus
+        self.presence = Presence()
+
+    @property
+    def connected(self) -> bool:
+        """Whether other pods are within reach."""
+        return self._bus.connected
+
+    def start(self) -> None:
+        """Begin to hear the other pods."""
+        self._bus.start(self._heard, self._turned)
+
+    async def stop(self) -> None:
+        """Say good-bye to the other pods."""
+        for shard in {shard_of(room) for room in self.presence.rooms}:
+            self._bus.publish(shard, orjson.dumps(["bye"]))
+        await self._bus.stop()
+
+    def emit(self, room: str, event: Event, *, skip: Member | None = None) -> None:
+        """Hand an event to everybody in the room, on every pod. Never waits, never raises."""
+        self._rooms.deliver(room, event, skip=skip)
+        self._bus.publish(shard_of(room), orjson.dumps(["event", room, event.text]))
+
+    async def enter(self, room: str, member: Member) -> None:
+        """A member comes in: from now on it hears the room, and the others hear of it."""
+        known = room in self._rooms
+        self._rooms.enter(room, member)
+        self._tell(self.presence.enter(room, member.caller.subject), skip=member)
+        shard = shard_of(room)
+        self._bus.want(self._shards())
+        await self._bus.heard_from(shard)
+        if not known:
+            self._bus.publish(shard, orjson.dumps(["who", shard]))
+
+    def leave(self, room: str, member: Member) -> None:
+        """A member goes; the others hear of it if it does not come back soon."""
+        self._rooms.leave(room, member)
+        self.presence.leave(room, member.caller.subject, self._now())
+
+    def tick(self) -> None:
+        """Once a second: graces that are over, pods that went silent, shards nobody here needs any more."""
+        now = self._now()
+        for change in self.presence.departed(now):
+            self._tell(change)
+        for change in self.presence.silent(now):
+            self._show(change)
+        self._bus.want(self._shards())
+
+    def _shards(self) -> set[int]:
+        return {shard_of(room) for room in self._rooms.names()}
+
+    def _tell(self, change: Change, *, skip: Member | None = None) -> None:
+        """Our own people changed: tell the pods, and show it here unless somebody is on another pod as well."""
+        if not change:
+            return
+        message = orjson.dumps(["presence", change.room, change.joined, change.left])
+        self._bus.publish(shard_of(change.room), message)
+        elsewhere = self.presence.online(change.room) if change.left else set()
+        self._show(Change(change.room, change.joined, tuple(user for user in change.left if user not in elsewhere)),
+                   skip=skip)  # fmt: skip
+
+    def _show(self, change: Change, *, skip: Member | None = None) -> None:
+        if change:
+            payload = {"session": session_of(change.room), "joined": change.joined, "left": change.left}
+            self._rooms.deliver(change.room, Event.of("presence", payload), skip=skip)
+
+    def _heard(self, body: bytes) -> None:
+        pod, _, messages = body.partition(b"\n")
+        try:
+            for message in orjson.loads(messages):
+                self._obey(pod.decode(), message)
+        except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            log.warning("bus_message_unreadable", length=len(body), error=type(error).__name__)
+
+    def _obey(self, pod: str, message: list[Any]) -> None:
+        kind = message[0]
+        if kind == "event":
+            self._rooms.deliver(message[1], Event(message[2]))
+        elif kind == "presence":
+            self._show(self.presence.told(pod, Change(message[1], tuple(message[2]), tuple(message[3])), self._now()))
+        elif kind == "here":
+            shard = int(message[1])
+            of = lambda room: shard_of(room) == shard  # noqa: E731
+            for change in self.presence.told_all(pod, message[2], self._now(), of=of):
+                self._show(change)
+        elif kind == "who":
+            self._answer(int(message[1]))
+        elif kind == "missed":
+            self._resync(None if message[1] == "pods" else int(message[1]), "overflow")
+        elif kind == "bye":
+            for change in self.presence.gone(pod):
+                self._show(change)
+        elif not self.presence.alive(pod, self._now()):
+            self._ask()
+
+    def _answer(self, shard: int) -> None:
+        people = {room: sorted(self.presence.here(room)) for room in self.presence.rooms if shard_of(room) == shard}
+        self._bus.publish(shard, orjson.dumps(["here", shard, people]))
+
+    def _ask(self) -> None:
+        for shard in self._shards():
+            self._bus.publish(shard, orjson.dumps(["who", shard]))
+
+    def _turned(self) -> None:
+        """The bus was lost or is back. Back: everybody here may have missed something, and so may we of the pods."""
+        connected = self._bus.connected
+        log.info("bus_turned", connected=connected)
+        event = Event.of("rt:degraded", {"degraded": not connected})
+        for member in self._rooms.members.values():
+            member.tell(event)
+        if connected:
+            self._resync(None, "bus")
+            self._ask()
+            for shard in range(SHARDS):
+                self._answer(shard)
+
+    def _resync(self, shard: int | None, reason: str) -> None:
+        if shard is None:
+            event = Event.of("rt:resync", {"reason": reason})
+            for member in self._rooms.members.values():
+                member.tell(event)
+            return
+        for room in self._rooms.names():
+            if shard_of(room) == shard:
+                self._rooms.deliver(room, Event.of("rt:resync", {"session": session_of(room), "reason": reason}))
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()

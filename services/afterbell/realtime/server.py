@@ -1,0 +1,371 @@
+"""Socket.IO beside the REST API: tokens, events in order, expiry, limits, drain."""
+
+import asyncio
+import random
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import socketio
+import structlog
+from socketio.exceptions import ConnectionRefusedError as ConnectionRefused
+from starlette.types import ASGIApp
+
+from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.sessions import StoredMessage
+from afterbell.core.access import Caller, may, takes_part
+from afterbell.core.errors import AfterbellError, StoreUnavailable
+from afterbell.core.pacing import Bucket
+from afterbell.observability import metrics
+from afterbell.realtime.bus import Bus
+from afterbell.realtime.chat import Chat, Handler, no_session
+from afterbell.realtime.hub import Hub
+from afterbell.realtime.links import GOING_AWAY, POLICY, UNUSABLE, Door, Link
+from afterbell.realtime.progress import ReportFeed, ready_of
+from afterbell.realtime.rooms import Member, Rooms, room_of, session_of
+from afterbell.realtime.wire import RETRY_MS, Event, Of, Refresh, Refused, moment, parsed
+from afterbell.settings import RealtimeSettings
+
+NAMESPACE: Final = "/"
+CONNECT_WITHIN_S: Final = 10.0
+EXPIRING_BEFORE_S: Final = 60.0
+EXPIRED_GRACE_S: Final = 25.0
+# Refusals in a row, without a pause between, after which a flooding socket is closed.
+REFUSALS_MAX: Final = 100
+DRAIN_STEPS_PER_S: Final = 10
+_EVENT: Final = re.compile(r"2(\d*)\[")
+
+# Raises AfterbellError; gives the caller and when the token ends, seconds since 1970.
+Verify = Callable[[str, float], tuple[Caller, float]]
+
+log = structlog.get_logger(__name__)
+
+
+class _Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
+    """Rooms are ours (rooms.py): a socket that goes is in no room but its own, and none need be searched."""
+
+    def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
+        everybody = self.rooms.get(namespace, {})
+        kept = {room: members for room, members in everybody.items() if room in (None, sid)} if everybody else {}
+        self.rooms[namespace], others = kept, everybody
+        super().basic_disconnect(sid, namespace, **kwargs)
+        for room in (None, sid):
+            others.pop(room, None)
+        others.update(self.rooms.get(namespace, {}))
+        if others:
+            self.rooms[namespace] = others
+
+
+class _Server(socketio.AsyncServer):  # type: ignore[misc]
+    """Asks before a packet is looked at, and closes the connection that sends what is none."""
+
+    admits: Callable[[str, str], str | None]
+
+    async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
+        answer = self.admits(eio_sid, data)
+        if answer is not None:
+            if answer:
+                await self._answer(eio_sid, answer)
+            return
+        try:
+            await super()._handle_eio_message(eio_sid, data)
+        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
+            link: Link = self.environ[eio_sid]["asgi.scope"]["afterbell.link"]
+            link.close(UNUSABLE, "garbage")
+
+    async def _answer(self, eio_sid: str, packet: str) -> None:
+        socket = self.eio.sockets.get(eio_sid)
+        if socket is not None:
+            socket.queue.put_nowait(Event(packet).packet())
+
+
+@dataclass(slots=True)
+class _Drain:
+    window_s: float = 0.0
+    sent_away: int = 0
+    done: asyncio.Event = field(default_factory=asyncio.Event)
+
+
+class Realtime:
+    """The sockets of this process. ``verify`` says whom a token speaks for."""
+
+    def __init__(self, database: Database, url: str, bus: Bus, settings: RealtimeSettings, verify: Verify) -> None:
+        self._settings, self._verify = settings, verify
+        self.rooms = Rooms()
+        self.hub = Hub(self.rooms, bus)
+        self.feed = ReportFeed(database, url)
+        self.chat = Chat(database, self.hub, rooms_max=settings.rooms_per_socket)
+        self._members = self.rooms.members
+        self._by_eio: dict[str, Member] = {}
+        self._draining: _Drain | None = None
+        self._ticking: asyncio.Task[None] | None = None
+        self._sio = _server(settings, self._admits)
+        self._handlers: dict[str, Handler] = self.chat.handlers | {
+            "report:watch": self._watch,
+            "report:unwatch": self._unwatch,
+            "auth:refresh": self._refresh,
+        }
+        self._sio.on("connect", self._connect, namespace=NAMESPACE)
+        self._sio.on("disconnect", self._disconnect, namespace=NAMESPACE)
+        self._sio.on("*", self._event, namespace=NAMESPACE)
+        self._door: Door | None = None
+
+    def beside(self, app: ASGIApp) -> ASGIApp:
+        """``app`` with Socket.IO in front of it."""
+        self._door = Door(app, self._sio.handle_request, sockets_max=self._settings.sockets_max)
+        return self._door
+
+    def start(self) -> None:
+        """Begin; needs neither Redis nor a client."""
+        self.hub.start()
+        self.feed.start()
+        self._ticking = asyncio.create_task(self._tick_forever())
+
+    async def stop(self, window_s: float = 0.0) -> None:
+        """Send everybody away over ``window_s`` seconds, then end."""
+        await self.drain(window_s)
+        if self._ticking is not None:
+            self._ticking.cancel()
+            await asyncio.gather(self._ticking, return_exceptions=True)
+        await self.feed.stop()
+        await self.hub.stop()
+        await self._sio.eio.shutdown()
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """For /readyz: a pod without Redis stays ready, for its own sockets go on."""
+        state = "draining" if self._draining else "ok" if self.hub.connected else "degraded"
+        return {"realtime": state, "sockets": len(self._door.links) if self._door else 0}
+
+    @property
+    def draining(self) -> bool:
+        """Whether no new sockets are taken any more."""
+        return self._draining is not None
+
+    def message_stored(self, tenant: str, session_id: str, stored: StoredMessage) -> None:
+        """Broadcast a message that was committed over REST."""
+        self.chat.broadcast(tenant, session_id, stored)
+
+    def session_imported(self, tenant: str, session_id: str) -> None:
+        """Whatever clients show of this session may be out of date."""
+        event = Event.of("rt:resync", {"session": session_id, "reason": "imported"})
+        self.hub.emit(room_of(tenant, session_id), event)
+
+    async def drain(self, window_s: float) -> int:
+        """Take no more sockets, tell everybody when to come back, close in batches. How many were sent away."""
+        if self._draining is None:
+            self._draining = _Drain(window_s)
+            metrics.RT_DRAINING.set(1)
+            await self._send_away(self._draining)
+            self._draining.done.set()
+        await self._draining.done.wait()
+        return self._draining.sent_away
+
+    # --- connecting
+
+    async def _connect(self, sid: str, environ: dict[str, Any], auth: object) -> None:
+        link: Link = environ["asgi.scope"]["afterbell.link"]
+        token = auth.get("token") if isinstance(auth, dict) else None
+        try:
+            caller, expires_at = self._verify(token if isinstance(token, str) else "", _wall_clock())
+        except AfterbellError as error:
+            metrics.RT_HANDSHAKES.labels(error.code).inc()
+            asyncio.get_running_loop().call_later(1, link.close, POLICY, "refused")
+            raise ConnectionRefused(error.code, {"code": error.code, "message": str(error)}) from None
+        if self.rooms.sockets_of(caller) >= self._settings.sockets_per_user:
+            metrics.RT_HANDSHAKES.labels("too_many_sockets").inc()
+            message = f"{caller.subject} has {self._settings.sockets_per_user} sockets open, the limit"
+            raise ConnectionRefused("too_many_sockets", {"code": "too_many_sockets", "message": message})
+        metrics.RT_HANDSHAKES.labels("connected").inc()
+        eio_sid = self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)
+        bucket = Bucket.full(self._settings.events_per_s, self._settings.events_burst, self._now())
+        member = Member(sid, caller, expires_at, link, self._sio.eio.sockets[eio_sid], bucket)
+        link.connected = True
+        self._members[sid] = self._by_eio[eio_sid] = member
+        if not self.hub.connected:
+            member.tell(Event.of("rt:degraded", {"degraded": True}))
+
+    async def _disconnect(self, sid: str, _reason: str) -> None:
+        member = self._members.pop(sid, None)
+        if member is None:
+            return
+        self._by_eio.pop(member.eio.sid, None)
+        for room in list(member.rooms):
+            self.hub.leave(room, member)
+        for room in member.watches:
+            self.feed.unwatch((member.caller.tenant, session_of(room)), member)
+        member.rooms.clear()
+        member.watches.clear()
+
+    def _admits(self, eio_sid: str, data: Any) -> str | None:
+        """None: go on. A packet to answer with, or nothing to answer, where the socket has sent too much."""
+        member = self._by_eio.get(eio_sid)
+        if member is None:
+            return None if isinstance(data, str) and data[:1] in ("0", "1") else ""
+        wait_s = member.bucket.take(self._now())
+        if wait_s == 0:
+            return None
+        if member.bucket.refused > REFUSALS_MAX:
+            member.link.close(POLICY, "flood")
+            return ""
+        metrics.RT_EVENTS.labels("any", "rate_limited").observe(0)
+        found = _EVENT.match(data)
+        if found is None or not found[1]:
+            return ""
+        refused = Refused("rate_limited", "too many events", retryInMs=round(wait_s * 1000) + 1)
+        return f"3{found[1]}" + Event.of("", refused.acknowledgement).text.replace('2["",', "[", 1)
+
+    # --- events
+
+    async def _event(self, name: str, sid: str, *payloads: object) -> dict[str, Any]:
+        started, code = self._now(), "ok"
+        handler = self._handlers.get(name)
+        try:
+            member = self._members.get(sid)
+            if handler is None or member is None:
+                raise Refused("unknown_event", f"there is no event {name[:40]!r}")
+            if len(payloads) != 1:
+                raise Refused("invalid_input", "send one JSON object", field="payload")
+            return {"ok": True, **await handler(member, payloads[0])}
+        except Refused as refused:
+            code = refused.code
+            return refused.acknowledgement
+        except StoreUnavailable as error:
+            code = error.code
+            log.warning("store_unavailable", error=str(error))
+            return Refused(code, "the store does not answer: send it again", retryInMs=RETRY_MS).acknowledgement
+        except AfterbellError as error:
+            code = error.code
+            return Refused(code, str(error)).acknowledgement
+        except Exception:
+            code = "internal"
+            log.exception("event_failed", event_name=name)
+            return Refused(code, "something failed on our side: send it again").acknowledgement
+        finally:
+            metrics.RT_EVENTS.labels(name if handler else "unknown", code).observe(self._now() - started)
+
+    async def _watch(self, member: Member, payload: object) -> dict[str, Any]:
+        session_id, caller = parsed(Of, payload).session, member.caller
+        if not may(caller, "read_report"):
+            raise Refused("forbidden", f"role {caller.role} may not read reports")
+        room = room_of(caller.tenant, session_id)
+        if room not in member.watches and len(member.watches) + len(member.rooms) >= self._settings.rooms_per_socket:
+            raise Refused("too_many_rooms", f"this socket is in {self._settings.rooms_per_socket} sessions, the limit")
+        people = await self.chat.people(caller.tenant, session_id)
+        if not takes_part(caller, (person.id for person in people)):
+            raise no_session(session_id)
+        key = (caller.tenant, session_id)
+        member.watches.add(room)
+        self.feed.watch(key, member, lambda name, said: _show(member, name, said))
+        row = await self.feed.read(key)
+        if row is None:
+            return {"report": None}
+        progress = self.feed.snapshot(key, row)
+        if progress["status"] == "completed":
+            member.tell(Event.of("report:ready", ready_of(progress)))
+        return {"report": progress}
+
+    async def _unwatch(self, member: Member, payload: object) -> dict[str, Any]:
+        session_id = parsed(Of, payload).session
+        member.watches.discard(room_of(member.caller.tenant, session_id))
+        self.feed.unwatch((member.caller.tenant, session_id), member)
+        return {}
+
+    async def _refresh(self, member: Member, payload: object) -> dict[str, Any]:
+        caller, expires_at = self._verify(parsed(Refresh, payload).token, _wall_clock())
+        if (caller.subject, caller.tenant) != (member.caller.subject, member.caller.tenant):
+            raise Refused("forbidden", "the new token speaks for somebody else: connect anew")
+        member.caller, member.expires_at, member.warned, member.expired = caller, expires_at, False, False
+        for room, people in list(member.rooms.items()):
+            if not may(caller, "read_messages") or not takes_part(caller, (person.id for person in people)):
+                del member.rooms[room]
+                self.hub.leave(room, member)
+        return {"expiresAt": moment(datetime.fromtimestamp(expires_at, UTC))}
+
+    # --- once a second
+
+    async def _tick_forever(self) -> None:
+        due = self._now()
+        while True:
+            due = max(due + 1, self._now())
+            await asyncio.sleep(due - self._now())
+            metrics.RT_LOOP_LAG.set(self._now() - due)
+            try:
+                self._tick()
+            except Exception:
+                log.exception("tick_failed")
+
+    def _tick(self) -> None:
+        self.hub.tick()
+        now, clock = self._now(), _wall_clock()
+        for link in list(self._door.links if self._door else ()):
+            if not link.connected and now - link.opened_at > CONNECT_WITHIN_S:
+                link.close(POLICY, "never_connected")
+        for member in list(self._members.values()):
+            self._expire(member, clock)
+
+    def _expire(self, member: Member, clock: float) -> None:
+        left_s = member.expires_at - clock
+        if left_s < -EXPIRED_GRACE_S and not member.expired:
+            member.expired = True
+            member.tell(Event.of("auth:expired", {}))
+            member.push(Event("1").packet(), 1)  # a Socket.IO DISCONNECT: the client does not come back by itself
+            asyncio.get_running_loop().call_later(0.5, member.link.close, POLICY, "token_expired")
+        elif left_s < EXPIRING_BEFORE_S and not member.warned:
+            member.warned = True
+            member.tell(Event.of("auth:expiring", {"expiresInMs": max(round(left_s * 1000), 0)}))
+
+    async def _send_away(self, drain: _Drain) -> None:
+        if self._door is None:
+            return
+        self._door.shut = True
+        self.feed.end_streams()
+        window_ms = round(drain.window_s * 1000)
+        for member in self._members.values():
+            member.tell(Event.of("server:draining", {"retryInMs": random.randint(0, window_ms)}))  # noqa: S311
+        leaving = list(self._door.links)
+        random.shuffle(leaving)
+        drain.sent_away = len(leaving)
+        log.info("draining", sockets=len(leaving), window_s=drain.window_s)
+        steps = max(round(drain.window_s * DRAIN_STEPS_PER_S), 1)
+        for step in range(steps):
+            for link in leaving[step::steps]:
+                link.close(GOING_AWAY, "drained")
+            if self._door.links and drain.window_s:
+                await asyncio.sleep(1 / DRAIN_STEPS_PER_S)
+
+    @staticmethod
+    def _now() -> float:
+        return asyncio.get_running_loop().time()
+
+
+def _show(member: Member, name: str, payload: dict[str, Any]) -> None:
+    """Progress to one socket. One that has much unread gets only what is final: the newest wins."""
+    if name == "report:progress" and member.lags and payload["status"] in ("waiting", "active"):
+        metrics.RT_SKIPPED.inc()
+        return
+    member.tell(Event.of(name, payload))
+
+
+def _server(settings: RealtimeSettings, admits: Callable[[str, Any], str | None]) -> Any:
+    server = _Server(
+        client_manager=_Manager(),
+        async_mode="asgi",
+        transports=["websocket"],
+        # None checks for the same origin; an empty list would check nothing.
+        cors_allowed_origins=list(settings.allowed_origins) or None,
+        # One socket's events are handled in the order in which they came, and a flood waits in the kernel.
+        async_handlers=False,
+        max_http_buffer_size=settings.frame_bytes_max,
+        http_compression=False,
+        logger=False,
+        engineio_logger=False,
+    )
+    server.admits = admits
+    return server
+
+
+def _wall_clock() -> float:
+    return datetime.now(UTC).timestamp()

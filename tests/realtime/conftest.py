@@ -1,0 +1,42 @@
+"""Two api processes' servers on the same stores, as two pods are."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+from tests.support.api import STUDENT, TUTOR, Api, api_on, imported, migrated, token_for
+from tests.support.engines import fresh_database
+
+from afterbell.embedded.engines import EngineUrls
+
+FAST = {"events_per_s": 1_000, "events_burst": 1_000, "sockets_per_user": 1_000}
+
+
+@dataclass(frozen=True, slots=True)
+class Pods:
+    """Pods ``a`` and ``b``."""
+
+    a: Api
+    b: Api
+
+    def lesson(self, **changes: object) -> str:
+        """A session without messages."""
+        with self.a.client() as client:
+            return imported(client, **({"messages": []} | changes))
+
+    @property
+    def tutor(self) -> tuple[str, str]:
+        return self.a.url, token_for(**TUTOR)
+
+    @property
+    def student(self) -> tuple[str, str]:
+        return self.b.url, token_for(**STUDENT)
+
+
+@pytest.fixture(scope="module")
+def pods(engine_urls: EngineUrls) -> Iterator[Pods]:
+    with fresh_database(engine_urls) as database_url:
+        migrated(database_url)
+        redis_url = engine_urls.redis_url or ""
+        with api_on(redis_url, database_url, **FAST) as a, api_on(redis_url, database_url, queue=a.queue, **FAST) as b:
+            yield Pods(a, b)

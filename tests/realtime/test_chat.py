@@ -1,0 +1,174 @@
+"""Chat across two pods: stored, acknowledged, broadcast; nothing lost, nothing twice, nobody else's."""
+
+import asyncio
+import uuid
+from typing import Any
+
+import pytest
+from tests.realtime.conftest import Pods
+from tests.support.api import PARENT, STAFF, token_for
+from tests.support.sockets import clients
+
+pytestmark = pytest.mark.engines
+
+
+def test_a_message_reaches_both_pods_with_its_seq_and_sending_it_again_changes_nothing(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor, pods.student) as (tutor, student):
+            await tutor.join(session)
+            joined = await student.join(session)
+            assert joined["you"] == "p-student"
+            assert {one["displayName"] for one in joined["participants"]} == {"Okan", "Mina"}
+            message_id = str(uuid.uuid4())
+            first = await tutor.ask("chat:send", session=session, id=message_id, text="Hello")
+            again = await tutor.ask("chat:send", session=session, id=message_id, text="Hello")
+            assert (first["ok"], first["seq"], first["known"]) == (True, 1, False)
+            assert (again["ok"], again["seq"], again["known"], again["at"]) == (True, 1, True, first["at"])
+            await student.say("Hi")
+            for client in (tutor, student):
+                await client.until(lambda client=client: client.last == 2)
+                assert [client.shown[seq]["text"] for seq in (1, 2)] == ["Hello", "Hi"]
+                assert max(client.copies.values()) == 1
+
+    asyncio.run(run())
+
+
+def test_a_message_sent_over_rest_is_broadcast_and_a_new_import_asks_to_read_anew(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.student) as (student,):
+            await student.join(session)
+            with pods.a.client() as http:
+                body = {"id": "r1", "sender": "p-tutor", "text": "by REST"}
+                assert http.post(f"/api/sessions/{session}/messages", json=body).status_code == 201
+                assert http.post(f"/api/sessions/{session}/messages", json=body).status_code == 201
+                await student.until(lambda: student.live == [1])
+                pods.lesson(session_id=session, subject="Physics")
+            await student.until(lambda: bool(student.events["rt:resync"]))
+            assert student.events["rt:resync"] == [{"session": session, "reason": "imported"}]
+            assert student.live == [1]
+
+    asyncio.run(run())
+
+
+def test_many_at_once_on_both_pods_get_one_order_without_gaps(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor, pods.student) as (tutor, student):
+            await asyncio.gather(tutor.join(session), student.join(session))
+            await asyncio.gather(*(one.say(f"{n}") for n in range(100) for one in (tutor, student)))
+            for client in (tutor, student):
+                await client.until(lambda client=client: client.last == 200)
+            assert [tutor.shown[n]["id"] for n in range(1, 201)] == [student.shown[n]["id"] for n in range(1, 201)]
+
+    asyncio.run(run())
+
+
+def test_presence_tells_who_is_here_on_either_pod_and_forgives_a_reload(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor, pods.student) as (tutor, student):
+            assert (await tutor.join(session))["online"] == ["p-tutor"]
+            await student.join(session)
+            await tutor.until(lambda: bool(tutor.events["presence"]))
+            assert tutor.events["presence"] == [{"session": session, "joined": ["p-student"], "left": []}]
+            again = await student.ask("session:join", session=session)
+            assert again["online"] == ["p-student", "p-tutor"]
+            await student.ask("session:leave", session=session)
+            await student.join(session)
+            await asyncio.sleep(0.3)
+            assert len(tutor.events["presence"]) == 1
+            await student.ask("session:leave", session=session)
+            await tutor.until(lambda: len(tutor.events["presence"]) == 2)
+            assert tutor.events["presence"][1] == {"session": session, "joined": [], "left": ["p-student"]}
+
+    asyncio.run(run())
+
+
+def test_typing_reaches_the_others_and_not_the_one_who_types(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor, pods.student) as (tutor, student):
+            await asyncio.gather(tutor.join(session), student.join(session))
+            assert await tutor.ask("chat:typing", session=session, typing=True) == {"ok": True}
+            await student.until(lambda: bool(student.events["chat:typing"]))
+            assert student.events["chat:typing"] == [{"session": session, "user": "p-tutor", "typing": True}]
+            assert tutor.events["chat:typing"] == []
+
+    asyncio.run(run())
+
+
+def test_history_is_read_forwards_and_backwards_in_pages(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor) as (tutor,):
+            await tutor.join(session)
+            for n in range(1, 8):
+                await tutor.say(f"{n}")
+
+            async def page(**asked: Any) -> tuple[list[int], int | None]:
+                answer = await tutor.ask("chat:history", session=session, **asked)
+                return [one["seq"] for one in answer["messages"]], answer["nextAfter"]
+
+            assert await page(after=2, limit=3) == ([3, 4, 5], 5)
+            assert await page(after=5) == ([6, 7], None)
+            assert await page(before=4, limit=2) == ([2, 3], None)
+
+    asyncio.run(run())
+
+
+@pytest.mark.parametrize(
+    ("event", "payload", "code"),
+    [
+        ("no:such", {"session": "s"}, "unknown_event"),
+        ("session:join", {"session": "s-of-nobody"}, "not_found"),
+        ("session:join", {"session": "x" * 65}, "invalid_input"),
+        ("session:join", {"session": "s", "more": 1}, "invalid_input"),
+        ("session:join", {"session": 5}, "invalid_input"),
+        ("session:join", [], "invalid_input"),
+        ("chat:send", {"session": "s-not-joined", "id": "1", "text": "x"}, "not_joined"),
+        ("chat:send", {"session": "s", "id": "1", "text": ""}, "invalid_input"),
+        ("chat:send", {"session": "s", "id": "1", "text": "x" * 8_001}, "invalid_input"),
+        ("chat:send", {"session": "s", "id": "1", "text": "\x00"}, "invalid_input"),
+        ("chat:send", {"session": "s", "id": "1", "text": "\ud800"}, "invalid_input"),
+        ("auth:refresh", {"token": "forged"}, "unauthenticated"),
+        ("auth:refresh", {"token": token_for(**STAFF)}, "forbidden"),
+    ],
+)
+def test_every_refusal_is_acknowledged_with_a_code(pods: Pods, event: str, payload: Any, code: str) -> None:
+    async def run() -> None:
+        async with clients(pods.tutor) as (tutor,):
+            answer = await tutor.sio.call(event, payload, timeout=5)
+            assert (answer["ok"], answer["code"]) == (False, code)
+            assert answer["message"]
+
+    asyncio.run(run())
+
+
+def test_only_participants_speak_and_parents_do_not_even_listen(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        wanted = ((pods.a.url, token_for(**STAFF)), (pods.a.url, token_for(**PARENT)),
+                  (pods.a.url, token_for(role="student", subject="p-stranger")),
+                  (pods.a.url, token_for("other-school", role="tutor", subject="p-tutor")))  # fmt: skip
+        async with clients(*wanted) as (staff, parent, stranger, other_tenant):
+            assert (await staff.join(session))["ok"]
+            codes = [
+                await staff.ask("chat:send", session=session, id="1", text="x"),
+                await parent.ask("session:join", session=session),
+                await stranger.ask("session:join", session=session),
+                await other_tenant.ask("session:join", session=session),
+                await stranger.ask("report:watch", session=session),
+            ]
+            assert [one["code"] for one in codes] == ["forbidden", "forbidden", "not_found", "not_found", "not_found"]
+            assert await parent.ask("report:watch", session=session) == {"ok": True, "report": None}
+
+    asyncio.run(run())

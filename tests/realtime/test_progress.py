@@ -1,0 +1,141 @@
+"""Progress: the snapshot first, then what changes, never backwards, the last one always; on every pod, by both ways."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import Awaitable, Callable
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+from tests.realtime.conftest import Pods
+from tests.support.api import PARENT, in_transaction, token_for
+from tests.support.sockets import Client, clients
+
+from afterbell.adapters.db import reports
+
+pytestmark = pytest.mark.engines
+
+
+def ask(pods: Pods, session: str) -> UUID:
+    with pods.a.client() as client:
+        answer = client.post(f"/api/reports/session/{session}")
+    return UUID(answer.json()["jobId"].removeprefix("report-"))
+
+
+async def record(pods: Pods, work: Callable[[AsyncConnection], Awaitable[Any]]) -> Any:
+    return await in_transaction(pods.a.database_url, work)
+
+
+async def write_report(pods: Pods, report_id: UUID, *, steps: int = 20, pause_s: float = 0.03) -> None:
+    """What a worker does to the record: claim, many small steps, finish."""
+    claimed = await record(pods, lambda connection: reports.claim(connection, report_id, "w"))
+    for step in range(1, steps):
+        await record(pods, lambda c, step=step: reports.advance(c, claimed, step * 100 // steps, "writing"))
+        await asyncio.sleep(pause_s)
+    await record(pods, lambda c: reports.finish(c, claimed, {}, 1))
+
+
+def seen(client: Client) -> list[tuple[int, int, int]]:
+    return [(one["version"], one["attempt"], one["progress"]) for one in client.events["report:progress"]]
+
+
+def test_watchers_on_both_pods_see_it_rise_at_most_five_times_a_second_and_always_end(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        wanted = (pods.tutor, pods.student, (pods.a.url, token_for(**PARENT)))
+        async with clients(*wanted) as watchers:
+            for one in watchers:
+                assert await one.ask("report:watch", session=session) == {"ok": True, "report": None}
+            report_id = await asyncio.to_thread(ask, pods, session)
+            started = asyncio.get_running_loop().time()
+            await write_report(pods, report_id)
+            for one in watchers:
+                await one.until(lambda one=one: bool(one.events["report:ready"]))
+                took_s = asyncio.get_running_loop().time() - started
+                assert seen(one) == sorted(set(seen(one)))
+                assert seen(one)[-1] == (1, 1, 100)
+                assert 3 <= len(seen(one)) <= took_s * 5 + 2
+                ready = one.events["report:ready"][0]
+                assert (ready["url"], ready["version"]) == (f"/api/reports/session/{session}", 1)
+            late = await watchers[0].ask("report:watch", session=session)
+            assert (late["report"]["progress"], late["report"]["status"]) == (100, "completed")
+
+    asyncio.run(run())
+
+
+def test_within_an_attempt_it_never_falls_and_a_failure_is_told(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor) as (tutor,):
+            await tutor.ask("report:watch", session=session)
+            report_id = await asyncio.to_thread(ask, pods, session)
+            claimed = await record(pods, lambda c: reports.claim(c, report_id, "w"))
+            await record(pods, lambda c: reports.advance(c, claimed, 65, "writing"))
+            await tutor.until(lambda: (1, 1, 65) in seen(tutor))
+            await record(pods, lambda c: reports.end_try(c, claimed, "queued", "waits 2 s", "the model was away"))
+            await tutor.until(lambda: tutor.events["report:progress"][-1]["status"] == "waiting")
+            assert tutor.events["report:progress"][-1]["progress"] == 65
+            again = await record(pods, lambda c: reports.claim(c, report_id, "w"))
+            await tutor.until(lambda: (1, 2, 0) in seen(tutor))
+            await record(pods, lambda c: reports.end_try(c, again, "failed", "failed", "gave up"))
+            await tutor.until(lambda: tutor.events["report:progress"][-1]["status"] == "failed")
+            assert tutor.events["report:progress"][-1]["error"] == "gave up"
+            assert tutor.events["report:ready"] == []
+
+    asyncio.run(run())
+
+
+async def stream(url: str, token: str, session: str, **headers: str) -> list[tuple[str, str, dict[str, Any]]]:
+    """Every event of a stream until it ends: (id, name, data)."""
+    found = []
+    async with (
+        httpx2.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}", **headers}, timeout=20) as client,
+        client.stream("GET", f"/api/reports/session/{session}/events") as answer,
+    ):
+        assert answer.status_code == 200
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        block: dict[str, str] = {}
+        async for line in answer.aiter_lines():
+            if line:
+                name, _, value = line.partition(": ")
+                block[name] = value
+            elif "event" in block:
+                found.append((block.get("id", ""), block["event"], json.loads(block["data"])))
+                block = {}
+    return found
+
+
+def test_the_stream_gives_the_snapshot_the_changes_and_ends(pods: Pods) -> None:
+    session = pods.lesson()
+    report_id = ask(pods, session)
+
+    async def run() -> None:
+        url, token = pods.student
+        reading = asyncio.create_task(stream(url, token, session))
+        await asyncio.sleep(0.3)
+        await write_report(pods, report_id, steps=10, pause_s=0.1)
+        events = await asyncio.wait_for(reading, 10)
+        progress = [data["progress"] for _, name, data in events if name == "report:progress"]
+        assert (progress[0], progress[-1]) == (0, 100)
+        assert progress == sorted(progress)
+        assert events[-1][1] == "report:ready"
+        assert events[-2][0] == "1.1.100"
+        assert [name for _, name, _ in await stream(url, token, session)] == ["report:progress", "report:ready"]
+
+    asyncio.run(run())
+
+
+def test_the_stream_is_not_for_strangers_and_there_is_none_without_a_report(pods: Pods) -> None:
+    session = pods.lesson()
+    with pods.a.client() as client:
+        assert client.get(f"/api/reports/session/{session}/events").status_code == 404
+    ask(pods, session)
+    with pods.a.client(role="student", subject=f"p-{uuid.uuid4().hex}") as client:
+        assert client.get(f"/api/reports/session/{session}/events").status_code == 404
+    with pods.a.client(token="") as client:
+        assert client.get(f"/api/reports/session/{session}/events").status_code == 401
