@@ -22,9 +22,10 @@ ENVIRONMENT: Final = os.environ  # noqa: TID251 - the tests' own processes inher
 
 @dataclass(frozen=True, slots=True)
 class Fleet:
-    """The api processes' public URLs."""
+    """The api processes: their public URLs, and those of their internal ports."""
 
     urls: tuple[str, ...]
+    internal_urls: tuple[str, ...]
 
 
 @contextmanager
@@ -35,22 +36,22 @@ def fleet(redis_url: str, database_url: str, logs: Path, *, apis: int = 2, pace:
         "REDIS_URL": redis_url,
         "DATABASE_URL": database_url,
         "AFTERBELL_QUEUE": f"t{uuid.uuid4().hex}",
-        "AFTERBELL_INTERNAL_PORT": "0",
         "AFTERBELL_STARTS_PER_WINDOW": "0",
         "AFTERBELL_DATABASE_POOL": "4",
         "OPENAI_API_KEY": "test",
     }
     with ExitStack() as stack:
-        stub_port, *ports = [_free_port() for _ in range(apis + 1)]
+        stub_port, worker_port, *ports = [_free_port() for _ in range(2 * apis + 2)]
         common["OPENAI_BASE_URL"] = f"http://127.0.0.1:{stub_port}/v1"
         _start(stack, logs / "stub.log", ["llm-stub", "--port", str(stub_port), "--pace", pace], common)
-        _start(stack, logs / "worker.log", ["worker"], common)
-        for number, port in enumerate(ports, start=1):
-            _start(stack, logs / f"api-{number}.log", ["api"], common | {"PORT": str(port)})
-        urls = tuple(f"http://127.0.0.1:{port}" for port in ports)
-        for url in urls:
+        _start(stack, logs / "worker.log", ["worker"], common | {"AFTERBELL_INTERNAL_PORT": str(worker_port)})
+        for number in range(apis):
+            here = {"PORT": str(ports[number]), "AFTERBELL_INTERNAL_PORT": str(ports[apis + number])}
+            _start(stack, logs / f"api-{number + 1}.log", ["api"], common | here)
+        found = Fleet(_urls(ports[:apis]), _urls(ports[apis:]))
+        for url in found.urls:
             _wait_for(url, logs)
-        yield Fleet(urls)
+        yield found
 
 
 def _start(stack: ExitStack, log: Path, arguments: list[str], environment: dict[str, str]) -> None:
@@ -58,6 +59,10 @@ def _start(stack: ExitStack, log: Path, arguments: list[str], environment: dict[
     process = subprocess.Popen([*PROGRAM, *arguments], env={**ENVIRONMENT, **environment}, stdout=into, stderr=into)
     stack.callback(process.wait, 20)
     stack.callback(process.terminate)
+
+
+def _urls(ports: list[int]) -> tuple[str, ...]:
+    return tuple(f"http://127.0.0.1:{port}" for port in ports)
 
 
 def _free_port() -> int:

@@ -12,6 +12,8 @@ from tests.architecture.repository import SERVICES
 ENVIRONMENT: Final = os.environ  # noqa: TID251 - the tests' own settings, which no process of ours reads
 MODULES: Final = SERVICES / "afterbell" / "web" / "node_modules"
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
+TEST_MS_MAX: Final = 40_000
+FILE_S_MAX: Final = 100
 HERE: Final = Path(__file__).parent
 
 
@@ -40,12 +42,15 @@ def browser_program() -> str:
     return found or ""
 
 
-def run_tests(file: str, *, timeout_s: float = 100, **variables: str) -> None:
+def run_tests(file: str, **variables: str) -> None:
     """``node --test`` of one file; its report is the failure's message."""
-    program = node_program()
-    done = subprocess.run(
-        [program, "--test", "--test-reporter=spec", str(HERE / file)], capture_output=True, text=True,
-        timeout=timeout_s, env={**ENVIRONMENT, **variables},
-    )  # fmt: skip
-    if done.returncode:
-        pytest.fail(f"{file}:\n{done.stdout[-12_000:]}\n{done.stderr[-2_000:]}", pytrace=False)
+    command = [node_program(), "--test", "--test-reporter=spec", f"--test-timeout={TEST_MS_MAX}", str(HERE / file)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                          env={**ENVIRONMENT, **variables}) as tests:  # fmt: skip
+        try:
+            said, _ = tests.communicate(timeout=FILE_S_MAX)
+        except subprocess.TimeoutExpired:
+            tests.kill()
+            said, _ = tests.communicate()
+        if tests.returncode:
+            pytest.fail(f"{file}:\n{said[-12_000:]}", pytrace=False)

@@ -106,9 +106,10 @@ def _day(moment: datetime) -> str:
 
 def _figures(numbers: dict[str, Any], who: str) -> list[tuple[str, str]]:
     """(value, label) of the small numbers under the summary."""
+    asked = numbers["student_questions"]
     figures = [
         (str(numbers["turns"]), "messages"),
-        (str(numbers["student_questions"]), f"questions from {who}"),
+        (str(asked), f"{'question' if asked == 1 else 'questions'} from {who}"),
     ]
     if numbers["duration_s"] is not None:
         minutes = max(1, round(numbers["duration_s"] / 60))

@@ -47,7 +47,10 @@ export class ReportView {
   async #ask() {
     this.#end.disabled = true;
     try {
-      await this.#api.requestReport(this.#session);
+      const asked = await this.#api.requestReport(this.#session);
+      if (asked.status !== "completed") return;
+      say(this.#says, "Nothing was said since: the report is the one that is ready.");
+      this.#end.disabled = false;
     } catch (error) {
       say(this.#says, error instanceof Error ? error.message : String(error));
       this.#end.disabled = false;

@@ -1,9 +1,10 @@
 /** @import {TokenSource, Granted, Refusal} from "./contract.js" */
 
 import { Refused } from "./api.js";
-import { backoffMs } from "./backoff.js";
+import { backoffMs, pause } from "./backoff.js";
 
 const ACK_TIMEOUT_MS = 5_000;
+const FIRST_CONNECT_MS = 2_000;
 
 /**
  * "connecting": not yet; "live": joined to the server; "away": lost, being tried again while HTTP carries on;
@@ -85,15 +86,26 @@ export class Connection {
     return () => this.#watchers.delete(watcher);
   }
 
+  /**
+   * Return when the first try to connect has ended, or is taking long: until then there is no need of another way.
+   * @param {AbortSignal} signal
+   */
+  async settled(signal) {
+    const waiting = new AbortController();
+    const leave = this.onState(() => waiting.abort());
+    if (this.#state === "connecting") await pause(FIRST_CONNECT_MS, AbortSignal.any([signal, waiting.signal]));
+    leave();
+  }
+
   /** Try now: the machine woke up, the network is back, or the user asks. */
   wake() {
     if (this.#socket && !this.live && this.#state !== "closed") this.#connectIn(0);
   }
 
   close() {
+    this.#enter("closed");
     clearTimeout(this.#again);
     this.#socket?.disconnect();
-    this.#enter("closed");
     this.#listeners.clear();
     this.#watchers.clear();
   }
@@ -146,7 +158,7 @@ export class Connection {
   /** @param {number} ms */
   #connectIn(ms) {
     clearTimeout(this.#again);
-    this.#again = setTimeout(() => this.#socket.connect(), ms);
+    if (this.#state !== "closed") this.#again = setTimeout(() => this.#socket.connect(), ms);
   }
 
   /** @param {ConnectionState} state */

@@ -24,12 +24,15 @@ const TYPING_OVER_MS = 6_000;
  * @property {(refused: Refused) => void} [refused]  this session cannot be followed
  */
 
+/** @typedef {{joined: string[], left: string[]}} Turn  who came and who went */
+
 /** One session's chat: live over the connection, caught up over REST, polled while the connection is away. */
 export class Lesson {
   #transcript = new Transcript();
   /** @type {Map<string, ReturnType<typeof setTimeout>>} */ #typing = new Map();
   /** @type {readonly Person[]} */ #people = [];
   /** @type {Set<string>} */ #online = new Set();
+  /** @type {Turn[]} */ #turns = [];
   #you = "";
   #joined = false;
   /** Counts imports: an answer from before the last one tells nothing. */ #era = 0;
@@ -101,9 +104,14 @@ export class Lesson {
   async #join() {
     for (let failures = 1; this.#connection.live && !this.#stop.signal.aborted; failures += 1) {
       try {
-        const known = this.#transcript.lastSeq;
+        const [known, era] = [this.#transcript.lastSeq, this.#era];
         const wanted = { session: this.#session, after: Math.max(0, known - 1) };
-        return this.#enter(await this.#connection.ask("session:join", wanted), known);
+        this.#turns = [];
+        const joined = /** @type {any} */ (await this.#connection.ask("session:join", wanted));
+        this.#enter(joined);
+        if (era === this.#era) this.#takePage(joined, known);
+        if (joined.nextAfter !== null) void this.catchUp();
+        return;
       } catch (error) {
         const refused = /** @type {Refused} */ (error);
         if (!refused.worthRepeating) return this.#on.refused?.(refused);
@@ -112,14 +120,22 @@ export class Lesson {
     }
   }
 
-  /** @param {any} joined  the acknowledgement of session:join @param {number} known  the last seq when it was asked for */
-  #enter(joined, known) {
+  /** @param {any} joined  the acknowledgement of session:join */
+  #enter(joined) {
     this.#joined = true;
     this.#people = joined.participants;
     this.#you = joined.you;
-    this.#showPresence(joined.online);
-    this.#takePage(joined, known);
-    if (joined.nextAfter !== null) void this.catchUp();
+    this.#online = new Set(joined.online);
+    // Who came or went while the answer was on its way may have done so before or after it was written: either way
+    // the last word about each of them holds.
+    for (const turn of this.#turns) this.#turn(turn);
+    this.#showPresence(this.#online);
+  }
+
+  /** @param {Turn} turn */
+  #turn({ joined, left }) {
+    for (const id of joined) this.#online.add(id);
+    for (const id of left) this.#online.delete(id);
   }
 
   /** @param {string} event @param {any} payload */
@@ -128,10 +144,14 @@ export class Lesson {
     if (payload?.session !== this.#session) return;
     if (event === "chat:message") this.#takeLive(payload);
     if (event === "chat:typing") this.#showTyping(payload.user, payload.typing);
-    if (event === "presence") {
-      const left = new Set(payload.left);
-      this.#showPresence([...this.#online, ...payload.joined].filter((id) => !left.has(id)));
-    }
+    if (event === "presence") this.#heardPresence(payload);
+  }
+
+  /** @param {Turn} turn */
+  #heardPresence(turn) {
+    if (!this.#joined) return void this.#turns.push(turn);
+    this.#turn(turn);
+    this.#showPresence(this.#online);
   }
 
   /** @param {string} reason */
@@ -194,6 +214,7 @@ export class Lesson {
 
   /** While the socket is away, or cut off from the others', the history is the way. @param {number} everyMs */
   async #poll(everyMs) {
+    await this.#connection.settled(this.#stop.signal);
     while (!this.#stop.signal.aborted) {
       if (!this.#joined || this.#connection.degraded) await this.catchUp();
       await pause(everyMs, this.#stop.signal);

@@ -63,6 +63,7 @@ export class ReportFollower {
   }
 
   async #follow() {
+    await this.#connection.settled(this.#stop.signal);
     for (let failures = 0; !this.#stop.signal.aborted; ) {
       this.#round = new AbortController();
       try {
