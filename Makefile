@@ -9,7 +9,7 @@ NPM ?= npm
 WEB := services/afterbell/web
 LIVE_CLIENT := $(WEB)/vendor/socket.io.esm.min.js
 TOXIPROXY := .tools/toxiproxy-server
-.PHONY: help setup demo dev web test test-web test-faults test-wheel soak tools check format docs lock clean $(addprefix bench-,api queue)
+.PHONY: help setup demo dev web test test-web test-faults test-realtime test-wheel soak tools check format docs lock clean $(addprefix bench-,api queue)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -50,6 +50,9 @@ test-web: $(INSTALLED) web  ## Run the tests of the client module and of the cla
 
 test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
 	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
+
+test-realtime: $(INSTALLED)  ## Live channel, all cases: Redis killed 8 s and 60 s, hung 10 s, drain of 200 clients, churn
+	$(BIN)/pytest --timeout 300 tests/realtime $(ARGS)
 
 soak: $(INSTALLED) tools  ## Break parts at random for MINUTES=10, repeatable with SEED=
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))

@@ -80,7 +80,9 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
         public = stack.enter_context(bind(settings.bind, settings.port, variable="PORT"))
         internal = stack.enter_context(bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT"))
         await database.check()
-        await redis_client.check(redis, url)
+        if (reason := await redis_client.away(redis, url)) is not None:
+            # Not a reason to stay down: reports are committed and put later, sockets go on within the pod.
+            log.warning("redis_away", error=reason)
         outbox.start()
         stack.push_async_callback(outbox.stop)
         internal_app = create_internal_app(_readiness(database, realtime), drain=_drain(settings, realtime))

@@ -13,8 +13,9 @@ from afterbell.realtime.protocol import ABORT
 
 PATH: Final = "/socket.io/"
 UNUSABLE, POLICY, GOING_AWAY = 1003, 1008, 1012
-# Engine.IO 4 packets a client may send over a WebSocket: close, pong, message.
-_PACKETS: Final = frozenset("134")
+# What a client may send over a WebSocket: Engine.IO's close and pong, Socket.IO's CONNECT, DISCONNECT, EVENT and ACK.
+# Everything else would be parsed deep inside, and fail there.
+_PACKETS: Final = ("1", "3", "40", "41", "42", "43")
 # Time for the client's own close frame; then the connection is cut, also under a reader that reads nothing.
 CLOSE_GRACE_S: Final = 1.0
 
@@ -94,7 +95,7 @@ class Door:
 
 
 def _is_packet(text: Any) -> bool:
-    return isinstance(text, str) and text[:1] in _PACKETS and text != ""
+    return isinstance(text, str) and text.startswith(_PACKETS)
 
 
 def _nothing() -> None:

@@ -35,6 +35,8 @@ EXPIRED_GRACE_S: Final = 25.0
 # Refusals in a row, without a pause between, after which a flooding socket is closed.
 REFUSALS_MAX: Final = 100
 DRAIN_STEPS_PER_S: Final = 10
+# The news reaches everybody before the first connection is closed.
+DRAIN_NOTICE_S: Final = 0.1
 _EVENT: Final = re.compile(r"2(\d*)\[")
 
 # Raises AfterbellError; gives the caller and when the token ends, seconds since 1970.
@@ -329,6 +331,8 @@ class Realtime:
         random.shuffle(leaving)
         drain.sent_away = len(leaving)
         log.info("draining", sockets=len(leaving), window_s=drain.window_s)
+        if leaving:
+            await asyncio.sleep(DRAIN_NOTICE_S)
         steps = max(round(drain.window_s * DRAIN_STEPS_PER_S), 1)
         for step in range(steps):
             for link in leaving[step::steps]:

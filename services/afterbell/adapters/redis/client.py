@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 import redis.asyncio as redis_asyncio
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, ResponseError
 
 from afterbell.adapters.redis.accounting import count_commands_of
 from afterbell.core.errors import SettingsError, StoreUnavailable
@@ -68,6 +68,18 @@ async def check(client: "redis_asyncio.Redis", url: str) -> None:
         await client.ping()
     except (RedisError, OSError, TimeoutError) as error:
         raise StoreUnavailable("Redis", f"REDIS_URL {mask(url)}: {type(error).__name__}: {error}") from error
+
+
+async def away(client: "redis_asyncio.Redis", url: str) -> str | None:
+    """Why Redis cannot be reached now, or None. Raises StoreUnavailable where it answers and refuses us for good."""
+    try:
+        await check(client, url)
+    except StoreUnavailable as error:
+        refused = isinstance(error.__cause__, AuthenticationError | ResponseError)
+        if refused and not isinstance(error.__cause__, BusyLoadingError):
+            raise
+        return str(error)
+    return None
 
 
 def mask(url: str) -> str:
