@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -42,12 +43,14 @@ def browser_program() -> str:
     return found or ""
 
 
-def run_tests(file: str, **variables: str) -> None:
-    """``node --test`` of one file; its report is the failure's message."""
+def run_tests(file: str, *, meanwhile: Callable[[], None] | None = None, **variables: str) -> None:
+    """``node --test`` of one file; its report is the failure's message. ``meanwhile`` happens beside it."""
     command = [node_program(), "--test", "--test-reporter=spec", f"--test-timeout={TEST_MS_MAX}", str(HERE / file)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
                           env={**ENVIRONMENT, **variables}) as tests:  # fmt: skip
         try:
+            if meanwhile is not None:
+                meanwhile()
             said, _ = tests.communicate(timeout=FILE_S_MAX)
         except subprocess.TimeoutExpired:
             tests.kill()

@@ -1,9 +1,12 @@
 """The client module under Node, and the page in Chromium, against two api processes on one Valkey."""
 
-from collections.abc import Iterator
+import signal
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from tests.faults.servers import TcpValkey
 from tests.support.api import migrated
 from tests.support.engines import fresh_database
 from tests.support.fleet import Fleet, fleet
@@ -34,3 +37,50 @@ def test_two_people_hold_a_lesson_in_chromium(servers: Fleet, request: pytest.Fi
     urls = ",".join(servers.urls[:2])
     run_tests("browser.test.js", AFTERBELL_TEST_URLS=urls, AFTERBELL_TEST_BROWSER=browser_program(),
               AFTERBELL_TEST_SCREENSHOTS=str(shots))  # fmt: skip
+
+
+@pytest.fixture
+def breakable(engine_urls: EngineUrls, tmp_path: Path) -> Iterator[tuple[TcpValkey, Fleet]]:
+    """Two api processes and the Valkey between them, which the test may break."""
+    node_program()
+    valkey = TcpValkey(tmp_path / "valkey")
+    valkey.start()
+    try:
+        with fresh_database(engine_urls) as database_url:
+            migrated(database_url)
+            with fleet(valkey.url, database_url, tmp_path) as found:
+                yield valkey, found
+    finally:
+        valkey.send(signal.SIGCONT)
+        valkey.stop()
+
+
+def test_two_people_talk_on_while_redis_is_dead(breakable: tuple[TcpValkey, Fleet]) -> None:
+    valkey, servers = breakable
+
+    def broken() -> None:
+        time.sleep(2)
+        valkey.kill()
+        time.sleep(6)
+        valkey.start()
+
+    talk(servers, broken)
+
+
+@pytest.mark.long
+def test_two_people_talk_on_while_redis_hangs(breakable: tuple[TcpValkey, Fleet]) -> None:
+    valkey, servers = breakable
+
+    def broken() -> None:
+        time.sleep(2)
+        valkey.send(signal.SIGSTOP)
+        time.sleep(8)
+        valkey.send(signal.SIGCONT)
+
+    talk(servers, broken)
+
+
+def talk(servers: Fleet, meanwhile: Callable[[], None]) -> None:
+    """Fourteen seconds of chat between the two servers, in which something happens."""
+    run_tests("outage.test.js", meanwhile=meanwhile, AFTERBELL_TEST_TALK_SECONDS="14",
+              AFTERBELL_TEST_URLS=",".join(servers.urls), AFTERBELL_TEST_SECRET=DEVELOPMENT_SECRET)  # fmt: skip
