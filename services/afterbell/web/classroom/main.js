@@ -36,7 +36,9 @@ async function openLesson(session, seat) {
   showTitle(session, seat);
   const token = tokensOf(seat);
   const api = new Api({ url: location.origin, token });
-  const { user, role } = await whoSits(token);
+  const sitting = await whoSits(token);
+  if (!sitting) return;
+  const { user, role } = sitting;
   const io = await import(LIVE_CLIENT).then((found) => found.io, () => null);
   const connection = new Connection({ url: location.origin, token, io });
   const chat = new ChatView(user);
@@ -70,7 +72,7 @@ function stayAwake(connection, lesson, follower) {
   addEventListener("pageshow", (event) => event.persisted && location.reload());
 }
 
-/** Whom a token speaks for, as it says itself; the server decides what that one may do. @param {() => Promise<string>} token */
+/** Whom a token speaks for, as it says itself (the server decides what that one may do); null without one. @param {() => Promise<string>} token */
 async function whoSits(token) {
   try {
     const payload = (await token()).split(".")[1].replace(/-/g, "+").replace(/_/g, "/");
@@ -79,7 +81,7 @@ async function whoSits(token) {
   } catch (error) {
     const refusal = error instanceof Refused ? error : new Refused("no_token", "what came is no token");
     showConnection({ state: "refused", degraded: false, refusal });
-    throw error;
+    return null;
   }
 }
 
