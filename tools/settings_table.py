@@ -5,6 +5,7 @@ A test compares the page with what this makes, so a setting cannot be added, cha
 """
 
 import inspect
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -25,11 +26,12 @@ GROUPS: Final[tuple[type[BaseSettings], ...]] = (
     settings.AuthSettings,
     settings.ApiSettings,
     settings.ModelSettings,
+    settings.MoneySettings,
     settings.WorkerSettings,
 )
 _PROCESSES: Final = {"api": settings.ApiSettings, "worker": settings.WorkerSettings}
 _BOUNDS: Final = (("ge", "at least {}"), ("gt", "more than {}"), ("le", "at most {}"), ("lt", "less than {}"))
-_TYPES: Final = {int: "integer", float: "number", str: "text", Path: "path", SecretStr: "secret"}
+_TYPES: Final = {int: "integer", float: "number", Decimal: "number", str: "text", Path: "path", SecretStr: "secret"}
 
 
 def render() -> str:

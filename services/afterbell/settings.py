@@ -5,6 +5,7 @@ The aliases are the environment's names. ``docs/reference/settings.md`` lists th
 
 import socket
 import uuid
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeVar
 
@@ -225,9 +226,65 @@ class ModelSettings(_Group):
     output_tokens_max: int = Field(
         4000, ge=256, alias="AFTERBELL_OUTPUT_TOKENS_MAX", description="most tokens one report may cost on the way out"
     )
+    llm_api: Literal["responses", "chat"] = Field(
+        "responses",
+        alias="AFTERBELL_LLM_API",
+        description="which API the server speaks: OpenAI's Responses, or chat completions",
+    )
+    fallback_model: str | None = Field(
+        None,
+        alias="AFTERBELL_FALLBACK_MODEL",
+        description="model to ask while the first one cannot be had; empty: none",
+    )
+    fallback_base_url: str | None = Field(
+        None,
+        alias="AFTERBELL_FALLBACK_BASE_URL",
+        description="server of the fallback model; empty: that of the first",
+    )
+    fallback_api_key: SecretStr | None = Field(
+        None, alias="AFTERBELL_FALLBACK_API_KEY", description="key for the fallback model; empty: that of the first"
+    )
+    fallback_llm_api: Literal["responses", "chat"] | None = Field(
+        None, alias="AFTERBELL_FALLBACK_LLM_API", description="API of the fallback model; empty: that of the first"
+    )
+    when_model_fails: Literal["basic", "fail"] = Field(
+        "basic",
+        alias="AFTERBELL_WHEN_MODEL_FAILS",
+        description="what a report becomes that no model writes: a basic one, labelled so, or a failed one",
+    )
 
 
-class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings):
+class MoneySettings(_Group):
+    """What model calls cost and may cost, in US dollars. Days and months are UTC."""
+
+    prices: Path | None = Field(
+        None, alias="AFTERBELL_PRICES", description="price list of your own, as prices.json; empty: the packaged one"
+    )
+    unknown_price: Literal["warn", "block"] = Field(
+        "warn",
+        alias="AFTERBELL_UNKNOWN_PRICE",
+        description="a model the price list does not know: warn = called, its cost is unknown; block = not called",
+    )
+    budget_day_usd: Decimal | None = Field(
+        None, ge=0, alias="AFTERBELL_BUDGET_DAY_USD", description="most that all tenants spend a day; empty: no limit"
+    )
+    budget_month_usd: Decimal | None = Field(
+        None, ge=0, alias="AFTERBELL_BUDGET_MONTH_USD", description="most that all tenants spend a month"
+    )
+    tenant_budget_day_usd: Decimal | None = Field(
+        None, ge=0, alias="AFTERBELL_TENANT_BUDGET_DAY_USD", description="most that one tenant spends a day"
+    )
+    tenant_budget_month_usd: Decimal | None = Field(
+        None, ge=0, alias="AFTERBELL_TENANT_BUDGET_MONTH_USD", description="most that one tenant spends a month"
+    )
+    budget_spent: Literal["basic", "wait"] = Field(
+        "basic",
+        alias="AFTERBELL_BUDGET_SPENT",
+        description="reports when a budget is spent: basic ones at once, or they wait for the next period",
+    )
+
+
+class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings, MoneySettings):
     """The worker process."""
 
     concurrency: int = Field(

@@ -141,7 +141,14 @@ async def advance(connection: AsyncConnection, claimed: Claim, percent: int, sta
     return (await connection.execute(statement)).rowcount == 1
 
 
-async def finish(connection: AsyncConnection, claimed: Claim, content: dict[str, Any], revision: int) -> bool:
+async def finish(
+    connection: AsyncConnection,
+    claimed: Claim,
+    content: dict[str, Any],
+    revision: int,
+    *,
+    upgrade_pending: bool = False,
+) -> bool:
     """Commit the report's content. False, and nothing changed, where the attempt is not the current one."""
     values: dict[str, Any] = {
         "status": "succeeded",
@@ -149,6 +156,7 @@ async def finish(connection: AsyncConnection, claimed: Claim, content: dict[str,
         "stage": "done",
         "content": content,
         "revision": revision,
+        "upgrade_pending": upgrade_pending,
         "error": None,
         "finished_at": func.now(),
         "updated_at": func.now(),

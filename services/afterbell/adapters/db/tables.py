@@ -7,12 +7,14 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
     Integer,
     MetaData,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -44,7 +46,15 @@ def _now(name: str) -> Column[object]:
     return Column(name, DateTime(timezone=True), nullable=False, server_default=func.now())
 
 
-tenants = Table("tenants", metadata, Column("id", Text, primary_key=True), _now("created_at"))
+tenants = Table(
+    "tenants",
+    metadata,
+    Column("id", Text, primary_key=True),
+    _now("created_at"),
+    # This tenant's own budget, where it is not that of the settings.
+    Column("budget_day_usd", Numeric),
+    Column("budget_month_usd", Numeric),
+)
 
 sessions = Table(
     "sessions",
@@ -99,6 +109,8 @@ reports = Table(
     Column("bulk", Boolean, nullable=False, server_default=text("false")),
     Column("content", JSONB),
     Column("error", Text),
+    # Written without a model because none could be had: worth writing again when one can.
+    Column("upgrade_pending", Boolean, nullable=False, server_default=text("false")),
     _now("created_at"),
     _at("put_at"),
     _at("started_at"),
@@ -111,6 +123,8 @@ reports = Table(
 )
 # The sweeper's and the position's way in: only what is unfinished, oldest first.
 Index("reports_unfinished_idx", reports.c.created_at, postgresql_where=text(_UNFINISHED))
+
+Index("reports_upgrade_idx", reports.c.finished_at, postgresql_where=text("upgrade_pending"))
 
 report_attempts = Table(
     "report_attempts",
@@ -128,4 +142,48 @@ report_attempts = Table(
     Column("cached_tokens", BigInteger),
     Column("output_tokens", BigInteger),
     Column("reasoning_tokens", BigInteger),
+)
+
+# Every call of a model, opened before it is made. Outlives its report: what was paid stays in the books.
+model_calls = Table(
+    "model_calls",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("report_id", UUID, ForeignKey("reports.id", ondelete="SET NULL")),
+    Column("attempt", Integer, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("client_request_id", Text, nullable=False),
+    # The most it can cost; held against the budgets until it is known what it did cost.
+    Column("reserved_usd", Numeric, nullable=False),
+    _now("started_at"),
+    _at("ended_at"),
+    Column("outcome", Text),
+    Column("served_model", Text),
+    Column("request_id", Text),
+    Column("input_tokens", BigInteger),
+    Column("cached_tokens", BigInteger),
+    Column("cache_write_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("reasoning_tokens", BigInteger),
+    Column("estimated", Boolean, nullable=False, server_default=text("false")),
+    # Null where it is not known: the price list has no such model.
+    Column("cost_usd", Numeric),
+    Column("price_version", Text),
+)
+Index("model_calls_open_idx", model_calls.c.started_at, postgresql_where=text("outcome IS NULL"))
+Index("model_calls_day_idx", model_calls.c.day, model_calls.c.tenant_id)
+Index("model_calls_report_idx", model_calls.c.report_id)
+
+# Sums of model_calls by tenant and period ("day" and "month", which begin on starts_on in UTC); tenant "" is everybody.
+budget_ledger = Table(
+    "budget_ledger",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("starts_on", Date, primary_key=True),
+    Column("reserved_usd", Numeric, nullable=False),
+    Column("spent_usd", Numeric, nullable=False),
+    CheckConstraint("period IN ('day', 'month')", name="period"),
 )
