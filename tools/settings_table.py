@@ -23,6 +23,7 @@ GROUPS: Final[tuple[type[BaseSettings], ...]] = (
     settings.StoreSettings,
     settings.QueueSettings,
     settings.AuthSettings,
+    settings.WebhookSettings,
     settings.ApiSettings,
     settings.ModelSettings,
     settings.WorkerSettings,
@@ -86,7 +87,7 @@ def _kind(annotation: Any) -> str:
 def _default(value: object) -> str:
     if isinstance(value, SecretStr):
         return "a public development secret"
-    if value is None or value == "":
+    if value in (None, "", ()):
         return "empty"
     if isinstance(value, tuple):
         return f"`{','.join(f'{one:g}' for one in value)}`"

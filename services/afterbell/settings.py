@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal, Self, TypeVar
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from afterbell.core.addresses import networks_of
 from afterbell.core.errors import SettingsError
 from afterbell.core.session import BODY_BYTES_MAX
 
@@ -160,7 +161,29 @@ class AuthSettings(_Group):
     )
 
 
-class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings):
+class WebhookSettings(_Group):
+    """How events are sent to the platforms that asked for them."""
+
+    webhook_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        alias="AFTERBELL_WEBHOOK_ALLOW",
+        description="networks of your own that webhooks may be sent to, also by http and to any port: "
+        "`10.1.0.0/16,127.0.0.1`",
+    )
+    webhook_timeout_s: float = Field(
+        15, gt=0, le=30, alias="AFTERBELL_WEBHOOK_TIMEOUT_SECONDS", description="longest time one delivery may take"
+    )
+
+    @field_validator("webhook_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        texts = value.split(",") if isinstance(value, str) else value
+        if isinstance(texts, list | tuple):
+            return tuple(str(network) for network in networks_of([str(text) for text in texts]))
+        return texts
+
+
+class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings, WebhookSettings):
     """The api process."""
 
     port: int = Field(5000, ge=0, le=65535, alias="PORT", description="port of the REST API")

@@ -18,7 +18,13 @@ TEST: Final = re.compile(r"`(tests/[\w/.-]+\.py)(?:::(test_\w+))?`")
 VARIABLE: Final = re.compile(r"\b((?:AFTERBELL|OPENAI)_[A-Z_]*[A-Z])\b")
 # Read by the command line and by the tests, not by a process; see docs/reference/cli.md and CONTRIBUTING.md.
 OTHER_VARIABLES: Final = frozenset(
-    {"AFTERBELL_URL", "AFTERBELL_TOKEN", "AFTERBELL_TEST_REDIS_URL", "AFTERBELL_TEST_DATABASE_URL"}
+    {
+        "AFTERBELL_URL",
+        "AFTERBELL_TOKEN",
+        "AFTERBELL_WEBHOOK_SECRET",
+        "AFTERBELL_TEST_REDIS_URL",
+        "AFTERBELL_TEST_DATABASE_URL",
+    }
 )
 
 each_page = pytest.mark.parametrize("page", pages(), ids=name_of)

@@ -17,6 +17,8 @@ app = typer.Typer(help="Reports about tutoring sessions: run the platform, or a 
                   pretty_exceptions_enable=False, rich_markup_mode="rich")  # fmt: skip
 session_app = typer.Typer(help="Work with sessions.", no_args_is_help=True)
 app.add_typer(session_app, name="session")
+webhook_app = typer.Typer(help="Try webhooks.", no_args_is_help=True)
+app.add_typer(webhook_app, name="webhook")
 
 CANNOT_START = 2
 
@@ -177,6 +179,20 @@ def session_import(
                 typer.echo(f"{stored['sessionId']}: {'stored' if stored['changed'] else 'unchanged'}")
 
     _run(run())
+
+
+@webhook_app.command("test")
+def webhook_test(
+    url: Annotated[str, typer.Argument(help="The receiver's URL.")],
+    secret: Annotated[
+        str | None, typer.Option(envvar="AFTERBELL_WEBHOOK_SECRET", help="whsec_…; without it one is made and shown.")
+    ] = None,
+) -> None:
+    """Send one signed test event to a URL, with the checks every delivery goes through."""
+    from afterbell.cli import webhook as command
+    from afterbell.settings import WebhookSettings, read
+
+    raise typer.Exit(_run(command.run(read(WebhookSettings), url, secret)))
 
 
 @app.callback(invoke_without_command=True)

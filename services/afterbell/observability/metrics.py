@@ -36,3 +36,6 @@ OUTBOX_WAITING: Final = Gauge(
 OUTBOX_SWEPT: Final = Counter("afterbell_outbox_swept_total", "Reports the sweeper handed to the queue again")
 MODEL_TOKENS: Final = Counter("afterbell_model_tokens_total", "Tokens billed by the model provider", ["kind"])
 MODEL_REQUESTS: Final = Counter("afterbell_model_requests_total", "Model calls by result", ["result"])
+WEBHOOK_ATTEMPTS: Final = Counter(
+    "afterbell_webhook_attempts_total", "Attempts to deliver a webhook by what became of them", ["result"]
+)
