@@ -27,8 +27,13 @@ GROUPS: Final[tuple[type[BaseSettings], ...]] = (
     settings.ApiSettings,
     settings.ModelSettings,
     settings.WorkerSettings,
+    settings.RetentionSettings,
 )
-_PROCESSES: Final = {"api": settings.ApiSettings, "worker": settings.WorkerSettings}
+_PROCESSES: Final = {
+    "api": settings.ApiSettings,
+    "worker": settings.WorkerSettings,
+    "retention run": settings.RetentionSettings,
+}
 _BOUNDS: Final = (("ge", "at least {}"), ("gt", "more than {}"), ("le", "at most {}"), ("lt", "less than {}"))
 _TYPES: Final = {int: "integer", float: "number", str: "text", Path: "path", SecretStr: "secret"}
 

@@ -280,6 +280,27 @@ class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSetting
         return self.worker_name or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
 
 
+class RetentionSettings(StoreSettings):
+    """How long what is kept. The retention job deletes what is older."""
+
+    keep_transcript_days: float = Field(
+        90, gt=0, alias="AFTERBELL_KEEP_TRANSCRIPT_DAYS", description="what was said, after a session's last change"
+    )
+    keep_report_days: float = Field(
+        365,
+        gt=0,
+        alias="AFTERBELL_KEEP_REPORT_DAYS",
+        description="reports, and sessions with the names of who took part",
+    )
+    keep_attempt_days: float = Field(
+        30, gt=0, alias="AFTERBELL_KEEP_ATTEMPT_DAYS", description="how each try of a report went"
+    )
+    keep_delivery_days: float = Field(
+        30, gt=0, alias="AFTERBELL_KEEP_DELIVERY_DAYS", description="webhook messages that were delivered or given up"
+    )
+    keep_audit_days: float = Field(730, gt=0, alias="AFTERBELL_KEEP_AUDIT_DAYS", description="the audit log")
+
+
 def read(group: type[Group], **given: object) -> Group:
     """The group from the environment; ``given`` wins. Raises SettingsError naming the variable, never its value."""
     try:

@@ -15,6 +15,8 @@ WITH_BODY = {
     ("post", "/api/webhooks"),
     ("patch", "/api/webhooks/{endpoint_id}"),
     ("post", "/api/webhooks/{endpoint_id}/rotate"),
+    ("post", "/api/students/{student_id}/export"),
+    ("post", "/api/students/{student_id}/erase"),
 }
 
 
@@ -47,6 +49,7 @@ def test_it_lists_the_whole_public_api(document: dict[str, Any]) -> None:
         ("get", "/api/reports/session/{session_id}"),
         ("get", "/api/reports/session/{session_id}/status"),
         ("get", "/api/sessions/{session_id}/messages"),
+        ("get", "/api/audit"),
         ("get", "/api/webhooks"),
         ("get", "/api/webhooks/{endpoint_id}"),
         ("delete", "/api/webhooks/{endpoint_id}"),

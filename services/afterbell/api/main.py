@@ -20,7 +20,7 @@ from afterbell.api import openapi, problems
 from afterbell.api.auth import Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox, SweepRules
-from afterbell.api.routes import reports, sessions, webhooks
+from afterbell.api.routes import privacy, reports, sessions, webhooks
 from afterbell.api.services import Services
 from afterbell.api.webhook_sender import WebhookSender
 from afterbell.core.addresses import networks_of
@@ -49,6 +49,7 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(reports.router)
     app.include_router(sessions.router)
     app.include_router(webhooks.router)
+    app.include_router(privacy.router)
     openapi.describe(app)
     app.add_middleware(Envelope, body_bytes_max=services.settings.body_bytes_max)
     return app
