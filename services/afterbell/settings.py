@@ -12,6 +12,7 @@ from typing import Annotated, Final, Literal, Self, TypeVar
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from afterbell.core.addresses import networks_of
 from afterbell.core.errors import SettingsError
 from afterbell.core.session import BODY_BYTES_MAX
 
@@ -161,7 +162,29 @@ class AuthSettings(_Group):
     )
 
 
-class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings):
+class WebhookSettings(_Group):
+    """How events are sent to the platforms that asked for them."""
+
+    webhook_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        alias="AFTERBELL_WEBHOOK_ALLOW",
+        description="networks of your own that webhooks may be sent to, also by http and to any port: "
+        "`10.1.0.0/16,127.0.0.1`",
+    )
+    webhook_timeout_s: float = Field(
+        15, gt=0, le=30, alias="AFTERBELL_WEBHOOK_TIMEOUT_SECONDS", description="longest time one delivery may take"
+    )
+
+    @field_validator("webhook_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        texts = value.split(",") if isinstance(value, str) else value
+        if isinstance(texts, list | tuple):
+            return tuple(str(network) for network in networks_of([str(text) for text in texts]))
+        return texts
+
+
+class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings, WebhookSettings):
     """The api process."""
 
     port: int = Field(5000, ge=0, le=65535, alias="PORT", description="port of the REST API")
@@ -312,6 +335,27 @@ class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSetting
     def name(self) -> str:
         """This worker's name, unique a process so that a restarted pod is never taken for its predecessor."""
         return self.worker_name or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+
+
+class RetentionSettings(StoreSettings):
+    """How long what is kept. The retention job deletes what is older."""
+
+    keep_transcript_days: float = Field(
+        90, gt=0, alias="AFTERBELL_KEEP_TRANSCRIPT_DAYS", description="what was said, after a session's last change"
+    )
+    keep_report_days: float = Field(
+        365,
+        gt=0,
+        alias="AFTERBELL_KEEP_REPORT_DAYS",
+        description="reports, and sessions with the names of who took part",
+    )
+    keep_attempt_days: float = Field(
+        30, gt=0, alias="AFTERBELL_KEEP_ATTEMPT_DAYS", description="how each try of a report went"
+    )
+    keep_delivery_days: float = Field(
+        30, gt=0, alias="AFTERBELL_KEEP_DELIVERY_DAYS", description="webhook messages that were delivered or given up"
+    )
+    keep_audit_days: float = Field(730, gt=0, alias="AFTERBELL_KEEP_AUDIT_DAYS", description="the audit log")
 
 
 def read(group: type[Group], **given: object) -> Group:

@@ -119,8 +119,8 @@ class Outbox:
 
     async def _put(self, batch: list[Unput]) -> None:
         given_up = await self._hand_over(batch)
-        # Each statement commits itself: what a crash leaves out between them, the sweeper finds and puts again.
-        async with self._database.statement() as connection:
+        # A report that failed is told of in the same transaction; the usual case is one statement.
+        async with self._database.transaction() if given_up else self._database.statement() as connection:
             await reports.mark_put(connection, batch, given_up=given_up)
 
     async def _hand_over(self, batch: list[Unput]) -> list[UUID]:

@@ -46,3 +46,6 @@ BUDGET_USED: Final = Gauge("afterbell_budget_used_ratio", "Spent / budget of all
 BUDGET_MARKS: Final = Counter(
     "afterbell_budget_marks_total", "Budgets that went past 50, 80 or 100 %", ["period", "whose", "percent"]
 )
+WEBHOOK_ATTEMPTS: Final = Counter(
+    "afterbell_webhook_attempts_total", "Attempts to deliver a webhook by what became of them", ["result"]
+)

@@ -11,6 +11,7 @@ from sqlalchemy import (
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     MetaData,
@@ -22,8 +23,9 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+DELIVERY_STATUSES: Final = ("pending", "delivered", "failed")
 STATUSES: Final = ("queued", "deferred", "running", "succeeded", "failed", "cancelled")
 _UNFINISHED: Final = "status IN ('queued', 'deferred', 'running')"
 
@@ -75,6 +77,10 @@ sessions = Table(
     _now("created_at"),
     _now("updated_at"),
 )
+# The way in of whoever exports or erases a student, and of the retention job.
+Index("sessions_participants_idx", sessions.c.participants, postgresql_using="gin",
+      postgresql_ops={"participants": "jsonb_path_ops"})  # fmt: skip
+Index("sessions_updated_at_idx", sessions.c.updated_at)
 
 messages = Table(
     "messages",
@@ -187,3 +193,62 @@ budget_ledger = Table(
     Column("spent_usd", Numeric, nullable=False),
     CheckConstraint("period IN ('day', 'month')", name="period"),
 )
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", ARRAY(Text), nullable=False),
+    Column("secret", Text, nullable=False),
+    # After a rotation both sign, until the receivers know the new one.
+    Column("previous_secret", Text),
+    _at("previous_until"),
+    Column("created_by", Text, nullable=False),
+    _now("created_at"),
+    _now("updated_at"),
+    _at("disabled_at"),
+    Column("disabled_because", Text),
+    _at("accepted_at"),
+)
+Index("webhook_endpoints_tenant_id_idx", webhook_endpoints.c.tenant_id)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", UUID, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("endpoint_id", UUID, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("report_id", UUID, ForeignKey("reports.id", ondelete="CASCADE")),
+    Column("event", Text, nullable=False),
+    # As it is signed and sent, byte for byte, at every attempt.
+    Column("body", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="pending"),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    _now("due_at"),
+    _now("created_at"),
+    _at("ended_at"),
+    Column("answer_status", Integer),
+    Column("error", Text),
+    CheckConstraint("status IN (" + ", ".join(f"'{one}'" for one in DELIVERY_STATUSES) + ")", name="status"),
+)
+Index("webhook_deliveries_due_idx", webhook_deliveries.c.due_at, postgresql_where=text("status = 'pending'"))
+Index("webhook_deliveries_endpoint_id_created_at_idx", webhook_deliveries.c.endpoint_id,
+      webhook_deliveries.c.created_at)  # fmt: skip
+Index("webhook_deliveries_report_id_idx", webhook_deliveries.c.report_id)
+
+# Append-only: a trigger refuses changes, and deletions by anybody but the retention job.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _now("at"),
+    Column("tenant", Text),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text),
+    Column("details", JSONB, nullable=False),
+)
+Index("audit_log_tenant_id_idx", audit_log.c.tenant, audit_log.c.id)
+Index("audit_log_tenant_subject_idx", audit_log.c.tenant, audit_log.c.subject)
