@@ -98,6 +98,28 @@ class Cluster:
         files = sorted((self.home / "pods" / namespace / pod).glob("*.log"))
         return "".join(path.read_text(errors="replace") for path in files)
 
+    @contextmanager
+    def api_server_away(self, *, hanging: bool = False) -> Iterator[None]:
+        """For the block it is killed, or takes connections and never answers; afterwards it serves again.
+
+        The scheduler and the controller manager are started anew then: they would wait up to 30 s to ask again.
+        """
+        server, others = self.program["kube-apiserver"], ("kube-controller-manager", "kube-scheduler")
+        if hanging:
+            server.send(signal.SIGSTOP)
+        else:
+            server.kill()
+        try:
+            yield
+        finally:
+            if hanging:
+                server.send(signal.SIGCONT)
+            else:
+                server.start()
+            for name in others:
+                self.program[name].kill()
+                self.program[name].start()
+
     def kubeconfig_of_service_account(self, namespace: str, name: str) -> Path:
         """For a client that has the rights of a service account and no others."""
         token = self.kubectl("create", "token", name, "-n", namespace, "--duration=12h").strip()

@@ -185,16 +185,14 @@ class Pod:
         }  # fmt: skip
 
     def _phase(self) -> str:
-        ended = ["terminated" in container.state for container in self._main]
-        failed_init = (
-            any("terminated" in each.state and each.exit_code != 0 for each in self._init)
-            and self.manifest["spec"].get("restartPolicy") == "Never"
-        )
-        final = self._deleting.is_set() or self.manifest["spec"].get("restartPolicy", "Always") != "Always"
-        if failed_init:
+        """A final one only when nothing of the pod runs any more, sidecars included."""
+        policy = self.manifest["spec"].get("restartPolicy", "Always")
+        if policy == "Never" and any(each.exit_code and "terminated" in each.state for each in self._init):
             return "Failed"
-        if all(ended) and final:
-            return "Failed" if any(container.exit_code for container in self._main) else "Succeeded"
+        final = policy != "Always" or self._deleting.is_set()
+        running = any("running" in each.state for each in self._init)
+        if final and not running and all("terminated" in each.state for each in self._main):
+            return "Failed" if any(each.exit_code for each in self._main) else "Succeeded"
         waiting = any("waiting" in each.state and not each.restarts for each in self._main)
         return "Pending" if waiting else "Running"
 
