@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.support.cluster import Cluster, Manifest, wait_until
 
-READY = {"httpGet": {"path": "/readyz", "port": "internal"}, "periodSeconds": 1}
+READY: Manifest = {"httpGet": {"path": "/readyz", "port": "internal"}, "periodSeconds": 1}
 COMMAND = ["python", "-m", "tests.cluster.answering"]
 
 
@@ -21,7 +21,7 @@ class Workload:
 
     def container(self, *, environment: dict[str, str] | None = None, **more: Any) -> Manifest:
         """The container; ``more`` are fields of it."""
-        env = [{"name": name, "value": value} for name, value in (environment or {}).items()]
+        env: list[Manifest] = [{"name": name, "value": value} for name, value in (environment or {}).items()]
         if not self.cluster.isolated:
             env.append({"name": "BIND", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}})
         ports = [{"name": "internal", "containerPort": 9000}]
@@ -71,7 +71,7 @@ class Workload:
     def process(self, pod: str) -> Path:
         """A file that is there as long as the process of the first container is."""
         status = self.wait_for(pod, lambda found: "running" in found["state"], "the container to run")
-        return Path("/proc") / status["containerID"].removeprefix("process://")
+        return Path("/proc", str(status["containerID"]).removeprefix("process://"))
 
     def kubectl(self, *words: str) -> str:
         return self.cluster.kubectl(*words, "-n", self.namespace)

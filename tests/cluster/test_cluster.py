@@ -6,7 +6,7 @@ import time
 
 import pytest
 from tests.cluster.conftest import Workload
-from tests.support.cluster import Cluster, Manifest, Refused, wait_until
+from tests.support.cluster import Cluster, Manifest, Refused, absent, wait_until
 
 pytestmark = pytest.mark.cluster
 
@@ -14,7 +14,7 @@ pytestmark = pytest.mark.cluster
 @pytest.fixture
 def isolated(cluster: Cluster) -> None:
     if not cluster.isolated:
-        pytest.skip("needs a network namespace: root, or user namespaces, and iproute2")
+        absent("needs a network namespace: root, or user namespaces, and iproute2")
 
 
 def test_kubectl_proxies_to_a_pod(workload: Workload, isolated: None) -> None:
@@ -28,11 +28,14 @@ def test_pods_reach_each_other_and_may_bind_the_same_port(workload: Workload, is
     workload.deploy(2)
     pods = workload.cluster.pods(workload.namespace)
     addresses = {pod["metadata"]["name"]: pod["status"]["podIP"] for pod in pods}
-    script = "import sys, urllib.request as u; [print(u.urlopen(f'http://{ip}:9000/').read()) for ip in sys.argv[1:]]"
+    script = (
+        "import sys, urllib.request as u; "
+        "[print(u.urlopen(f'http://{ip}:9000/').read().decode()) for ip in sys.argv[1:]]"
+    )
     asking = {"name": "x", "image": "none", "command": ["python", "-c", script, *addresses.values()]}
     workload.run("asking", template=workload.template(asking, restartPolicy="Never"))
     workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/asking", "--timeout=20s")
-    assert workload.said("asking") == [f"{f'{name} at /'.encode()}" for name in addresses]
+    assert workload.said("asking") == [f"{name} at /" for name in addresses]
 
 
 def test_pods_reach_the_api_server_where_every_pod_finds_it(workload: Workload) -> None:

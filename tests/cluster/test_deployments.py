@@ -27,8 +27,7 @@ def test_a_rollout_replaces_every_pod_and_never_has_too_few(workload: Workload) 
     workload.deploy(2, environment={"LAST_WORK_S": "0.1"})
     assert len(workload.names()) == 2
     assert not before & workload.names()
-    for pod in before:
-        wait_until(lambda pod=pod: workload.said(pod)[-1] == "finished", "the old pods to have ended by themselves")
+    wait_until(lambda: all(workload.said(pod)[-1] == "finished" for pod in before), "the old pods to end by themselves")
 
 
 def test_the_pod_with_the_lowest_deletion_cost_is_the_one_that_goes(workload: Workload) -> None:

@@ -18,10 +18,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
-from tests.support.control_plane import LOOPBACK, PROGRAMS, ROOT, TOOLS, ControlPlane, Program, Site, as_user, site_in
+from tests.support.control_plane import LOOPBACK, PATHS, PROGRAMS, TOOLS, ControlPlane, Program, Site, as_user, site_in
 from tests.support.kubelet.main import Settings
 from tests.support.networks import listener_in, own_network
 
@@ -57,7 +57,10 @@ class Cluster:
         self.control_plane.start()
         for node in self.nodes.values():
             node.start()
-        wait_until(self._nodes_are_ready, "the nodes to be ready", patience_s=30)
+        try:
+            wait_until(self._nodes_are_ready, "the nodes to be ready")
+        except TimeoutError as error:
+            raise RuntimeError("\n".join([str(error), *(node.last_words() for node in self.nodes.values())])) from error
 
     def stop(self) -> None:
         for node in self.nodes.values():
@@ -160,9 +163,8 @@ class Cluster:
     def _environment(self) -> dict[str, str]:
         """What every container finds, as if it were in its image."""
         host, port = self._site.api
-        paths = [str(ROOT / "services"), str(ROOT / "operator"), str(ROOT)]
         return {
-            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": ":".join(paths),
+            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(PATHS),
             "LANG": "C.UTF-8", "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port),
         }  # fmt: skip
 
@@ -205,14 +207,18 @@ def missing_parts() -> list[str]:
     return missing + [f"{name} ({hint})" for name, hint in needed.items() if not shutil.which(name)]
 
 
+def absent(said: str) -> NoReturn:
+    """Skip the test, or fail it in CI, where nothing may be missing."""
+    if ENVIRONMENT.get("CI"):
+        pytest.fail(said)
+    pytest.skip(said)
+
+
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
     """The cluster of this run; skips, or fails in CI, where a part of it is missing."""
     if missing := missing_parts():
-        said = f"no test cluster without {', '.join(missing)}"
-        if ENVIRONMENT.get("CI"):
-            pytest.fail(said)
-        pytest.skip(said)
+        absent(f"no test cluster without {', '.join(missing)}")
     with running_cluster() as running:
         yield running
 

@@ -1,6 +1,7 @@
 """A real Kubernetes control plane for the tests: etcd, API server, controller manager, scheduler, each to be killed."""
 
 import json
+import os
 import shutil
 import signal
 import socket
@@ -21,6 +22,8 @@ from afterbell.embedded.launch import launcher
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".tools"
+PATHS = [str(ROOT / "services"), str(ROOT / "operator"), str(ROOT)]
+ENVIRONMENT = os.environ  # noqa: TID251 - the servers inherit it
 PROGRAMS = ("kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl")
 LOOPBACK = "127.0.0.1"
 SERVICE_RANGE = "10.96.0.0/24"
@@ -78,13 +81,16 @@ class Program:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT, start_new_session=True,
-                pass_fds=self._descriptors,
+                pass_fds=self._descriptors, env={**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([*PATHS, *sys.path])},
             )  # fmt: skip
         deadline = time.monotonic() + START_PATIENCE_S
         while self._answers and not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"{self.name} did not start:\n{self.log.read_text(errors='replace')[-3000:]}")
+                raise RuntimeError(f"{self.name} did not start:\n{self.last_words()}")
             time.sleep(0.05)
+
+    def last_words(self) -> str:
+        return self.log.read_text(errors="replace")[-3000:]
 
     def send(self, number: signal.Signals) -> None:
         """SIGSTOP and SIGCONT make it hang and go on."""
