@@ -89,7 +89,7 @@ docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
-	for extra in api worker embedded dev; do \
+	for extra in api worker operator embedded dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; done
 

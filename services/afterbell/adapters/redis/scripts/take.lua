@@ -9,6 +9,8 @@
 -- Returns  {started jobs {id, payload, run, failures}, ids given up, come back in ms (-1: on a bell), closed gate or '',
 --           ids now run by another worker, ids Redis does not know any more, ids to cancel,
 --           commands the fleet has sent today}
+-- A worker's name is its pod's, or that with a dash and 8 hexadecimal digits; a drained pod drains both.
+local POD = string.match(ARGV[2], '^(.+)%-%x%x%x%x%x%x%x%x$') or ARGV[2]
 local WORKER, FREE, LEASE_MS = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local STARTS_MAX, WINDOW_MS = tonumber(ARGV[5]), tonumber(ARGV[6])
 local LOST_MAX, ENDED_COUNT = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -107,7 +109,8 @@ local function gate_of_queue()
 end
 
 local function gate()
-  if redis.call('HEXISTS', CONTROL, 'drain:' .. WORKER) == 1 then return GATE_DRAINED, nil, 0 end
+  local drained = redis.call('HMGET', CONTROL, 'drain:' .. WORKER, 'drain:' .. POD)
+  if drained[1] or drained[2] then return GATE_DRAINED, nil, 0 end
   return gate_of_queue()
 end
 
@@ -268,8 +271,11 @@ if #jobs == FREE then
   if room > FREE and redis.call('ZCARD', WAITING) > 0 then ring() end
 else
   if closed == GATE_NONE then closed, opens = gate() end
-  if closed ~= GATE_DRAINED then redis.call('SADD', IDLE, WORKER) end
+  -- A drained worker may have been called before it was drained: the call goes on to the next.
+  if closed ~= GATE_DRAINED then redis.call('SADD', IDLE, WORKER)
+  elseif redis.call('EXISTS', WAITING) == 1 then ring_if_useful() end
   if closed ~= GATE_DRAINED and closed ~= GATE_PAUSED then comes_back_in = promise(WORKER, opens) end
 end
 if redis.call('EXISTS', WAITING, DUE, LEASES) == 0 then release_watchers() else appoint_watchers() end
+if ENDED_COUNT > 0 or #given_up > 0 then tell_load() end
 return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled, spent_today}
