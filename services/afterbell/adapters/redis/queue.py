@@ -113,7 +113,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The answer to a take. ``come_back_s`` None: a bell will ring, or the safety tick comes."""
+    """The answer to a take. ``come_back_s`` None: a bell will ring, or the safety tick comes.
+
+    ``at_ms`` is Redis's clock when it answered.
+    """
 
     grants: tuple[Grant, ...] = ()
     given_up: tuple[str, ...] = ()
@@ -123,6 +126,7 @@ class Taken:
     unknown: frozenset[str] = frozenset()
     cancelled: frozenset[str] = frozenset()
     commands_today: int = 0
+    at_ms: int = 0
 
 
 class Queue:
@@ -283,7 +287,7 @@ def _wire(outcome: Outcome) -> tuple[str, int, str]:
 
 
 def _taken(answer: list[Any]) -> Taken:
-    jobs, given_up, come_back_ms, gate, lost, unknown, cancelled, spent = answer
+    jobs, given_up, come_back_ms, gate, lost, unknown, cancelled, spent, at_ms = answer
     return Taken(
         grants=tuple(Grant(job_id.decode(), payload, run, failures) for job_id, payload, run, failures in jobs),
         given_up=tuple(job_id.decode() for job_id in given_up),
@@ -293,4 +297,5 @@ def _taken(answer: list[Any]) -> Taken:
         unknown=frozenset(job_id.decode() for job_id in unknown),
         cancelled=frozenset(job_id.decode() for job_id in cancelled),
         commands_today=spent,
+        at_ms=at_ms,
     )

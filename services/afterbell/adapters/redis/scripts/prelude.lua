@@ -13,8 +13,8 @@
 --       11 spent    hash   day number (Unix time / 86400) -> commands that changed this queue on that day
 -- ARGV   1 prefix   of what depends on an id: job:<id> (hash), lane:<lane> (zset: job id -> seq), bell:<worker> (channel)
 --
--- A bell says `watch <ms>`: come back then unless something calls earlier; `quiet`: no need to any more; anything else:
--- come now. The channel `bell` is everybody's. The channel `facts` tells whoever scales the workers what is in the queue.
+-- A bell says `watch <ms> <now ms>`: come back after so long unless something calls earlier; `quiet <now ms>`: no need to
+-- any more; anything else: come now. The moment tells whether it is newer than the answer to the worker's last take. The channel `bell` is everybody's. The channel `facts` tells whoever scales the workers what is in the queue.
 --
 -- A job's hash: payload, state (waiting due active completed dead cancelled), lane, seq (its place, kept over retries),
 -- put_ms, run (number of starts, the fencing token), failures (failed tries), lost (workers that vanished with it),

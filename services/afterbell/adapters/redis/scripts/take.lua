@@ -8,7 +8,7 @@
 --        then  pairs of a running job: job id, run
 -- Returns  {started jobs {id, payload, run, failures}, ids given up, come back in ms (-1: on a bell), closed gate or '',
 --           ids now run by another worker, ids Redis does not know any more, ids to cancel,
---           commands the fleet has sent today}
+--           commands the fleet has sent today, now ms}
 -- A worker's name is its pod's, or that with a dash and 8 hexadecimal digits; a drained pod drains both.
 local POD = string.match(ARGV[2], '^(.+)%-%x%x%x%x%x%x%x%x$') or ARGV[2]
 local WORKER, FREE, LEASE_MS = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -225,19 +225,37 @@ local function promise(worker, opens)
   return at - NOW
 end
 
+local function tell(worker, notice)
+  return redis.call('PUBLISH', PREFIX .. 'bell:' .. worker, notice .. ' ' .. NOW) > 0
+end
+
 -- An idle worker knows nothing of what began after its last exchange: a job that this worker runs, say, whose lease
 -- somebody must watch. It is told by its bell, which costs no exchange. Nobody heard it: it is gone.
 local function appoint(worker, opens)
   local in_ms = promise(worker, opens)
-  if in_ms == -1 or redis.call('PUBLISH', PREFIX .. 'bell:' .. worker, 'watch ' .. in_ms) > 0 then return true end
+  if in_ms == -1 or tell(worker, 'watch ' .. in_ms) then return true end
   redis.call('SREM', IDLE, worker)
   redis.call('ZREM', WATCH, worker)
   return false
 end
 
+-- Who is to come for a moment that this exchange has used up, the second one at the gate's opening, say, would come in
+-- vain. It is told the next moment instead.
+local function postpone_watchers(opens)
+  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', WATCH, NOW + 1, '+inf', 'LIMIT', 0, 10)) do
+    local wanted = next_event(worker, opens)
+    if worker ~= WORKER and redis.call('ZSCORE', WATCH, worker) + WATCH_SLACK_MS < wanted then
+      redis.call('ZREM', WATCH, worker)
+      local in_ms = promise(worker, opens)
+      tell(worker, in_ms == -1 and 'quiet' or 'watch ' .. in_ms)
+    end
+  end
+end
+
 local function appoint_watchers()
   local closed, opens = gate_of_queue()
   if closed == GATE_PAUSED then return end
+  postpone_watchers(opens)
   repeat
     local all_there = true
     for _, worker in ipairs(redis.call('SRANDMEMBER', IDLE, 3)) do
@@ -249,7 +267,7 @@ end
 -- With nothing left to watch for, those who were told to come back need not.
 local function release_watchers()
   for _, worker in ipairs(redis.call('ZRANGE', WATCH, 0, -1)) do
-    redis.call('PUBLISH', PREFIX .. 'bell:' .. worker, 'quiet')
+    tell(worker, 'quiet')
   end
   redis.call('DEL', WATCH)
 end
@@ -278,4 +296,4 @@ else
 end
 if redis.call('EXISTS', WAITING, DUE, LEASES) == 0 then release_watchers() else appoint_watchers() end
 if ENDED_COUNT > 0 or #given_up > 0 then tell_load() end
-return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled, spent_today}
+return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled, spent_today, NOW}
