@@ -46,7 +46,22 @@ def left(text: str, *names: str) -> str:
 )
 def test_no_form_of_a_name_leaves(name: str, text: str) -> None:
     words = [word for word in re.findall(r"\w+", left(text, name)) if not word.startswith("STUDENT_1")]
-    assert set(words) <= {"Hi", "and", "s", "book", "this", "is", "for", "Ms", "or", "同学", "你好", "No", "here", "STRAUSS"}
+    assert set(words) <= {
+        "Hi",
+        "and",
+        "s",
+        "book",
+        "this",
+        "is",
+        "for",
+        "Ms",
+        "or",
+        "同学",
+        "你好",
+        "No",
+        "here",
+        "STRAUSS",
+    }
 
 
 @pytest.mark.parametrize(
