@@ -9,7 +9,12 @@ NPM ?= npm
 WEB := services/afterbell/web
 LIVE_CLIENT := $(WEB)/vendor/socket.io.esm.min.js
 TOXIPROXY := .tools/toxiproxy-server
-.PHONY: help setup demo dev web test test-web test-faults test-realtime test-wheel soak tools check format docs lock clean $(addprefix bench-,api queue)
+CONTROL_PLANE := $(addprefix .tools/,kube-apiserver kube-controller-manager kube-scheduler kubectl)
+HELM := .tools/helm
+version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
+GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
+.PHONY: help setup demo dev web test test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs lock clean \
+	$(addprefix bench-,api queue)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -48,6 +53,9 @@ $(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json $(W
 test-web: $(INSTALLED) web  ## Run the tests of the client module and of the classroom page, in Node and in Chromium
 	$(BIN)/pytest tests/web $(ARGS)
 
+test-cluster: $(INSTALLED) tools  ## Run the tests that need a Kubernetes cluster: a real control plane, pods as processes
+	$(BIN)/pytest -m cluster --timeout 300 $(ARGS)
+
 test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
 	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
 
@@ -58,12 +66,24 @@ soak: $(INSTALLED) tools  ## Break parts at random for MINUTES=10, repeatable wi
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 tools:  ## Build the test tools written in Go, where Go is installed
-	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory $(TOXIPROXY); \
-	else echo "no Go: the tests that need the fault proxy will be skipped (install Go 1.24 or newer)"; fi
+	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory $(TOXIPROXY) $(CONTROL_PLANE) $(HELM); \
+	else echo "no Go: the tests that need the fault proxy or a Kubernetes cluster will be skipped (install Go 1.24 or newer)"; fi
 
 $(TOXIPROXY): tools/toxiproxy/go.mod tools/toxiproxy/go.sum
-	cd tools/toxiproxy && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ \
-	  github.com/Shopify/toxiproxy/v2/cmd/server
+	cd tools/toxiproxy && $(GO_BUILD) "-s -w" -o $(CURDIR)/$@ github.com/Shopify/toxiproxy/v2/cmd/server
+
+# Kubernetes itself, from its Go modules. Without its version the API server would call itself v0.0.0-master.
+$(CONTROL_PLANE): VERSION = $(call version_of,control-plane,k8s.io/kubernetes)
+$(CONTROL_PLANE): .tools/%: tools/control-plane/go.mod tools/control-plane/go.sum
+	@echo "building $* $(VERSION), once; all four take about 7 minutes on two cores"
+	cd tools/control-plane && $(GO_BUILD) "-s -w -X k8s.io/component-base/version.gitVersion=$(VERSION) \
+	  -X k8s.io/client-go/pkg/version.gitVersion=$(VERSION)" -o $(CURDIR)/$@ k8s.io/kubernetes/cmd/$*
+
+$(HELM): VERSION = $(call version_of,helm,helm.sh/helm/v4)
+$(HELM): tools/helm/go.mod tools/helm/go.sum
+	@echo "building helm $(VERSION), once; it takes about 2 minutes on two cores"
+	cd tools/helm && $(GO_BUILD) "-s -w -X helm.sh/helm/v4/internal/version.version=$(VERSION)" -o $(CURDIR)/$@ \
+	  helm.sh/helm/v4/cmd/helm
 
 check: $(INSTALLED)  ## Lint, types, import contracts and the pure tests; under a minute
 	$(BIN)/ruff format --check --quiet .
@@ -93,7 +113,7 @@ docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
-	for extra in api worker embedded dev; do \
+	for extra in api worker operator embedded dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; done
 

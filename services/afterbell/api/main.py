@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -15,12 +16,15 @@ from afterbell.adapters.redis import client as redis_client
 from afterbell.adapters.redis.fanout import RedisBus
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
+from afterbell.adapters.webhooks.client import WebhookClient
 from afterbell.api import classroom, openapi, problems
 from afterbell.api.auth import Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox, SweepRules
-from afterbell.api.routes import events, reports, sessions
+from afterbell.api.routes import events, privacy, reports, sessions, webhooks
 from afterbell.api.services import Services
+from afterbell.api.webhook_sender import WebhookSender
+from afterbell.core.addresses import networks_of
 from afterbell.core.errors import StoreUnavailable
 from afterbell.observability.internal_app import create_internal_app
 from afterbell.realtime.protocol import WebSockets
@@ -48,6 +52,8 @@ def create_app(services: Services) -> FastAPI:
     app.include_router(events.router)
     app.include_router(reports.router)
     app.include_router(sessions.router)
+    app.include_router(webhooks.router)
+    app.include_router(privacy.router)
     if services.settings.serves_classroom:
         classroom.install(app, services.settings)
     openapi.describe(app)
@@ -73,18 +79,22 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     sweep = SweepRules(settings.sweep_s, settings.unput_s, settings.reput_s, settings.silent_s)
     outbox = Outbox(database, queue, sweep=sweep)
     realtime = _realtime(settings, database, queue.keys.prefix)
-    services = Services(settings, database, ReportRequests(database), outbox, realtime)
+    client = WebhookClient(allowed=networks_of(settings.webhook_allow), timeout_s=settings.webhook_timeout_s)
+    sender = WebhookSender(database, client, timeout_s=settings.webhook_timeout_s, now=_utc_now)
+    services = Services(settings, database, ReportRequests(database), outbox, realtime, client)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         stack.push_async_callback(database.close)
+        stack.push_async_callback(client.aclose)
         public = stack.enter_context(bind(settings.bind, settings.port, variable="PORT"))
         internal = stack.enter_context(bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT"))
         await database.check()
         if (reason := await redis_client.away(redis, url)) is not None:
             # Not a reason to stay down: reports are committed and put later, sockets go on within the pod.
             log.warning("redis_away", error=reason)
-        outbox.start()
-        stack.push_async_callback(outbox.stop)
+        for background in (outbox, sender):
+            background.start()
+            stack.push_async_callback(background.stop)
         internal_app = create_internal_app(_readiness(database, realtime), drain=_drain(settings, realtime))
         public_app = realtime.beside(create_app(services))
         for serving in (
@@ -136,3 +146,7 @@ def _readiness(database: Database, realtime: Realtime) -> Any:
         return {"ready": not realtime.draining, "postgresql": "ok", **facts}
 
     return readiness
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

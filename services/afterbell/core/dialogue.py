@@ -9,17 +9,7 @@ from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from afterbell.core.english import (
-    CONFIRMS,
-    CORRECTS,
-    GRASPS,
-    NOTICES,
-    POSTPONES,
-    REASONS,
-    SETS_WORK,
-    SMALL_TALK,
-    TAKES_BACK,
-)
+from afterbell.core import english
 from afterbell.core.metrics import count_words, questions_in, without_questions
 from afterbell.core.session import Turn
 
@@ -27,6 +17,16 @@ STATEMENT_WORDS_MIN: Final = 3
 EXPLANATION_WORDS_MIN: Final = 12
 _SCANNED_CHARS: Final = 2_000
 _TAKEN_BACK_WITHIN: Final = 80
+# They are searched for in lower-case text.
+_CONFIRMS: Final = english.lowered(english.CONFIRMS)
+_CORRECTS: Final = english.lowered(english.CORRECTS)
+_GRASPS: Final = english.lowered(english.GRASPS)
+_NOTICES: Final = english.lowered(english.NOTICES)
+_POSTPONES: Final = english.lowered(english.POSTPONES)
+_REASONS: Final = english.lowered(english.REASONS)
+_SETS_WORK: Final = english.lowered(english.SETS_WORK)
+_SMALL_TALK: Final = english.lowered(english.SMALL_TALK)
+_TAKES_BACK: Final = english.lowered(english.TAKES_BACK)
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?…])\s+|\n+")
 
 
@@ -79,7 +79,7 @@ def read(turns: Sequence[Turn]) -> Dialogue:
         confirmed=confirmed,
         slips=tuple(_slips(turns, verdicts)),
         explained=_explained(turns, {yes.student for yes in confirmed}),
-        noticed=tuple(i for i, turn in enumerate(turns) if _is_student(turn) and NOTICES.search(_head(turn))),
+        noticed=tuple(i for i, turn in enumerate(turns) if _is_student(turn) and _NOTICES.search(_low(turn))),
         student_asked=tuple(i for i, turn in enumerate(turns) if _is_student(turn) and _real_questions(turn)),
         unanswered=(*_put_off(turns), *_left_at_end(turns)),
         work_set=tuple(_work_set(turns)),
@@ -104,6 +104,10 @@ def _head(turn: Turn) -> str:
     return turn.text[:_SCANNED_CHARS]
 
 
+def _low(turn: Turn) -> str:
+    return turn.text[:_SCANNED_CHARS].lower()
+
+
 def _verdicts(turns: Sequence[Turn]) -> Iterator[tuple[int, int, bool]]:
     """(student's position, tutor's position, right?) wherever a tutor judges what a student just stated."""
     claim: int | None = None
@@ -111,7 +115,7 @@ def _verdicts(turns: Sequence[Turn]) -> Iterator[tuple[int, int, bool]]:
         if _is_student(turn):
             claim = position if _states(turn) else None
         elif _is_tutor(turn) and claim is not None:
-            right = _verdict(_head(turn))
+            right = _verdict(_low(turn))
             if right is not None:
                 yield claim, position, right
 
@@ -122,11 +126,11 @@ def _states(turn: Turn) -> bool:
 
 
 def _verdict(text: str) -> bool | None:
-    """Right, wrong, or neither: "Exactly, so that was not quite right" is about something said earlier."""
+    """Right, wrong, or neither, in lower case: "exactly, so that was not quite right" is about something earlier."""
     stated = without_questions(text)
-    if CORRECTS.search(text):
-        return None if CONFIRMS.match(stated) else False
-    if CONFIRMS.search(stated) and not TAKES_BACK.search(stated[:_TAKEN_BACK_WITHIN]):
+    if _CORRECTS.search(text):
+        return None if _CONFIRMS.match(stated) else False
+    if _CONFIRMS.search(stated) and not _TAKES_BACK.search(stated[:_TAKEN_BACK_WITHIN]):
         return True
     return None
 
@@ -143,14 +147,14 @@ def _slips(turns: Sequence[Turn], verdicts: Sequence[tuple[int, int, bool]]) -> 
             begun = None
     if begun is not None:
         later = turns[begun[1] + 1 :]
-        grasped = any(_is_student(turn) and GRASPS.search(_head(turn)) for turn in later)
+        grasped = any(_is_student(turn) and _GRASPS.search(_low(turn)) for turn in later)
         yield Slip(*begun, "partly" if grasped else "open", None)
 
 
 def _explained(turns: Sequence[Turn], confirmed: Set[int]) -> tuple[int, ...]:
     """Students' turns that give reasons: what was confirmed first, then the richest."""
     joints = {
-        position: len(REASONS.findall(_head(turn)))
+        position: len(_REASONS.findall(_low(turn)))
         for position, turn in enumerate(turns)
         if _is_student(turn) and count_words(_head(turn)) >= EXPLANATION_WORDS_MIN
     }
@@ -166,14 +170,14 @@ def _real_questions(turn: Turn) -> list[str]:
     return [
         question
         for question in questions_in(_head(turn))
-        if count_words(question) >= STATEMENT_WORDS_MIN and not SMALL_TALK.search(question)
+        if count_words(question) >= STATEMENT_WORDS_MIN and not _SMALL_TALK.search(question.lower())
     ]
 
 
 def _put_off(turns: Sequence[Turn]) -> Iterator[Asked]:
     for position, turn in enumerate(turns[:-1]):
         reply = turns[position + 1]
-        if not _is_student(turn) or not _is_tutor(reply) or not POSTPONES.search(_head(reply)):
+        if not _is_student(turn) or not _is_tutor(reply) or not _POSTPONES.search(_low(reply)):
             continue
         for question in _real_questions(turn)[-1:]:
             yield Asked(position, question, position + 1)
@@ -192,9 +196,9 @@ def _left_at_end(turns: Sequence[Turn]) -> Iterator[Asked]:
 
 def _work_set(turns: Sequence[Turn]) -> Iterator[tuple[int, str]]:
     for position, turn in enumerate(turns):
-        if not _is_tutor(turn):
+        if not _is_tutor(turn) or not _SETS_WORK.search(_low(turn)):
             continue
         for sentence in sentences(_head(turn)):
-            if SETS_WORK.search(sentence) and not sentence.endswith("?"):
+            if _SETS_WORK.search(sentence.lower()) and not sentence.endswith("?"):
                 yield position, sentence
                 break

@@ -4,11 +4,12 @@ import re
 from typing import Final
 
 
-def _words(text: str) -> frozenset[str]:
+def words(text: str) -> frozenset[str]:
+    """The words of a list written as text."""
     return frozenset(text.split())
 
 
-STOPWORDS: Final = _words(
+STOPWORDS: Final = words(
     """
     a about above after again against all almost along already also although always am an and another any
     anyone anything are aren't around as at away back be became because become been before being below
@@ -41,7 +42,7 @@ STOPWORDS: Final = _words(
 )
 """Words that carry no topic. Verbs of the classroom are here too: a topic is a thing, not a doing."""
 
-LESSON_WORDS: Final = _words(
+LESSON_WORDS: Final = words(
     """
     answer answers question questions problem problems step steps number numbers amount mistake mistakes
     error errors solution solutions calculation calculations bit sense idea lesson session minute minutes
@@ -53,7 +54,7 @@ LESSON_WORDS: Final = _words(
 )
 """Nouns of any lesson: fine inside a phrase, never a topic by themselves."""
 
-BEFORE_NOUN: Final = _words(
+BEFORE_NOUN: Final = words(
     "a an the of each every per his her their its our my your this these some any many both with in for"
 )
 """A word that often follows one of these is taken for a noun."""
@@ -129,6 +130,12 @@ SMALL_TALK: Final = re.compile(
 )
 """Questions that nobody needs to come back to."""
 
+
+def lowered(pattern: re.Pattern[str]) -> re.Pattern[str]:
+    """The pattern for text that is lower case already: it finds the same at half the price of IGNORECASE."""
+    return re.compile(pattern.pattern)
+
+
 _SAMPLE_WORDS: Final = 400
 _STOPWORD_SHARE_MIN: Final = 0.25
 
@@ -137,6 +144,6 @@ def is_english(language: str | None, text: str) -> bool:
     """The stated language, or, where none is stated, whether enough of the first words are English ones."""
     if language:
         return language.lower().partition("-")[0].partition("_")[0] == "en"
-    words = text.lower().split()[:_SAMPLE_WORDS]
-    known = sum(word.strip(".,!?;:") in STOPWORDS for word in words)
-    return bool(words) and known >= _STOPWORD_SHARE_MIN * len(words)
+    sample = text.lower().split()[:_SAMPLE_WORDS]
+    known = sum(word.strip(".,!?;:") in STOPWORDS for word in sample)
+    return bool(sample) and known >= _STOPWORD_SHARE_MIN * len(sample)

@@ -14,8 +14,8 @@ from typing import Final
 from afterbell.core import basic_prose as prose
 from afterbell.core.dialogue import Confirmed, Dialogue, Slip, read, sentences
 from afterbell.core.english import CONFIRMS, CORRECTS, NOTICES, REASONS, is_english
-from afterbell.core.keywords import KeyPhrase, key_phrases, stems_of
-from afterbell.core.metrics import measure_transcript, too_thin
+from afterbell.core.keywords import KeyPhrase, key_phrases, stems_in, stems_of, tokens_of
+from afterbell.core.metrics import too_thin_to_read
 from afterbell.core.narrative import (
     Evidence,
     GoalProgress,
@@ -75,12 +75,13 @@ class _Reading:
 def write_narrative(transcript: Transcript) -> Narrative:
     """The narrative of any transcript, within all bounds; every quote is a substring of its turn."""
     said = tuple(turn for turn in transcript.turns if turn.text)
-    if too_thin(measure_transcript(transcript)):
+    if too_thin_to_read(transcript):
         return prose.blank(transcript.subject, prose.TOO_THIN)
     if not is_english(transcript.language, " ".join(turn.text for turn in said[:_SAMPLE_TURNS])):
         return prose.blank(transcript.subject, prose.OTHER_LANGUAGE)
-    stems = tuple(stems_of(turn.text) for turn in said) if transcript.goals else ()
-    return _write(_Reading(transcript, said, stems, _subjects(transcript, said, stems), read(said)))
+    lines = [tokens_of(turn.text) for turn in said]
+    stems = tuple(map(stems_in, lines)) if transcript.goals else ()
+    return _write(_Reading(transcript, said, stems, _subjects(transcript, said, lines, stems), read(said)))
 
 
 def quote_from(text: str, stems: frozenset[str] = _NONE, marked: re.Pattern[str] | None = None) -> str:
@@ -124,11 +125,13 @@ def _write(reading: _Reading) -> Narrative:
     )
 
 
-def _subjects(transcript: Transcript, said: Sequence[Turn], shared: Sequence[frozenset[str]]) -> tuple[_Subject, ...]:
+def _subjects(
+    transcript: Transcript, said: Sequence[Turn], lines: Sequence[Sequence[str]], shared: Sequence[frozenset[str]]
+) -> tuple[_Subject, ...]:
     names = prose.names_of(transcript)
     goals = list(_goal_subjects(transcript, shared))[:_GOALS_NAMED]
     avoid = frozenset(part.lower() for name in names for part in re.findall(r"\w+", name))
-    phrases = key_phrases([turn.text for turn in said], avoid=avoid, most=_TOPICS_MAX)
+    phrases = key_phrases([turn.text for turn in said], lines, avoid=avoid, most=_TOPICS_MAX)
     taken = frozenset().union(*(goal.stems for goal in goals))
     found = [_of_phrase(phrase) for phrase in phrases if not taken.issuperset(phrase.stems)]
     return (*goals, *found)[:_TOPICS_MAX]

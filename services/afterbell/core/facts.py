@@ -1,7 +1,40 @@
 """What a queue holds at one moment, and the arithmetic on it."""
 
 import math
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+_RANDOM_TAIL: Final = re.compile(r"-[0-9a-f]{8}$")
+
+
+@dataclass(frozen=True, slots=True)
+class QueueLoad:
+    """What the queue asks of its workers at one moment. Units as in ``QueueFacts``.
+
+    ``due_soon`` are the due jobs whose moment comes within 150 s; ``puts`` the jobs ever put: a lower number than
+    before means that Redis lost its data, or is another Redis.
+    """
+
+    at_ms: int
+    waiting: int
+    active: int
+    due: int
+    due_soon: int
+    oldest_waiting_age_ms: int | None
+    next_due_in_ms: int | None
+    paused: bool
+    overdue: int
+    puts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """Jobs run by each pod, and the pods (and workers) that are to start nothing more."""
+
+    running: Mapping[str, int]
+    drained: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +58,11 @@ class QueueFacts:
     lanes: int
     overdue: int
     commands_today: int
+
+
+def pod_of(worker: str) -> str:
+    """The pod a worker lives in: its name without the random part that tells one process of a pod from the next."""
+    return _RANDOM_TAIL.sub("", worker)
 
 
 def eta_seconds(position: int, *, starts_per_window: int, window_s: float, slots: int, report_s: float) -> int:

@@ -7,10 +7,10 @@ rank higher. The graph is capped, so the cost grows with the length of the text 
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import pairwise
+from itertools import chain, pairwise
 from math import log
 from typing import Final
 
@@ -25,6 +25,10 @@ _DAMPING: Final = 0.85
 _LETTERS: Final = r"[^\W\d_]+(?:[-'][^\W\d_]+)*"
 _TOKEN: Final = re.compile(rf"{_LETTERS}|\d[\d.,/]*|[^\w\s]")
 _WORD: Final = re.compile(_LETTERS)
+# Capitals beyond these ranges are rare in English lessons; what is no capital within them is filtered.
+_CAPITAL: Final = r"[A-Z\u00c0-\u00de\u0100-\u017f]" + _LETTERS.replace("+", "*", 1)
+_CAPITAL_WORD: Final = re.compile(rf"\b{_CAPITAL}")
+_CAPITAL_INSIDE: Final = re.compile(rf"[^\s.!?:\"']\s+({_CAPITAL})")
 _DOING: Final = re.compile(r"\w+(ed|ing|ly|n't)$")
 
 _NONE: Final[frozenset[str]] = frozenset()
@@ -49,16 +53,28 @@ class _Tally:
     forms: Counter[str] = field(default_factory=Counter)
 
 
-def key_phrases(texts: Sequence[str], *, avoid: frozenset[str], most: int) -> tuple[KeyPhrase, ...]:
-    """The ``most`` weightiest phrases, best first, free of words in ``avoid`` (lower case) and of names."""
-    tokens = [_TOKEN.findall(text[:_TEXT_CHARS]) for text in texts]
-    skip = avoid | _proper_names(tokens)
-    lines = [[word.lower() for word in line] for line in tokens]
-    topical = {word: stem(word) for word in set().union(*lines) if _carries(word, skip)}
-    tallies: dict[Stems, _Tally] = defaultdict(_Tally)
+def tokens_of(text: str) -> list[str]:
+    """A text's words, numbers and punctuation marks, lower case."""
+    return _TOKEN.findall(text[:_TEXT_CHARS].lower())
+
+
+def key_phrases(
+    texts: Sequence[str], lines: Sequence[Sequence[str]], *, avoid: frozenset[str], most: int
+) -> tuple[KeyPhrase, ...]:
+    """The ``most`` weightiest phrases, best first, free of words in ``avoid`` (lower case) and of names.
+
+    ``lines`` are the ``tokens_of`` each text.
+    """
+    words = Counter(chain.from_iterable(lines))
+    skip = avoid | _proper_names([text[:_TEXT_CHARS] for text in texts], words)
+    topical = {word: stem(word) for word in words if _carries(word, skip)}
+    places: dict[tuple[tuple[str, ...], bool], list[int]] = defaultdict(list)
     for position, line in enumerate(lines):
-        for run, is_noun in _runs(line, topical):
-            _count(tallies, run, is_noun, position)
+        for found in _runs(line, topical):
+            places[found].append(position)
+    tallies: dict[Stems, _Tally] = defaultdict(_Tally)
+    for (run, is_noun), positions in places.items():
+        _count(tallies, run, is_noun, positions)
     ranks = _word_ranks([[topical[word] for word in line if word in topical] for line in lines])
     weights = {stems: _weight(stems, tally, ranks, len(texts)) for stems, tally in tallies.items()}
     ordered = sorted((stems for stems, weight in weights.items() if weight > 0), key=lambda s: (-weights[s], s))
@@ -70,8 +86,12 @@ def key_phrases(texts: Sequence[str], *, avoid: frozenset[str], most: int) -> tu
 
 def stems_of(text: str) -> frozenset[str]:
     """The stems of a text's topic words, for measuring how much two texts share."""
-    words = set(_WORD.findall(text[:_TEXT_CHARS].lower()))
-    return frozenset(stem(word) for word in words if _carries(word, _NONE))
+    return stems_in(_WORD.findall(text[:_TEXT_CHARS].lower()))
+
+
+def stems_in(tokens: Iterable[str]) -> frozenset[str]:
+    """``stems_of`` a text that is cut into ``tokens_of`` already."""
+    return frozenset(filter(None, map(_topic_stem, set(tokens))))
 
 
 @lru_cache(maxsize=4_096)
@@ -85,24 +105,24 @@ def stem(word: str) -> str:
     return word
 
 
+@lru_cache(maxsize=4_096)
+def _topic_stem(word: str) -> str:
+    """The stem of a topic word, empty for another."""
+    return stem(word) if _carries(word, _NONE) else ""
+
+
 def _carries(word: str, skip: frozenset[str]) -> bool:
     return len(word) > 2 and word[0].isalpha() and word not in STOPWORDS and word not in skip
 
 
-def _proper_names(tokens: Sequence[Sequence[str]]) -> frozenset[str]:
+def _proper_names(texts: Sequence[str], words: Mapping[str, int]) -> frozenset[str]:
     """Words that are mostly written with a capital inside a sentence: people and places of the exercise."""
-    capital: Counter[str] = Counter()
-    small: Counter[str] = Counter()
-    for line in tokens:
-        for before, word in pairwise(line):
-            if word[0].isupper() and before not in ".!?:\"'":
-                capital[word.lower()] += 1
-            elif word[0].islower():
-                small[word] += 1
-    return frozenset(word for word, times in capital.items() if times > small[word])
+    inside = Counter(word.lower() for text in texts for word in _CAPITAL_INSIDE.findall(text) if word[0].isupper())
+    capital = Counter(word.lower() for text in texts for word in _CAPITAL_WORD.findall(text) if word[0].isupper())
+    return frozenset(word for word, times in inside.items() if times > words[word] - capital[word])
 
 
-def _runs(line: Sequence[str], topical: Container[str]) -> Iterator[tuple[list[str], bool]]:
+def _runs(line: Sequence[str], topical: Container[str]) -> Iterator[tuple[tuple[str, ...], bool]]:
     """Neighbouring topic words of a line, and whether what stands before them announces a noun."""
     run: list[str] = []
     before = ""
@@ -111,12 +131,12 @@ def _runs(line: Sequence[str], topical: Container[str]) -> Iterator[tuple[list[s
             run.append(word)
             continue
         if run:
-            yield run[-PHRASE_WORDS_MAX:], before in BEFORE_NOUN or before[:1].isdigit()
+            yield tuple(run[-PHRASE_WORDS_MAX:]), before in BEFORE_NOUN or before[:1].isdigit()
             run = []
         before = word
 
 
-def _count(tallies: dict[Stems, _Tally], run: list[str], is_noun: bool, position: int) -> None:
+def _count(tallies: dict[Stems, _Tally], run: Sequence[str], is_noun: bool, positions: Sequence[int]) -> None:
     for start in range(len(run)):
         words = run[start:]
         phrase = " ".join(words)
@@ -129,10 +149,10 @@ def _count(tallies: dict[Stems, _Tally], run: list[str], is_noun: bool, position
         if all(word in LESSON_WORDS for word in words) or _DOING.match(words[-1]):
             continue
         tally = tallies[tuple(stem(word) for word in words)]
-        tally.turns.add(position)
-        tally.said += 1
-        tally.as_noun += is_noun
-        tally.forms[phrase] += 1
+        tally.turns.update(positions)
+        tally.said += len(positions)
+        tally.as_noun += len(positions) * is_noun
+        tally.forms[phrase] += len(positions)
 
 
 def _weight(stems: Stems, tally: _Tally, ranks: dict[str, float], texts: int) -> float:

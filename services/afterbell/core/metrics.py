@@ -22,6 +22,7 @@ THIN_STUDENT_WORDS: Final = 20
 """Below either a session is too thin to say anything of. A chat of eight turns carries a full report."""
 
 _MARKS: Final = "?？؟՞"  # noqa: RUF001  the question marks of other scripts
+_MARK: Final = re.compile(f"[{_MARKS}]")
 _BREAK: Final = re.compile(rf"[{_MARKS}][{_MARKS}!]*|[.!…](?=\s|$)|[。！\n]")  # noqa: RUF001
 _SPACED: Final = re.compile(r"[^\W_]\S*")
 _UNSPACED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
@@ -85,9 +86,20 @@ def too_thin(metrics: SessionMetrics) -> bool:
     return metrics.turns < THIN_TURNS or student_words(metrics) < THIN_STUDENT_WORDS
 
 
+def too_thin_to_read(transcript: Transcript) -> bool:
+    """``too_thin`` of a transcript, without counting further than it takes."""
+    words = 0
+    said = [turn for turn in transcript.turns if turn.text]
+    for turn in said:
+        words += count_words(turn.text) if turn.speaker.role == "student" else 0
+        if words >= THIN_STUDENT_WORDS:
+            break
+    return len(said) < THIN_TURNS or words < THIN_STUDENT_WORDS
+
+
 def count_words(text: str) -> int:
     """Words of a text, see the module."""
-    if _UNSPACED.search(text):
+    if not text.isascii() and _UNSPACED.search(text):
         return sum(_words_in(token) for token in text.split())
     return len(_SPACED.findall(text))
 
@@ -107,6 +119,8 @@ def without_questions(text: str) -> str:
 
 
 def _question_spans(text: str) -> Iterator[tuple[int, int]]:
+    if not _MARK.search(text):
+        return
     start = 0
     for stop in _BREAK.finditer(text):
         if stop.group()[0] in _MARKS:

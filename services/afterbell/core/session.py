@@ -1,5 +1,6 @@
 """A tutoring session: who took part, what was said, and the turns a report may cite."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,8 +17,9 @@ ID_CHARS_MAX: Final = 64
 NAME_CHARS_MAX: Final = 80
 BODY_BYTES_MAX: Final = 2 * 1024 * 1024
 
-# Bidirectional overrides and isolates can make a quote read differently from what is stored (Unicode TR 36).
-_BIDI_CONTROLS: Final = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+# Control characters but tab and line break. Bidirectional overrides and isolates can make a quote read
+# differently from what is stored (Unicode TR 36).
+_UNPLAIN: Final = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +77,7 @@ def turns_of(session: Session) -> tuple[Turn, ...]:
 
 def clean(text: str) -> str:
     """NFC text without control and bidirectional characters; tabs and line breaks stay."""
-    normal = unicodedata.normalize("NFC", text)
-    return "".join(char for char in normal if _is_plain(char)).strip()
-
-
-def _is_plain(char: str) -> bool:
-    return char in "\n\t" or (unicodedata.category(char) != "Cc" and char not in _BIDI_CONTROLS)
+    return _UNPLAIN.sub("", unicodedata.normalize("NFC", text)).strip()
 
 
 @dataclass(frozen=True, slots=True)

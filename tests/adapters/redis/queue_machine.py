@@ -16,7 +16,7 @@ from tests.adapters.redis.clocked_queue import ClockedQueue, Patch, Server
 from tests.adapters.redis.queue_model import QueueModel
 
 from afterbell.adapters.redis import queue as product
-from afterbell.adapters.redis.consumer import BELL_QUIET, watch_of
+from afterbell.adapters.redis.consumer import notice_of
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Ended, Grant, Put, QueueRules, Taken, lane_of
 from afterbell.core.jobs import Cancelled, Dead, Defer, Done, HandBack, Outcome, Retry
@@ -286,10 +286,8 @@ class QueueMachine(RuleBasedStateMachine):
                     worker.rung = True
                 continue
             worker = next(one for one in self.workers if one.name == name)
-            if message == BELL_QUIET:
-                worker.bell_at = float("inf")
-            elif (in_ms := watch_of(message)) is not None:
-                worker.bell_at = min(worker.bell_at, self.model.now + in_ms)
+            if (notice := notice_of(message)) is not None:
+                worker.take_at, worker.bell_at = float("inf"), self.model.now + notice.in_s * 1000
             else:
                 worker.rung = True
 

@@ -1,12 +1,14 @@
 """Nobody polls, and yet somebody comes back for whatever no bell announces."""
 
 import asyncio
+import math
 
 import pytest
+from redis.asyncio import Redis
 from tests.support.queue import jobs, next_bell, on, settle, take_one
 
 from afterbell.adapters.redis.client import connect
-from afterbell.adapters.redis.consumer import BELL_QUIET, watch_of
+from afterbell.adapters.redis.consumer import Notice, notice_of
 from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.core.jobs import Done
 
@@ -28,15 +30,32 @@ def test_a_worker_whose_bell_nobody_hears_is_passed_over(redis_url: str) -> None
     on(redis_url, body)
 
 
-def test_of_many_idle_workers_two_watch_for_an_event_and_the_others_sleep(redis_url: str) -> None:
+async def until_heard_by(client: Redis, bell: str, listeners: int) -> None:
+    async with asyncio.timeout(10):
+        while (await client.pubsub_numsub(bell))[0][1] != listeners:
+            await asyncio.sleep(0.01)
+
+
+def test_of_many_idle_workers_two_that_live_watch_for_an_event_and_the_others_sleep(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.put(jobs("a"))
         await take_one(queue, "busy")
-        hints = [(await queue.take(f"w{number}", 1)).come_back_s for number in range(5)]
+        client = connect(redis_url)
+        async with client.pubsub() as bells, client.pubsub() as bell_of_first:
+            await bell_of_first.subscribe(queue.keys.bell("w0"))
+            await until_heard_by(client, queue.keys.bell("w0"), 1)
+            await bells.subscribe(*(queue.keys.bell(f"w{number}") for number in range(1, 5)))
+            await until_heard_by(client, queue.keys.bell("w4"), 1)
+            hints = [(await queue.take(f"w{number}", 1)).come_back_s for number in range(5)]
+            await bell_of_first.aclose()
+            await until_heard_by(client, queue.keys.bell("w0"), 0)
+            after_its_death = (await queue.take("w2", 1)).come_back_s
+        await client.aclose()
         assert hints[0] == pytest.approx(1.0, abs=0.1)
         assert hints[1] is not None
         assert hints[0] < hints[1] < 2
         assert hints[2:] == [None, None, None]
+        assert after_its_death is not None, "a promise ends with who made it"
 
     on(redis_url, body)
 
@@ -64,9 +83,34 @@ def test_a_start_appoints_an_idle_worker_to_watch_it_and_the_end_releases_it(red
             grant = await take_one(queue, busy)
             idle, word = await next_bell(bell)
             assert idle != busy
-            assert watch_of(word) == pytest.approx(1000, abs=10)
+            notice = notice_of(word)
+            assert notice is not None
+            assert notice.in_s == pytest.approx(1, abs=0.01)
             await settle(queue, busy, grant, Done())
-            assert await next_bell(bell) == (idle, BELL_QUIET)
+            released, word = await next_bell(bell)
+            assert (released, notice_of(word)) == (idle, Notice(math.inf, notice_of(word).at_ms))
+        await client.aclose()
+
+    on(redis_url, body)
+
+
+def test_a_watcher_of_a_moment_that_another_used_is_told_the_next_one(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        queue.rules = QueueRules(lease_s=60, starts_max=1, window_s=1)
+        client = connect(redis_url)
+        async with client.pubsub(ignore_subscribe_messages=True) as bell:
+            await queue.put(jobs("a", "b", "c"))
+            for worker in ("w1", "w2"):
+                await bell.subscribe(queue.keys.bell(worker))
+                await bell.get_message(timeout=1)
+            first = (await queue.take("w1", 2)).come_back_s
+            assert first == pytest.approx(1, abs=0.1)
+            assert (await queue.take("w2", 1)).come_back_s == pytest.approx(first + 0.5, abs=0.1)
+            await asyncio.sleep(first)
+            assert [grant.job_id for grant in (await queue.take("w1", 1)).grants] == ["b"]
+            told, word = await next_bell(bell)
+            notice = notice_of(word)
+            assert (told, notice is not None and notice.in_s) == ("w2", pytest.approx(1, abs=0.1))
         await client.aclose()
 
     on(redis_url, body)

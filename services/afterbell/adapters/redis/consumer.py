@@ -30,16 +30,25 @@ BACKOFF_MIN_S: Final = 0.1
 BACKOFF_MAX_S: Final = 2.0
 TIMER_MAX_S: Final = 3600.0  # a loop's timer takes no infinity
 
-# Two bells do not ring: one tells an idle worker when to come back (``watch <ms>``), one that it need not.
-BELL_WATCH: Final = b"watch "
-BELL_QUIET: Final = b"quiet"
-
 log = structlog.get_logger(__name__)
 
 
-def watch_of(message: bytes) -> int | None:
-    """Milliseconds until the worker must come back, where that is what its bell says."""
-    return int(message.removeprefix(BELL_WATCH)) if message.startswith(BELL_WATCH) else None
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """A bell that does not ring: come back in ``in_s`` (infinite: no need to), said at ``at_ms`` of Redis's clock."""
+
+    in_s: float
+    at_ms: int
+
+
+def notice_of(message: bytes) -> Notice | None:
+    """``watch <ms> <now ms>`` or ``quiet <now ms>``; None for a bell that rings."""
+    word, *numbers = message.split()
+    if word == b"watch":
+        return Notice(float(numbers[0]) / 1000, int(numbers[1]))
+    if word == b"quiet":
+        return Notice(float("inf"), int(numbers[0]))
+    return None
 
 
 @dataclass(slots=True, eq=False)
@@ -85,6 +94,7 @@ class Consumer:
         self._rung = False
         self._stir = asyncio.Event()
         self._come_back_at = self._watch_at = self._last_take_at = float("inf")
+        self._answered_at_ms = 0
         self._pace = pace_of(0, None)
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -151,14 +161,16 @@ class Consumer:
 
     def _heard(self, message: object) -> None:
         """The subscription's own confirmation, a number, counts as a ring: bells were missed before it."""
-        watch_ms = watch_of(message) if isinstance(message, bytes) else None
-        if message == BELL_QUIET:
-            self._watch_at = float("inf")
-        elif watch_ms is not None:
-            self._watch_at = min(self._watch_at, asyncio.get_running_loop().time() + watch_ms / 1000)
-            self._stir.set()
-        else:
+        notice = notice_of(message) if isinstance(message, bytes) else None
+        if notice is None:
             self.ring()
+            return
+        back_at = asyncio.get_running_loop().time() + notice.in_s
+        if notice.at_ms > self._answered_at_ms:  # newer than what the last answer said, in place of which it stands
+            self._come_back_at, self._watch_at = float("inf"), back_at
+        else:
+            self._watch_at = min(self._watch_at, back_at)
+        self._stir.set()
 
     async def _run(self) -> None:
         backoff_s = BACKOFF_MIN_S
@@ -215,7 +227,7 @@ class Consumer:
     async def _accept(self, taken: Taken) -> None:
         now = asyncio.get_running_loop().time()
         self._last_take_at = self.answered_at = now
-        self.gate = taken.gate
+        self.gate, self._answered_at_ms = taken.gate, taken.at_ms
         self._keep_to_budget(taken.commands_today)
         self._come_back_at = float("inf") if taken.come_back_s is None else now + taken.come_back_s
         for grant in taken.grants:

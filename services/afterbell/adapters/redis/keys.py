@@ -36,6 +36,11 @@ class QueueKeys:
         """The channel on which every worker is woken."""
         return f"{self.prefix}bell"
 
+    @property
+    def facts(self) -> str:
+        """The channel that tells every change of the queue's load; see ``scripts/prelude.lua``."""
+        return f"{self.prefix}facts"
+
     def bell(self, worker: str) -> str:
         """The channel on which one worker is woken."""
         return f"{self.prefix}bell:{worker}"

@@ -3,6 +3,7 @@
 What the scripts guarantee is written at their heads; this file names the arguments and reads the answers.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -16,7 +17,7 @@ from redis.exceptions import RedisError
 from afterbell.adapters.redis.accounting import name_script
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.core.errors import InvalidInput, PayloadTooLarge, StoreUnavailable
-from afterbell.core.facts import QueueFacts
+from afterbell.core.facts import Fleet, QueueFacts, QueueLoad, pod_of
 from afterbell.core.jobs import (
     PAYLOAD_BYTES_MAX,
     Cancelled,
@@ -112,7 +113,10 @@ class Ended:
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """The answer to a take. ``come_back_s`` None: a bell will ring, or the safety tick comes."""
+    """The answer to a take. ``come_back_s`` None: a bell will ring, or the safety tick comes.
+
+    ``at_ms`` is Redis's clock when it answered.
+    """
 
     grants: tuple[Grant, ...] = ()
     given_up: tuple[str, ...] = ()
@@ -122,6 +126,7 @@ class Taken:
     unknown: frozenset[str] = frozenset()
     cancelled: frozenset[str] = frozenset()
     commands_today: int = 0
+    at_ms: int = 0
 
 
 class Queue:
@@ -160,8 +165,9 @@ class Queue:
 
     async def look(self) -> QueueFacts:
         """Every fact about the queue, in one command."""
-        answer = await self._run("look", [self.rules.window_ms])
-        now, waiting, active, due, dead, idle, starts, oldest, next_due, paused, lanes, overdue, spent = answer
+        answer = await self._run("look", [self.rules.window_ms, 0])
+        load, dead, idle, starts, lanes, spent, *_ = answer
+        now, waiting, active, due, _, oldest, next_due, paused, overdue, _ = load
         return QueueFacts(
             at_ms=now,
             waiting=waiting,
@@ -178,6 +184,12 @@ class Queue:
             commands_today=spent,
         )
 
+    async def look_at_fleet(self) -> tuple[QueueLoad, Fleet]:
+        """What the queue asks of its workers and who runs what, in one command and so at one moment."""
+        load, *_, owners, drained = await self._run("look", [self.rules.window_ms, 1])
+        running = Counter(pod_of(owner.decode()) for owner in owners)
+        return load_of(load), Fleet(running, frozenset(name.decode() for name in drained))
+
     async def switch(self, verb: QueueVerb) -> None:
         """Pause or resume the whole queue. Running jobs go on."""
         await self._run("control", [verb])
@@ -187,7 +199,7 @@ class Queue:
         await self._run("control", ["hold", round(seconds * 1000)])
 
     async def steer(self, verb: WorkerVerb, worker: str) -> None:
-        """Drain a worker (it starts nothing more) or let it start again."""
+        """Drain a worker, or all of a pod (they start nothing more), or let it start again."""
         await self._run("control", [verb, worker])
 
     async def act(self, verb: JobVerb, job_ids: Sequence[str]) -> list[str]:
@@ -213,6 +225,23 @@ class Queue:
             return await self._scripts[verb](self.keys.script_keys, [self.keys.prefix, *arguments])
         except (RedisError, OSError, TimeoutError) as error:
             raise StoreUnavailable("Redis", f"{verb}: {type(error).__name__}: {error}") from error
+
+
+def load_of(numbers: Sequence[int]) -> QueueLoad:
+    """The load as the scripts list it; raises ValueError for another number of numbers."""
+    now, waiting, active, due, due_soon, oldest, next_due, paused, overdue, puts = numbers
+    return QueueLoad(
+        at_ms=now,
+        waiting=waiting,
+        active=active,
+        due=due,
+        due_soon=due_soon,
+        oldest_waiting_age_ms=None if oldest < 0 else oldest,
+        next_due_in_ms=None if next_due < 0 else next_due,
+        paused=bool(paused),
+        overdue=overdue,
+        puts=puts,
+    )
 
 
 def checked_id(job_id: str) -> str:
@@ -258,7 +287,7 @@ def _wire(outcome: Outcome) -> tuple[str, int, str]:
 
 
 def _taken(answer: list[Any]) -> Taken:
-    jobs, given_up, come_back_ms, gate, lost, unknown, cancelled, spent = answer
+    jobs, given_up, come_back_ms, gate, lost, unknown, cancelled, spent, at_ms = answer
     return Taken(
         grants=tuple(Grant(job_id.decode(), payload, run, failures) for job_id, payload, run, failures in jobs),
         given_up=tuple(job_id.decode() for job_id in given_up),
@@ -268,4 +297,5 @@ def _taken(answer: list[Any]) -> Taken:
         unknown=frozenset(job_id.decode() for job_id in unknown),
         cancelled=frozenset(job_id.decode() for job_id in cancelled),
         commands_today=spent,
+        at_ms=at_ms,
     )

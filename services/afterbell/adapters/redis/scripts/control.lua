@@ -3,7 +3,8 @@
 -- ARGV   2 verb   3.. arguments
 --   pause | resume                    the whole queue
 --   hold ms                           no starts for so long (the provider asked to wait); the longest asked counts
---   drain worker | undrain worker     one worker starts nothing more
+--   drain worker | undrain worker     one worker starts nothing more; the name of a pod stands for every worker in it.
+--                                     From then on no take of it is granted a job, so what it runs can only get less
 --   retry id ... | promote id ...     dead letters, or due jobs: wait for a start now
 --   cancel id ...                     waiting and due jobs end as cancelled; a running one is told to stop
 --   remove id ...                     ended, waiting and due jobs vanish; a running one is left alone
@@ -12,6 +13,11 @@
 -- Returns  pause..undrain: 1. retry..remove: one word an id: `ok`, or the state that forbids it, or `unknown`.
 --          retry_dead: {retried, looked at}; fewer looked at than asked for means that was all
 local VERB = ARGV[2]
+local FLEET_MAX = 10000
+
+local function is_in_pod(worker, pod)
+  return #worker == #pod + 9 and string.sub(worker, 1, #pod + 1) == pod .. '-' and not string.find(worker, '%X', #pod + 2)
+end
 
 local function ring_all()
   for _ = 1, redis.call('SCARD', IDLE) do ring() end
@@ -102,23 +108,33 @@ local whole = {
   end,
   drain = function()
     redis.call('HSET', CONTROL, 'drain:' .. ARGV[3], 1)
-    redis.call('SREM', IDLE, ARGV[3])
-    redis.call('PUBLISH', PREFIX .. 'bell:' .. ARGV[3], 'drain')
+    for _, worker in ipairs(redis.call('SRANDMEMBER', IDLE, FLEET_MAX)) do
+      if worker == ARGV[3] or is_in_pod(worker, ARGV[3]) then
+        redis.call('SREM', IDLE, worker)
+        redis.call('PUBLISH', PREFIX .. 'bell:' .. worker, 'drain')
+      end
+    end
   end,
   undrain = function()
     redis.call('HDEL', CONTROL, 'drain:' .. ARGV[3])
     redis.call('PUBLISH', PREFIX .. 'bell:' .. ARGV[3], 'undrain')
+    -- Which workers a pod has is not known while they are drained.
+    redis.call('PUBLISH', PREFIX .. 'bell', 'undrain')
   end,
 }
 
 count_command()
 if VERB == 'retry_dead' then
-  return retry_dead(tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7])
+  local answer = retry_dead(tonumber(ARGV[3]), tonumber(ARGV[4]), tonumber(ARGV[5]), ARGV[6], ARGV[7])
+  tell_load()
+  return answer
 end
 if whole[VERB] then
   whole[VERB]()
+  tell_load()
   return 1
 end
 local answers = {}
 for i = 3, #ARGV do answers[#answers + 1] = each[VERB](ARGV[i]) end
+tell_load()
 return answers

@@ -1,15 +1,27 @@
 -- look: every fact about the queue in one read; changes nothing, so that it also answers where Redis is full or read-only.
 --
--- ARGV   2 window ms of the limiter
--- Returns  {now ms, waiting, active, due, dead, idle workers, starts in the window, oldest waiting age ms or -1,
---           next due in ms or -1, paused 0 or 1, lanes with waiting jobs, running jobs whose lease ran out,
---           commands the fleet has sent today}
-local first = redis.call('ZRANGE', WAITING, 0, 0, 'WITHSCORES')
-local next_due = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+-- ARGV   2 window ms of the limiter   3 1: the fleet as well
+-- Returns  {load as the prelude lists it, dead, idle workers, starts in the window, lanes with waiting jobs, commands the
+--           fleet has sent today, owners of the running jobs (one entry a job), drained workers and pods}
+local function owners()
+  local found = {}
+  for _, id in ipairs(redis.call('ZRANGE', LEASES, 0, -1)) do
+    found[#found + 1] = redis.call('HGET', job_key(id), 'owner') or nil
+  end
+  return found
+end
+
+local function drained()
+  local found = {}
+  for _, field in ipairs(redis.call('HKEYS', CONTROL)) do
+    if string.sub(field, 1, 6) == 'drain:' then found[#found + 1] = string.sub(field, 7) end
+  end
+  return found
+end
+
+local of_fleet = ARGV[3] == '1'
 return {
-  NOW, redis.call('ZCARD', WAITING), redis.call('ZCARD', LEASES), redis.call('ZCARD', DUE), redis.call('ZCARD', DEAD),
-  redis.call('SCARD', IDLE), redis.call('ZCOUNT', STARTS, NOW - ARGV[2], '+inf'),
-  first[2] and NOW - first[2] or -1, next_due[2] and math.max(next_due[2] - NOW, 0) or -1,
-  redis.call('HEXISTS', CONTROL, 'paused'), redis.call('ZCARD', LANES), redis.call('ZCOUNT', LEASES, '-inf', NOW),
-  tonumber(redis.call('HGET', SPENT, TODAY)) or 0,
+  load_of_queue(), redis.call('ZCARD', DEAD), redis.call('SCARD', IDLE), redis.call('ZCOUNT', STARTS, NOW - ARGV[2], '+inf'),
+  redis.call('ZCARD', LANES), tonumber(redis.call('HGET', SPENT, TODAY)) or 0,
+  of_fleet and owners() or {}, of_fleet and drained() or {},
 }

@@ -9,12 +9,12 @@
 --        7 starts   zset   job id:run -> the moment it started (ms); the limiter's sliding log
 --        8 idle     set    workers that have free slots and wait for their bell
 --        9 watch    zset   worker -> the moment it promised to come back without a bell (ms)
---       10 control  hash   paused = 1; hold_until, limited_until = ms; drain:<worker> = 1; tag:<class>; next_seq
+--       10 control  hash   paused = 1; hold_until, limited_until = ms; drain:<worker or pod> = 1; tag:<class>; next_seq
 --       11 spent    hash   day number (Unix time / 86400) -> commands that changed this queue on that day
 -- ARGV   1 prefix   of what depends on an id: job:<id> (hash), lane:<lane> (zset: job id -> seq), bell:<worker> (channel)
 --
--- A bell says `watch <ms>`: come back then unless something calls earlier; `quiet`: no need to any more; anything else:
--- come now. The channel `bell` is everybody's.
+-- A bell says `watch <ms> <now ms>`: come back after so long unless something calls earlier; `quiet <now ms>`: no need to
+-- any more; anything else: come now. The moment tells whether it is newer than the answer to the worker's last take. The channel `bell` is everybody's. The channel `facts` tells whoever scales the workers what is in the queue.
 --
 -- A job's hash: payload, state (waiting due active completed dead cancelled), lane, seq (its place, kept over retries),
 -- put_ms, run (number of starts, the fencing token), failures (failed tries), lost (workers that vanished with it),
@@ -26,6 +26,8 @@ local PREFIX = ARGV[1]
 local ENDED_KEPT_MS, DEAD_KEPT_MS = 3600 * 1000, 14 * 24 * 3600 * 1000
 -- A watcher may be this late before it no longer counts, and another may be this late to count as well.
 local WATCH_SLACK_MS = 500
+-- A job that is due within this time wants a pod already: longer than a pod's start and the operator's tick together.
+local DUE_SOON_MS = 150 * 1000
 -- Between two classes of lanes; tags of one class never reach the next.
 local CLASS_STEP = 2 ^ 40
 local clock = redis.call('TIME')
@@ -56,11 +58,16 @@ local function ring()
   end
 end
 
--- Whether somebody other than the two named comes back by then, bell or no bell.
-local function watchers(by_ms, except, also_except)
+-- How many, without those in the set `except`, come back by then, bell or no bell. Who hears no bell any more is gone,
+-- and so is its promise.
+local function watchers(by_ms, except)
   local count = 0
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', WATCH, NOW - WATCH_SLACK_MS, by_ms + WATCH_SLACK_MS)) do
-    if worker ~= except and worker ~= also_except then count = count + 1 end
+    if redis.call('PUBSUB', 'NUMSUB', PREFIX .. 'bell:' .. worker)[2] == 0 then
+      redis.call('ZREM', WATCH, worker)
+    elseif not (except and except[worker]) then
+      count = count + 1
+    end
   end
   return count
 end
@@ -104,6 +111,22 @@ local function give_up(id, reason)
   redis.call('ZADD', DEAD, NOW, id)
   redis.call('ZREMRANGEBYSCORE', DEAD, '-inf', NOW - DEAD_KEPT_MS)
 end
+
+-- What the queue asks of its workers: now ms, waiting, running, due, due soon, oldest waiting age ms or -1, next due in ms
+-- or -1, paused 0 or 1, running jobs whose lease ran out, jobs ever put. The last one falls only if Redis lost its data.
+local function load_of_queue()
+  local first = redis.call('ZRANGE', WAITING, 0, 0, 'WITHSCORES')
+  local next_due = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
+  return {
+    NOW, redis.call('ZCARD', WAITING), redis.call('ZCARD', LEASES), redis.call('ZCARD', DUE),
+    redis.call('ZCOUNT', DUE, '-inf', NOW + DUE_SOON_MS), first[2] and NOW - first[2] or -1,
+    next_due[2] and math.max(next_due[2] - NOW, 0) or -1, redis.call('HEXISTS', CONTROL, 'paused'),
+    redis.call('ZCOUNT', LEASES, '-inf', NOW), tonumber(redis.call('HGET', CONTROL, 'next_seq')) or 0,
+  }
+end
+
+-- A subscriber costs no command, so the operator learns of every change without asking.
+local function tell_load() redis.call('PUBLISH', PREFIX .. 'facts', table.concat(load_of_queue(), ' ')) end
 
 -- The job's work is over; its hash is kept a while so that putting it again changes nothing.
 local function finish(id, state)

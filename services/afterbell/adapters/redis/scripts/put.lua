@@ -3,11 +3,12 @@
 -- ARGV   2..  fours: job id, payload (the taskiq message), lane (class digit, ':', tenant), delay in ms (0 = now)
 -- Returns     one word a job: `put`, or the state of the job that is already there.
 count_command()
-local answers = {}
+local answers, added = {}, false
 for i = 2, #ARGV, 4 do
   local id, delay_ms = ARGV[i], tonumber(ARGV[i + 3])
   local state = redis.call('HGET', job_key(id), 'state')
   if not state then
+    added = true
     local seq = redis.call('HINCRBY', CONTROL, 'next_seq', 1)
     redis.call('HSET', job_key(id), 'payload', ARGV[i + 1], 'lane', ARGV[i + 2], 'put_ms', NOW, 'state', 'due', 'seq', seq)
     -- The first job of an empty Redis: whoever was idle before it was emptied is on no list any more.
@@ -18,4 +19,5 @@ for i = 2, #ARGV, 4 do
   end
   answers[#answers + 1] = state or 'put'
 end
+if added then tell_load() end
 return answers

@@ -8,7 +8,9 @@
 --        then  pairs of a running job: job id, run
 -- Returns  {started jobs {id, payload, run, failures}, ids given up, come back in ms (-1: on a bell), closed gate or '',
 --           ids now run by another worker, ids Redis does not know any more, ids to cancel,
---           commands the fleet has sent today}
+--           commands the fleet has sent today, now ms}
+-- A worker's name is its pod's, or that with a dash and 8 hexadecimal digits; a drained pod drains both.
+local POD = string.match(ARGV[2], '^(.+)%-%x%x%x%x%x%x%x%x$') or ARGV[2]
 local WORKER, FREE, LEASE_MS = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
 local STARTS_MAX, WINDOW_MS = tonumber(ARGV[5]), tonumber(ARGV[6])
 local LOST_MAX, ENDED_COUNT = tonumber(ARGV[7]), tonumber(ARGV[8])
@@ -107,7 +109,8 @@ local function gate_of_queue()
 end
 
 local function gate()
-  if redis.call('HEXISTS', CONTROL, 'drain:' .. WORKER) == 1 then return GATE_DRAINED, nil, 0 end
+  local drained = redis.call('HMGET', CONTROL, 'drain:' .. WORKER, 'drain:' .. POD)
+  if drained[1] or drained[2] then return GATE_DRAINED, nil, 0 end
   return gate_of_queue()
 end
 
@@ -182,36 +185,39 @@ local function leaves(worker, id)
 end
 
 -- The next moment at which something may start that no bell announces, as far as this worker can notice it, and the
--- worker it concerns: a due job, the gate's opening, another worker's lease (its owner cannot watch that one).
+-- workers that cannot notice all of it: a due job, the gate's opening, another worker's lease (its owner cannot watch
+-- that one, and leases that run out together are one event).
 local function next_event(worker, opens)
-  local at, owner = math.huge, nil
+  local at, owners = math.huge, {}
   local due = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
   if due[2] then at = tonumber(due[2]) end
   if opens and redis.call('ZCARD', WAITING) > 0 then at = math.min(at, opens) end
   local leases = redis.call('ZRANGE', LEASES, 0, 50, 'WITHSCORES')
   for i = 1, #leases, 2 do
     local expires = tonumber(leases[i + 1])
-    if expires >= at then break end
-    local holder = redis.call('HGET', job_key(leases[i]), 'owner')
+    if expires > at + WATCH_SLACK_MS then break end
+    local holder = redis.call('HGET', job_key(leases[i]), 'owner') or ''
     local others = holder ~= worker or (worker == WORKER and not mine[leases[i]])
     if others and not (expires <= NOW and leaves(worker, leases[i])) then
-      at, owner = expires, holder
-      break
+      at = math.min(at, expires)
+      owners[holder] = true
     end
   end
   -- Before a closed gate opens nothing can start, whatever is due.
   if opens then at = math.max(at, opens) end
-  return at, owner
+  return at, owners
 end
 
 -- When this worker must come back. Two of the idle ones watch for each event, the second a little later: should the
 -- first be gone, the job still starts. The others sleep until their bell, which keeps an idle fleet free.
 local function promise(worker, opens)
-  local at, owner = next_event(worker, opens)
+  local at, owners = next_event(worker, opens)
   if at == math.huge then return -1 end
-  local others = watchers(at, worker, owner)
+  owners[worker] = true
+  local others = watchers(at, owners)
   if others >= 2 then return -1 end
-  if others == 1 then at = at + WATCH_SLACK_MS end
+  -- Second is only who has a prompt first: two that both come late would leave a limited start unused for that long.
+  if others == 1 and watchers(at - WATCH_SLACK_MS / 2, owners) == 1 then at = at + WATCH_SLACK_MS end
   at = math.max(at, NOW + 1)
   local before = tonumber(redis.call('ZSCORE', WATCH, worker))
   if before and before >= NOW - WATCH_SLACK_MS and before <= at then return -1 end
@@ -219,19 +225,37 @@ local function promise(worker, opens)
   return at - NOW
 end
 
+local function tell(worker, notice)
+  return redis.call('PUBLISH', PREFIX .. 'bell:' .. worker, notice .. ' ' .. NOW) > 0
+end
+
 -- An idle worker knows nothing of what began after its last exchange: a job that this worker runs, say, whose lease
 -- somebody must watch. It is told by its bell, which costs no exchange. Nobody heard it: it is gone.
 local function appoint(worker, opens)
   local in_ms = promise(worker, opens)
-  if in_ms == -1 or redis.call('PUBLISH', PREFIX .. 'bell:' .. worker, 'watch ' .. in_ms) > 0 then return true end
+  if in_ms == -1 or tell(worker, 'watch ' .. in_ms) then return true end
   redis.call('SREM', IDLE, worker)
   redis.call('ZREM', WATCH, worker)
   return false
 end
 
+-- Who is to come for a moment that this exchange has used up, the second one at the gate's opening, say, would come in
+-- vain. It is told the next moment instead.
+local function postpone_watchers(opens)
+  for _, worker in ipairs(redis.call('ZRANGEBYSCORE', WATCH, NOW + 1, '+inf', 'LIMIT', 0, 10)) do
+    local wanted = next_event(worker, opens)
+    if worker ~= WORKER and redis.call('ZSCORE', WATCH, worker) + WATCH_SLACK_MS < wanted then
+      redis.call('ZREM', WATCH, worker)
+      local in_ms = promise(worker, opens)
+      tell(worker, in_ms == -1 and 'quiet' or 'watch ' .. in_ms)
+    end
+  end
+end
+
 local function appoint_watchers()
   local closed, opens = gate_of_queue()
   if closed == GATE_PAUSED then return end
+  postpone_watchers(opens)
   repeat
     local all_there = true
     for _, worker in ipairs(redis.call('SRANDMEMBER', IDLE, 3)) do
@@ -243,7 +267,7 @@ end
 -- With nothing left to watch for, those who were told to come back need not.
 local function release_watchers()
   for _, worker in ipairs(redis.call('ZRANGE', WATCH, 0, -1)) do
-    redis.call('PUBLISH', PREFIX .. 'bell:' .. worker, 'quiet')
+    tell(worker, 'quiet')
   end
   redis.call('DEL', WATCH)
 end
@@ -265,8 +289,11 @@ if #jobs == FREE then
   if room > FREE and redis.call('ZCARD', WAITING) > 0 then ring() end
 else
   if closed == GATE_NONE then closed, opens = gate() end
-  if closed ~= GATE_DRAINED then redis.call('SADD', IDLE, WORKER) end
+  -- A drained worker may have been called before it was drained: the call goes on to the next.
+  if closed ~= GATE_DRAINED then redis.call('SADD', IDLE, WORKER)
+  elseif redis.call('EXISTS', WAITING) == 1 then ring_if_useful() end
   if closed ~= GATE_DRAINED and closed ~= GATE_PAUSED then comes_back_in = promise(WORKER, opens) end
 end
 if redis.call('EXISTS', WAITING, DUE, LEASES) == 0 then release_watchers() else appoint_watchers() end
-return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled, spent_today}
+if ENDED_COUNT > 0 or #given_up > 0 then tell_load() end
+return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled, spent_today, NOW}

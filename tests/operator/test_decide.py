@@ -1,0 +1,206 @@
+"""The number of pods: what holds for every spec, backlog and past, and the numbers HPA gives for the same."""
+
+from dataclasses import replace
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.operator.conftest import backlogs, specs
+
+from afterbell_operator.decide import applied, decide, pods_for, useful_pods
+from afterbell_operator.model import (
+    SAMPLES_MAX,
+    Backlog,
+    Ceiling,
+    History,
+    Observation,
+    Pause,
+    Policy,
+    Rules,
+    Spec,
+)
+
+EMPTY = History()
+days = st.lists(st.tuples(st.floats(0.1, 90), st.none() | backlogs), min_size=1, max_size=12)
+
+
+def walked(spec: Spec, day: list[tuple[float, Backlog | None]], replicas: int = 0) -> list[tuple[Observation, History]]:
+    """Every moment of a day that is decided and applied: what was seen, and the history before it."""
+    moments, history, at_s = [], EMPTY, 1000.0
+    for pause_s, backlog in day:
+        at_s += pause_s
+        seen = Observation(at_s, replicas, backlog)
+        moments.append((seen, history))
+        decision = decide(seen, spec, history)
+        history, replicas = applied(decision, replicas, at_s), decision.replicas
+    return moments
+
+
+@given(specs(), days, st.integers(0, 80))
+def test_the_number_stays_within_the_bounds_and_under_every_ceiling(spec, day, start) -> None:
+    for seen, history in walked(spec, day, start):
+        decision = decide(seen, spec, history)
+        if seen.backlog is None:
+            continue
+        if decision.replicas != seen.replicas or not (spec.down.select == "Disabled" or spec.up.select == "Disabled"):
+            assert spec.min_replicas <= decision.replicas <= spec.max_replicas
+        if decision.replicas > seen.replicas:
+            tops = [useful_pods(one, spec.jobs_per_pod) for one in spec.ceilings]
+            assert decision.replicas <= max(min([*tops, spec.max_replicas]), spec.min_replicas)
+
+
+@given(specs(), days, st.integers(0, 80))
+def test_an_unknown_backlog_never_takes_a_pod_away(spec, day, start) -> None:
+    for seen, history in walked(spec, day, start):
+        blind = decide(replace(seen, backlog=None, unknown_because="Redis is gone"), spec, history)
+        assert blind.replicas == max(seen.replicas, spec.min_replicas)
+        assert "Redis is gone" in blind.sentence
+
+
+@given(specs(), days, st.integers(0, 60), st.integers(0, 100), st.integers(0, 100), st.integers(0, 50))
+def test_more_jobs_never_lead_to_fewer_pods(spec, day, start, waiting, running, due) -> None:
+    for seen, history in walked(spec, day, start):
+        if seen.backlog is None:
+            continue
+        one = seen.backlog
+        more = replace(one, waiting=one.waiting + waiting, running=one.running + running, due=one.due + due)
+        assert decide(replace(seen, backlog=more), spec, history).replicas >= decide(seen, spec, history).replicas
+
+
+@given(specs(), days, st.integers(0, 60))
+def test_the_same_question_has_the_same_answer_and_a_bounded_memory(spec, day, start) -> None:
+    for seen, history in walked(spec, day, start):
+        decision = decide(seen, spec, history)
+        assert decision == decide(seen, spec, history)
+        kept = decision.history
+        assert max(len(kept.highs), len(kept.lows), len(kept.changes)) <= SAMPLES_MAX
+
+
+@given(specs(), backlogs, st.integers(0, 60))
+def test_under_a_constant_backlog_the_number_changes_direction_at_most_once(spec, backlog, start) -> None:
+    numbers = [seen.replicas for seen, _ in walked(spec, [(5.0, backlog)] * 150, start)]
+    moves = [after - before for before, after in pairwise(numbers) if after != before]
+    turns = sum((one > 0) != (other > 0) for one, other in pairwise(moves))
+    assert turns <= 1
+
+
+@given(specs(), days)
+def test_nothing_is_scaled_to_zero_while_a_job_runs_waits_or_is_due(spec, day) -> None:
+    for seen, history in walked(spec, day, 1):
+        if seen.backlog is not None and seen.backlog.demand and seen.replicas:
+            assert decide(seen, spec, history).replicas > 0
+
+
+def test_two_hundred_jobs_at_zero_lead_to_the_final_number_in_one_step() -> None:
+    decision = decide(Observation(0, 0, Backlog(waiting=200)), Spec(max_replicas=60, jobs_per_pod=5), EMPTY)
+    assert (decision.replicas, decision.reason) == (40, "DesiredWithinRange")
+    assert decision.sentence == "0 running, 200 waiting, 0 due soon: 40 by demand (now 0)"
+
+
+def test_jobs_of_a_vanished_worker_wake_a_pod_at_zero() -> None:
+    assert decide(Observation(0, 0, Backlog(running=3)), Spec(max_replicas=5), EMPTY).replicas == 1
+
+
+def test_time_to_start_is_spent_on_fewer_pods_until_the_oldest_job_has_used_it() -> None:
+    spec = Spec(max_replicas=50, jobs_per_pod=5, start_within_s=100, seconds_per_job=45)
+    assert pods_for(Backlog(waiting=60), spec) == 4
+    assert pods_for(Backlog(waiting=60, oldest_s=60), spec) == 12
+    assert pods_for(Backlog(waiting=60, running=40), spec) == 8, "running jobs keep their slots"
+
+
+def test_a_provider_that_starts_ten_a_minute_keeps_two_pods_busy() -> None:
+    spec = Spec(max_replicas=50, ceilings=(Ceiling("provider", 10, 45), Ceiling("database", 600, 45)))
+    decision = decide(Observation(0, 0, Backlog(waiting=500)), spec, EMPTY)
+    assert (decision.replicas, decision.reason) == (2, "CeilingReached")
+    assert [one.name for one in decision.limits] == ["demand", "ceiling provider"]
+
+
+def test_the_last_pod_goes_after_the_idle_time_without_any_job() -> None:
+    spec = Spec(max_replicas=5, idle_after_s=300, down=Rules())
+    busy = decide(Observation(0, 1, Backlog(running=1)), spec, EMPTY)
+    soon = decide(Observation(299, 1, Backlog()), spec, busy.history)
+    assert (soon.replicas, soon.reason, soon.look_again_s) == (1, "KeptWhileIdle", 1)
+    assert decide(Observation(300, 1, Backlog()), spec, soon.history).replicas == 0
+
+
+def test_a_paused_queue_needs_pods_for_what_runs_alone() -> None:
+    spec = Spec(max_replicas=9, jobs_per_pod=1, down=Rules())
+    assert decide(Observation(0, 0, Backlog(waiting=5, running=2, paused=True)), spec, EMPTY).replicas == 2
+
+
+def test_a_pause_holds_its_number_until_it_ends_by_itself() -> None:
+    spec = Spec(max_replicas=9, jobs_per_pod=1, pause=Pause(replicas=3, until_s=100, reason="night work"))
+    held = decide(Observation(40, 5, Backlog(waiting=9)), spec, EMPTY)
+    assert (held.replicas, held.reason, held.look_again_s) == (3, "Paused", 60)
+    assert held.sentence == "paused at 3 for 60 s more: night work"
+    assert decide(Observation(100, 3, Backlog(waiting=9)), spec, EMPTY).replicas == 9
+
+
+def test_mode_off_changes_nothing_even_out_of_bounds() -> None:
+    decision = decide(Observation(0, 7, None), Spec(max_replicas=5, mode="Off"), EMPTY)
+    assert (decision.replicas, decision.reason) == (7, "ScalingDisabled")
+
+
+# -- the numbers of HPA ---------------------------------------------------------------------------------------
+
+FOUR_OR_DOUBLE = Rules(0, "Max", (Policy("Pods", 4, 15), Policy("Percent", 100, 15)))
+
+
+def numbers(spec: Spec, start: int, demands: list[int], every_s: float) -> list[int]:
+    day = [(every_s, Backlog(running=one)) for one in demands]
+    moments = walked(spec, [*day, (every_s, None)], start)
+    return [seen.replicas for seen, _ in moments][1:]
+
+
+@pytest.mark.parametrize(
+    ("rules", "start", "demand", "every_s", "expected"),
+    [
+        # HPA's defaults: four or as many again, each 15 s.
+        (FOUR_OR_DOUBLE, 1, 50, 15, [5, 10, 20, 40, 50]),
+        (FOUR_OR_DOUBLE, 1, 50, 5, [5, 5, 5, 10, 10, 10, 20]),
+        # KEP-853, "scale up as fast as possible": 900 % a minute.
+        (Rules(0, "Max", (Policy("Percent", 900, 60),)), 1, 1000, 60, [10, 100, 1000]),
+        # KEP-853, one pod in ten minutes.
+        (Rules(0, "Max", (Policy("Pods", 1, 600),)), 1, 4, 300, [2, 2, 3, 3, 4]),
+        # The lower of two policies.
+        (Rules(0, "Min", (Policy("Pods", 4, 15), Policy("Percent", 100, 15))), 1, 50, 15, [2, 4, 8, 12, 16]),
+        (Rules(0, "Disabled"), 3, 50, 15, [3, 3]),
+    ],
+)
+def test_scale_up_policies_give_the_numbers_of_hpa(rules, start, demand, every_s, expected) -> None:
+    spec = Spec(max_replicas=1000, jobs_per_pod=1, up=rules)
+    assert numbers(spec, start, [demand] * len(expected), every_s) == expected
+
+
+@pytest.mark.parametrize(
+    ("rules", "start", "demand", "every_s", "expected"),
+    [
+        # The walkthrough of the Kubernetes documentation: 10 % a minute while that is more than 4 pods a minute.
+        (Rules(0, "Max", (Policy("Pods", 4, 60), Policy("Percent", 10, 60))), 80, 10, 60,
+         [72, 64, 57, 51, 45, 40, 36, 32, 28, 24, 20, 16, 12, 10]),
+        (Rules(0, "Min", (Policy("Pods", 5, 60), Policy("Percent", 10, 60))), 80, 10, 60, [75, 70, 65, 60, 55, 50, 45]),
+        (Rules(0, "Max", (Policy("Percent", 100, 15),)), 80, 10, 15, [10]),
+        (Rules(0, "Disabled"), 80, 10, 60, [80, 80]),
+    ],
+)  # fmt: skip
+def test_scale_down_policies_give_the_numbers_of_hpa(rules, start, demand, every_s, expected) -> None:
+    spec = Spec(max_replicas=1000, jobs_per_pod=1, down=rules)
+    assert numbers(spec, start, [demand] * len(expected), every_s) == expected
+
+
+@pytest.mark.parametrize(
+    ("up_s", "down_s", "start", "demands", "expected"),
+    [
+        # Down: the highest of the window. 300 s at one look a minute; a sample as old as the window is out.
+        (0, 300, 10, [10, 4, 3, 2, 2, 2, 2, 2], [10, 10, 10, 10, 10, 4, 3, 2]),
+        # Up: the lowest of the window.
+        (180, 0, 2, [2, 9, 8, 9, 9, 9], [2, 2, 2, 8, 8, 9]),
+        # Both: in between nothing moves.
+        (120, 120, 5, [5, 9, 1, 9, 1, 9], [5, 5, 5, 5, 5, 5]),
+        (0, 0, 5, [9, 1, 9, 1], [9, 1, 9, 1]),
+    ],
+)
+def test_stabilisation_windows_give_the_numbers_of_hpa(up_s, down_s, start, demands, expected) -> None:
+    spec = Spec(max_replicas=100, jobs_per_pod=1, up=Rules(up_s), down=Rules(down_s))
+    assert numbers(spec, start, demands, 60) == expected
