@@ -26,6 +26,7 @@ GROUPS: Final[tuple[type[BaseSettings], ...]] = (
     settings.AuthSettings,
     settings.ApiSettings,
     settings.ModelSettings,
+    settings.ProviderSettings,
     settings.MoneySettings,
     settings.WorkerSettings,
 )

@@ -46,3 +46,6 @@ BUDGET_USED: Final = Gauge("afterbell_budget_used_ratio", "Spent / budget of all
 BUDGET_MARKS: Final = Counter(
     "afterbell_budget_marks_total", "Budgets that went past 50, 80 or 100 %", ["period", "whose", "percent"]
 )
+MODEL_TROUBLED: Final = Gauge(
+    "afterbell_model_troubled", "1 while the fleet holds calls of a model back: breaker or pause", ["model"]
+)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -29,10 +29,11 @@ from afterbell.core.jobs import (
 )
 from afterbell.settings import QueueSettings
 
-Verb = Literal["put", "take", "look", "control"]
+Verb = Literal["put", "take", "look", "control", "provider"]
 QueueVerb = Literal["pause", "resume"]
 WorkerVerb = Literal["drain", "undrain"]
 JobVerb = Literal["retry", "promote", "cancel", "remove"]
+ProviderVerb = Literal["ask", "failed", "broken", "wait", "ok", "ended"]
 JobClass = Literal["interactive", "bulk"]
 
 # A start is stamped when Redis grants it; the worker begins a moment later. One percent more than the window
@@ -122,6 +123,7 @@ class Taken:
     unknown: frozenset[str] = frozenset()
     cancelled: frozenset[str] = frozenset()
     commands_today: int = 0
+    troubled: frozenset[str] = frozenset()
 
 
 class Queue:
@@ -186,6 +188,12 @@ class Queue:
         """No starts for so long: the provider asked to wait. A shorter hold never ends a longer one."""
         await self._run("control", ["hold", round(seconds * 1000)])
 
+    async def provider(self, verb: ProviderVerb, model: str, *arguments: object) -> list[int]:
+        """One act of ``scripts/provider.lua``: [ms until the model may be called, ms until any may, 1 for a probe]."""
+        told = [quote(one, safe="") if isinstance(one, str) else one for one in arguments]
+        answer: list[int] = await self._run("provider", [verb, quote(model, safe=""), *told])
+        return answer
+
     async def steer(self, verb: WorkerVerb, worker: str) -> None:
         """Drain a worker (it starts nothing more) or let it start again."""
         await self._run("control", [verb, worker])
@@ -232,7 +240,7 @@ def lane_of(tenant: str, job_class: JobClass) -> str:
     return lane
 
 
-_VERBS: Final[tuple[Verb, ...]] = ("put", "take", "look", "control")
+_VERBS: Final[tuple[Verb, ...]] = ("put", "take", "look", "control", "provider")
 
 
 @cache
@@ -258,7 +266,7 @@ def _wire(outcome: Outcome) -> tuple[str, int, str]:
 
 
 def _taken(answer: list[Any]) -> Taken:
-    jobs, given_up, come_back_ms, gate, lost, unknown, cancelled, spent = answer
+    jobs, given_up, come_back_ms, gate, lost, unknown, cancelled, spent, troubled = answer
     return Taken(
         grants=tuple(Grant(job_id.decode(), payload, run, failures) for job_id, payload, run, failures in jobs),
         given_up=tuple(job_id.decode() for job_id in given_up),
@@ -268,4 +276,5 @@ def _taken(answer: list[Any]) -> Taken:
         unknown=frozenset(job_id.decode() for job_id in unknown),
         cancelled=frozenset(job_id.decode() for job_id in cancelled),
         commands_today=spent,
+        troubled=frozenset(unquote(name) for name in troubled.decode().split("\n") if name),
     )

@@ -13,10 +13,6 @@
 --          retry_dead: {retried, looked at}; fewer looked at than asked for means that was all
 local VERB = ARGV[2]
 
-local function ring_all()
-  for _ = 1, redis.call('SCARD', IDLE) do ring() end
-end
-
 local function forget(id)
   redis.call('DEL', job_key(id))
   return 'ok'
