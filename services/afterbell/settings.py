@@ -277,6 +277,47 @@ class ModelSettings(_Group):
     )
 
 
+class ProviderSettings(_Group):
+    """What is spared the model provider, agreed on by all workers through Redis."""
+
+    breaker_failures: int = Field(
+        5,
+        ge=1,
+        alias="AFTERBELL_BREAKER_FAILURES",
+        description="failed calls in the window, at least half of all, after which a model is taken for away",
+    )
+    breaker_window_s: float = Field(
+        60, gt=0, alias="AFTERBELL_BREAKER_WINDOW_SECONDS", description="window in which failed calls are counted"
+    )
+    breaker_open_s: float = Field(
+        30,
+        gt=0,
+        alias="AFTERBELL_BREAKER_OPEN_SECONDS",
+        description="how long a model that is away is not called; doubles with each call that finds it still away",
+    )
+    breaker_open_max_s: float = Field(
+        600, gt=0, alias="AFTERBELL_BREAKER_OPEN_MAX_SECONDS", description="longest time between two such calls"
+    )
+    model_requests_per_minute: int = Field(
+        0,
+        ge=0,
+        alias="AFTERBELL_MODEL_REQUESTS_PER_MINUTE",
+        description="calls of one model in any minute, over all workers; 0 = no limit; costs 2 Redis commands a call",
+    )
+    model_tokens_per_minute: int = Field(
+        0,
+        ge=0,
+        alias="AFTERBELL_MODEL_TOKENS_PER_MINUTE",
+        description="tokens of one model in any minute, reserved before a call and corrected after it; 0 = no limit",
+    )
+    model_in_flight: int = Field(
+        0,
+        ge=0,
+        alias="AFTERBELL_MODEL_IN_FLIGHT",
+        description="calls of one model at the same time, over all workers; 0 = no limit",
+    )
+
+
 class MoneySettings(_Group):
     """What model calls cost and may cost, in US dollars. Days and months are UTC."""
 
@@ -307,7 +348,7 @@ class MoneySettings(_Group):
     )
 
 
-class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings, MoneySettings):
+class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings, ProviderSettings, MoneySettings):
     """The worker process."""
 
     concurrency: int = Field(

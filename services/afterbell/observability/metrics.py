@@ -49,3 +49,6 @@ BUDGET_MARKS: Final = Counter(
 WEBHOOK_ATTEMPTS: Final = Counter(
     "afterbell_webhook_attempts_total", "Attempts to deliver a webhook by what became of them", ["result"]
 )
+MODEL_TROUBLED: Final = Gauge(
+    "afterbell_model_troubled", "1 while the fleet holds calls of a model back: breaker or pause", ["model"]
+)
