@@ -37,7 +37,7 @@ def left(text: str, *names: str) -> str:
         ("José Álvarez", "Jose Alvarez, José Álvarez, jose"),
         ("Alexandra", "Alex, Sasha, Alexa, Lexi"),
         ("Benjamin", "Ben and Benny and Benjam"),
-        ("王小明", "王小明同学,你好"),  # noqa: RUF001
+        ("王小明", "王小明同学,你好"),
         ("O'Brien", "o'brien"),
         ("Strauß", "STRAUSS? No: Strauß."),
         ("J.R.", "Hi J.R.!"),
@@ -46,7 +46,22 @@ def left(text: str, *names: str) -> str:
 )
 def test_no_form_of_a_name_leaves(name: str, text: str) -> None:
     words = [word for word in re.findall(r"\w+", left(text, name)) if not word.startswith("STUDENT_1")]
-    assert set(words) <= {"Hi", "and", "s", "book", "this", "is", "for", "Ms", "or", "同学", "你好", "No", "here", "STRAUSS"}
+    assert set(words) <= {
+        "Hi",
+        "and",
+        "s",
+        "book",
+        "this",
+        "is",
+        "for",
+        "Ms",
+        "or",
+        "同学",
+        "你好",
+        "No",
+        "here",
+        "STRAUSS",
+    }
 
 
 @pytest.mark.parametrize(
@@ -131,8 +146,30 @@ TEXTS = st.one_of(
     st.text(max_size=60),
     st.lists(
         st.sampled_from(
-            ("Mina", "mina", "MINA", "Okan", "[STUDENT_1]", "[EMAIL_2]", "a@b.org", "+49 171 2345678", "www.x.com", "ſ")
-            + ("call me", "Tarek", " ", "\n", "x", "12 Elm Street", "İ", "ı", "@mina", "[", "]", "4111111111111111")
+            (
+                "Mina",
+                "mina",
+                "MINA",
+                "Okan",
+                "[STUDENT_1]",
+                "[EMAIL_2]",
+                "a@b.org",
+                "+49 171 2345678",
+                "www.x.com",
+                "\u017f",
+                "call me",
+                "Tarek",
+                " ",
+                "\n",
+                "x",
+                "12 Elm Street",
+                "İ",
+                "\u0131",
+                "@mina",
+                "[",
+                "]",
+                "4111111111111111",
+            )
         ),
         max_size=20,
     ).map("".join),

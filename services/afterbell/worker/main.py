@@ -24,6 +24,7 @@ from afterbell.serving import Serving, bind, until_told
 from afterbell.settings import WorkerSettings, required
 from afterbell.worker import tasks
 from afterbell.worker.pipeline import ReportPipeline
+from afterbell.worker.writing import Room
 
 # A worker whose last answer from Redis is older than this many safety ticks is not ready.
 READY_TICKS: Final = 3
@@ -42,7 +43,8 @@ async def running(settings: WorkerSettings) -> AsyncIterator[LeaseBroker]:
         model = _model(settings)
         stack.push_async_callback(model.aclose)
         name = settings.name
-        pipeline = ReportPipeline(database, model, worker=name, ladder_s=settings.retry_ladder_s, now=_utc_now)
+        pipeline = ReportPipeline(database, model, worker=name, ladder_s=settings.retry_ladder_s, now=_utc_now,
+                                  room=Room(settings.window_tokens, settings.output_tokens_max))  # fmt: skip
         broker = _broker(settings, name, pipeline)
         tasks.bind(broker, pipeline)
         await broker.startup()
