@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 .DEFAULT_GOAL := help
 GO ?= go
 TOXIPROXY := .tools/toxiproxy-server
-.PHONY: help setup demo dev test test-faults test-wheel soak tools check format docs lock clean $(addprefix bench-,api queue)
+.PHONY: help setup demo dev test test-faults test-wheel soak tools check format docs lock clean $(addprefix bench-,api queue reports)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -65,6 +65,9 @@ bench-api: $(INSTALLED)  ## Measure the API under load, beside Express + BullMQ 
 
 bench-queue: $(INSTALLED)  ## Measure the queue: speed, cost, recovery, limiter; beside BullMQ and others where installed
 	@$(BIN)/python benchmarks/queues.py $(ARGS)
+
+bench-reports: $(INSTALLED)  ## Measure the reports: quality over AFTERBELL_DATA, cost, speed; writes bench-reports.html
+	@$(BIN)/python benchmarks/reports.py $(ARGS)
 
 docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py

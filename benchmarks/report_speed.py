@@ -65,6 +65,9 @@ def concurrent(lessons: list[Lesson], folder: Path) -> tuple[float, float]:
 
 def _p95_ms(inputs: list[Any], work: Callable[[Any], Any], times: int) -> float:
     work(inputs[0])
+    # As a worker process does when it starts.
+    gc.collect()
+    gc.freeze()
     took = []
     for nth in range(times):
         began = time.perf_counter()

@@ -131,7 +131,8 @@ def examine(narrative: Narrative, transcript: Transcript, hostile: Iterable[str]
     """``ground`` with every finding; ``hostile`` are the ids of turns that speak to the report's writer."""
     turns = {turn.id: turn for turn in transcript.turns if turn.text}
     said = (*(turn.text for turn in turns.values()), *transcript.goals)
-    ledger = _Ledger(turns, frozenset(hostile), ProseFacts(frozenset(turns), said, alone=True))
+    subject = " ".join(transcript.subject.split())[:20]
+    ledger = _Ledger(turns, frozenset(hostile), ProseFacts(frozenset(turns), said, alone=True, subject=subject))
     claims = _checked_claims(narrative, ledger)
     grounded = replace(claims, **_prose(claims, ledger))
     grounded = replace(grounded, concerns=_with_hostile_turns(grounded.concerns, ledger))

@@ -25,6 +25,7 @@ _MARKS: Final = "?？؟՞"  # noqa: RUF001  the question marks of other scripts
 _MARK: Final = re.compile(f"[{_MARKS}]")
 _BREAK: Final = re.compile(rf"[{_MARKS}][{_MARKS}!]*|[.!…](?=\s|$)|[。！\n]")  # noqa: RUF001
 _SPACED: Final = re.compile(r"[^\W_]\S*")
+_ASCII_SPACED: Final = re.compile(r"[A-Za-z0-9]\S*")
 _UNSPACED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
@@ -112,7 +113,9 @@ def too_thin_to_read(transcript: Transcript) -> bool:
 
 def count_words(text: str) -> int:
     """Words of a text, see the module."""
-    if not text.isascii() and _UNSPACED.search(text):
+    if text.isascii():
+        return len(_ASCII_SPACED.findall(text))
+    if _UNSPACED.search(text):
         return sum(_words_in(token) for token in text.split())
     return len(_SPACED.findall(text))
 

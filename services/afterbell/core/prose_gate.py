@@ -56,6 +56,7 @@ class ProseFacts:
     turn_ids: frozenset[str]
     texts: tuple[str, ...]
     alone: bool
+    subject: str = ""
 
 
 def sound_prose(text: str, facts: ProseFacts) -> tuple[str, tuple[str, ...]]:
@@ -74,7 +75,8 @@ def _problems(sentence: str, facts: ProseFacts) -> Iterator[str]:
         yield GRADE
     if not facts.alone and _ALONE.search(sentence) and not _SUGGESTS.search(sentence):
         yield UNPROVEN
-    if holds_contact(sentence):
+    # The subject is the platform's own word, whatever it looks like; reports name its beginning.
+    if holds_contact(sentence) and not (facts.subject and facts.subject.lower() in sentence.lower()):
         yield CONTACT
 
 

@@ -79,7 +79,7 @@ _CONTACTS: Final = (
     ),
     _Contact(
         "ADDRESS",
-        tuple(f" {street.lower()}" for street in _STREETS),
+        tuple(f" {street.lower()}{end}" for street in _STREETS for end in (" .,!?\n" if len(street) < 5 else ("",))),
         1,
         re.compile(rf"\b\d{{1,5}}[a-z]? (?:[A-Z][\w'-]+ ){{1,3}}(?:{'|'.join(_STREETS)})\b\.?"),
     ),
@@ -241,7 +241,7 @@ def _cut(text: str, most: int) -> str:
 
 
 def _without_contacts(text: str, contacts: Iterable[_Contact], redacted: Redacted) -> str:
-    digits, low = sum(map(text.count, "0123456789")), text.lower()
+    digits, low = sum(map(text.count, "0123456789")), text.lower() + " "
     for kind in contacts:
         if digits >= kind.digits and (not kind.glimpses or any(map(low.__contains__, kind.glimpses))):
             text = kind.pattern.sub(lambda found, kind=kind.kind: _contact(kind, found[0], redacted), text)  # type: ignore[misc]
