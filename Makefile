@@ -6,7 +6,11 @@ INSTALLED := $(VENV)/.installed
 .DEFAULT_GOAL := help
 GO ?= go
 TOXIPROXY := .tools/toxiproxy-server
-.PHONY: help setup demo dev test test-faults test-wheel soak tools check format docs lock clean $(addprefix bench-,api queue reports)
+CONTROL_PLANE := $(addprefix .tools/,kube-apiserver kube-controller-manager kube-scheduler kubectl)
+HELM := .tools/helm
+version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
+GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
+.PHONY: help setup demo dev test test-cluster test-faults test-wheel soak tools check format docs lock clean $(addprefix bench-,api queue reports)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -29,6 +33,9 @@ dev: $(INSTALLED)  ## Run the whole platform on this machine and keep serving
 test: $(INSTALLED) tools check  ## Run every test but the long fault cases; needs nothing but Python
 	$(BIN)/pytest -n 2 --dist loadfile -m "not long" $(ARGS)
 
+test-cluster: $(INSTALLED) tools  ## Run the tests that need a Kubernetes cluster: a real control plane, pods as processes
+	$(BIN)/pytest -m cluster --timeout 300 $(ARGS)
+
 test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
 	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
 
@@ -36,12 +43,24 @@ soak: $(INSTALLED) tools  ## Break parts at random for MINUTES=10, repeatable wi
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 tools:  ## Build the test tools written in Go, where Go is installed
-	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory $(TOXIPROXY); \
-	else echo "no Go: the tests that need the fault proxy will be skipped (install Go 1.24 or newer)"; fi
+	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory $(TOXIPROXY) $(CONTROL_PLANE) $(HELM); \
+	else echo "no Go: the tests that need the fault proxy or a Kubernetes cluster will be skipped (install Go 1.24 or newer)"; fi
 
 $(TOXIPROXY): tools/toxiproxy/go.mod tools/toxiproxy/go.sum
-	cd tools/toxiproxy && CGO_ENABLED=0 $(GO) build -trimpath -ldflags "-s -w" -o $(CURDIR)/$@ \
-	  github.com/Shopify/toxiproxy/v2/cmd/server
+	cd tools/toxiproxy && $(GO_BUILD) "-s -w" -o $(CURDIR)/$@ github.com/Shopify/toxiproxy/v2/cmd/server
+
+# Kubernetes itself, from its Go modules. Without its version the API server would call itself v0.0.0-master.
+$(CONTROL_PLANE): VERSION = $(call version_of,control-plane,k8s.io/kubernetes)
+$(CONTROL_PLANE): .tools/%: tools/control-plane/go.mod tools/control-plane/go.sum
+	@echo "building $* $(VERSION), once; all four take about 7 minutes on two cores"
+	cd tools/control-plane && $(GO_BUILD) "-s -w -X k8s.io/component-base/version.gitVersion=$(VERSION) \
+	  -X k8s.io/client-go/pkg/version.gitVersion=$(VERSION)" -o $(CURDIR)/$@ k8s.io/kubernetes/cmd/$*
+
+$(HELM): VERSION = $(call version_of,helm,helm.sh/helm/v4)
+$(HELM): tools/helm/go.mod tools/helm/go.sum
+	@echo "building helm $(VERSION), once; it takes about 2 minutes on two cores"
+	cd tools/helm && $(GO_BUILD) "-s -w -X helm.sh/helm/v4/internal/version.version=$(VERSION)" -o $(CURDIR)/$@ \
+	  helm.sh/helm/v4/cmd/helm
 
 check: $(INSTALLED)  ## Lint, types, import contracts and the pure tests; under a minute
 	$(BIN)/ruff format --check --quiet .

@@ -5,6 +5,7 @@ A test compares the page with what this makes, so a setting cannot be added, cha
 """
 
 import inspect
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -23,13 +24,20 @@ GROUPS: Final[tuple[type[BaseSettings], ...]] = (
     settings.StoreSettings,
     settings.QueueSettings,
     settings.AuthSettings,
+    settings.WebhookSettings,
     settings.ApiSettings,
     settings.ModelSettings,
+    settings.MoneySettings,
     settings.WorkerSettings,
+    settings.RetentionSettings,
 )
-_PROCESSES: Final = {"api": settings.ApiSettings, "worker": settings.WorkerSettings}
+_PROCESSES: Final = {
+    "api": settings.ApiSettings,
+    "worker": settings.WorkerSettings,
+    "retention run": settings.RetentionSettings,
+}
 _BOUNDS: Final = (("ge", "at least {}"), ("gt", "more than {}"), ("le", "at most {}"), ("lt", "less than {}"))
-_TYPES: Final = {int: "integer", float: "number", str: "text", Path: "path", SecretStr: "secret"}
+_TYPES: Final = {int: "integer", float: "number", Decimal: "number", str: "text", Path: "path", SecretStr: "secret"}
 
 
 def render() -> str:
@@ -86,7 +94,7 @@ def _kind(annotation: Any) -> str:
 def _default(value: object) -> str:
     if isinstance(value, SecretStr):
         return "a public development secret"
-    if value is None or value == "":
+    if value in (None, "", ()):
         return "empty"
     if isinstance(value, tuple):
         return f"`{','.join(f'{one:g}' for one in value)}`"

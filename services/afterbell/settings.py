@@ -5,12 +5,14 @@ The aliases are the environment's names. ``docs/reference/settings.md`` lists th
 
 import socket
 import uuid
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from afterbell.core.addresses import networks_of
 from afterbell.core.errors import SettingsError
 from afterbell.core.session import BODY_BYTES_MAX
 
@@ -160,7 +162,29 @@ class AuthSettings(_Group):
     )
 
 
-class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings):
+class WebhookSettings(_Group):
+    """How events are sent to the platforms that asked for them."""
+
+    webhook_allow: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        alias="AFTERBELL_WEBHOOK_ALLOW",
+        description="networks of your own that webhooks may be sent to, also by http and to any port: "
+        "`10.1.0.0/16,127.0.0.1`",
+    )
+    webhook_timeout_s: float = Field(
+        15, gt=0, le=30, alias="AFTERBELL_WEBHOOK_TIMEOUT_SECONDS", description="longest time one delivery may take"
+    )
+
+    @field_validator("webhook_allow", mode="before")
+    @classmethod
+    def _networks(cls, value: object) -> object:
+        texts = value.split(",") if isinstance(value, str) else value
+        if isinstance(texts, list | tuple):
+            return tuple(str(network) for network in networks_of([str(text) for text in texts]))
+        return texts
+
+
+class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings, WebhookSettings):
     """The api process."""
 
     port: int = Field(5000, ge=0, le=65535, alias="PORT", description="port of the REST API")
@@ -231,9 +255,65 @@ class ModelSettings(_Group):
         alias="AFTERBELL_MODEL_WINDOW_TOKENS",
         description="tokens the model reads and writes in one call; longer sessions are written in parts",
     )
+    llm_api: Literal["responses", "chat"] = Field(
+        "responses",
+        alias="AFTERBELL_LLM_API",
+        description="which API the server speaks: OpenAI's Responses, or chat completions",
+    )
+    fallback_model: str | None = Field(
+        None,
+        alias="AFTERBELL_FALLBACK_MODEL",
+        description="model to ask while the first one cannot be had; empty: none",
+    )
+    fallback_base_url: str | None = Field(
+        None,
+        alias="AFTERBELL_FALLBACK_BASE_URL",
+        description="server of the fallback model; empty: that of the first",
+    )
+    fallback_api_key: SecretStr | None = Field(
+        None, alias="AFTERBELL_FALLBACK_API_KEY", description="key for the fallback model; empty: that of the first"
+    )
+    fallback_llm_api: Literal["responses", "chat"] | None = Field(
+        None, alias="AFTERBELL_FALLBACK_LLM_API", description="API of the fallback model; empty: that of the first"
+    )
+    when_model_fails: Literal["basic", "fail"] = Field(
+        "basic",
+        alias="AFTERBELL_WHEN_MODEL_FAILS",
+        description="what a report becomes that no model writes: a basic one, labelled so, or a failed one",
+    )
 
 
-class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings):
+class MoneySettings(_Group):
+    """What model calls cost and may cost, in US dollars. Days and months are UTC."""
+
+    prices: Path | None = Field(
+        None, alias="AFTERBELL_PRICES", description="price list of your own, as prices.json; empty: the packaged one"
+    )
+    unknown_price: Literal["warn", "block"] = Field(
+        "warn",
+        alias="AFTERBELL_UNKNOWN_PRICE",
+        description="a model the price list does not know: warn = called, its cost is unknown; block = not called",
+    )
+    budget_day_usd: Decimal | None = Field(
+        None, ge=0, alias="AFTERBELL_BUDGET_DAY_USD", description="most that all tenants spend a day; empty: no limit"
+    )
+    budget_month_usd: Decimal | None = Field(
+        None, ge=0, alias="AFTERBELL_BUDGET_MONTH_USD", description="most that all tenants spend a month"
+    )
+    tenant_budget_day_usd: Decimal | None = Field(
+        None, ge=0, alias="AFTERBELL_TENANT_BUDGET_DAY_USD", description="most that one tenant spends a day"
+    )
+    tenant_budget_month_usd: Decimal | None = Field(
+        None, ge=0, alias="AFTERBELL_TENANT_BUDGET_MONTH_USD", description="most that one tenant spends a month"
+    )
+    budget_spent: Literal["basic", "wait"] = Field(
+        "basic",
+        alias="AFTERBELL_BUDGET_SPENT",
+        description="reports when a budget is spent: basic ones at once, or they wait for the next period",
+    )
+
+
+class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings, MoneySettings):
     """The worker process."""
 
     concurrency: int = Field(
@@ -261,6 +341,27 @@ class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSetting
     def name(self) -> str:
         """This worker's name, unique a process so that a restarted pod is never taken for its predecessor."""
         return self.worker_name or f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
+
+
+class RetentionSettings(StoreSettings):
+    """How long what is kept. The retention job deletes what is older."""
+
+    keep_transcript_days: float = Field(
+        90, gt=0, alias="AFTERBELL_KEEP_TRANSCRIPT_DAYS", description="what was said, after a session's last change"
+    )
+    keep_report_days: float = Field(
+        365,
+        gt=0,
+        alias="AFTERBELL_KEEP_REPORT_DAYS",
+        description="reports, and sessions with the names of who took part",
+    )
+    keep_attempt_days: float = Field(
+        30, gt=0, alias="AFTERBELL_KEEP_ATTEMPT_DAYS", description="how each try of a report went"
+    )
+    keep_delivery_days: float = Field(
+        30, gt=0, alias="AFTERBELL_KEEP_DELIVERY_DAYS", description="webhook messages that were delivered or given up"
+    )
+    keep_audit_days: float = Field(730, gt=0, alias="AFTERBELL_KEEP_AUDIT_DAYS", description="the audit log")
 
 
 def read(group: type[Group], **given: object) -> Group:

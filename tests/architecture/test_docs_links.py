@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from tests.architecture.repository import ROOT, name_of, pages, python_files, read
 
-from afterbell.settings import ApiSettings, WorkerSettings
+from afterbell.settings import ApiSettings, RetentionSettings, WorkerSettings
 
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
 FENCE: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -18,7 +18,14 @@ TEST: Final = re.compile(r"`(tests/[\w/.-]+\.py)(?:::(test_\w+))?`")
 VARIABLE: Final = re.compile(r"\b((?:AFTERBELL|OPENAI)_[A-Z_]*[A-Z])\b")
 # Read by the command line and by the tests, not by a process; see docs/reference/cli.md and CONTRIBUTING.md.
 OTHER_VARIABLES: Final = frozenset(
-    {"AFTERBELL_URL", "AFTERBELL_TOKEN", "AFTERBELL_TEST_REDIS_URL", "AFTERBELL_TEST_DATABASE_URL", "AFTERBELL_DATA"}
+    {
+        "AFTERBELL_DATA",
+        "AFTERBELL_URL",
+        "AFTERBELL_TOKEN",
+        "AFTERBELL_WEBHOOK_SECRET",
+        "AFTERBELL_TEST_REDIS_URL",
+        "AFTERBELL_TEST_DATABASE_URL",
+    }
 )
 
 each_page = pytest.mark.parametrize("page", pages(), ids=name_of)
@@ -48,7 +55,11 @@ def test_every_test_that_proves_something_exists(page: Path) -> None:
 
 @each_page
 def test_every_environment_variable_is_a_setting(page: Path) -> None:
-    known = {field.alias for group in (ApiSettings, WorkerSettings) for field in group.model_fields.values()}
+    known = {
+        field.alias
+        for group in (ApiSettings, WorkerSettings, RetentionSettings)
+        for field in group.model_fields.values()
+    }
     assert set(VARIABLE.findall(page.read_text("utf-8"))) <= known | OTHER_VARIABLES
 
 

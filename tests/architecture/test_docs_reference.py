@@ -95,7 +95,7 @@ def endpoints() -> Iterator[str]:
         return {"ready": True}
 
     nothing = cast("Any", None)  # building the app touches no store
-    for app in (create_app(Services(ApiSettings(), nothing, nothing, nothing)), create_internal_app(ready)):
+    for app in (create_app(Services(ApiSettings(), nothing, nothing, nothing, nothing)), create_internal_app(ready)):
         for path, methods in app.openapi()["paths"].items():
             yield from (f"{method.upper()} {path}" for method in methods)
 

@@ -256,6 +256,7 @@ def _environment(settings: dict[str, Any]) -> dict[str, str]:
         "AFTERBELL_LEASE_SECONDS": str(settings["lease_s"]),
         "AFTERBELL_DELIVERIES_MAX": str(settings.get("deliveries_max", 3)),
         "AFTERBELL_RETRY_LADDER": "0.3,0.6,1.2",
+        "AFTERBELL_WHEN_MODEL_FAILS": "fail",
         "AFTERBELL_INTERNAL_PORT": "0",
         "AFTERBELL_SAFETY_TICK_SECONDS": "3",
         "AFTERBELL_LOG_FORMAT": "text",

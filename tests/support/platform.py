@@ -124,6 +124,8 @@ async def platform(
         "lease_s": 1,
         "retry_ladder_s": (0.1, 0.2, 0.3),
         "internal_port": 0,
+        # What fails is to be seen; tests of the basic report in its place say so.
+        "when_model_fails": "fail",
     } | settings
     async with AsyncExitStack() as stack:
         database = Database(database_url, pool_size=3)
@@ -165,6 +167,7 @@ class WorkerProcess:
             "AFTERBELL_STARTS_PER_WINDOW": str(settings["starts_max"]),
             "AFTERBELL_LEASE_SECONDS": str(settings["lease_s"]),
             "AFTERBELL_INTERNAL_PORT": "0",
+            "AFTERBELL_WHEN_MODEL_FAILS": str(settings["when_model_fails"]),
             "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
             **more,
         }

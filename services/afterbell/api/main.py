@@ -3,6 +3,7 @@
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 import structlog
@@ -14,12 +15,15 @@ from afterbell.adapters.db.requests import ReportRequests
 from afterbell.adapters.redis import client as redis_client
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
+from afterbell.adapters.webhooks.client import WebhookClient
 from afterbell.api import openapi, problems
 from afterbell.api.auth import Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox, SweepRules
-from afterbell.api.routes import reports, sessions
+from afterbell.api.routes import privacy, reports, sessions, webhooks
 from afterbell.api.services import Services
+from afterbell.api.webhook_sender import WebhookSender
+from afterbell.core.addresses import networks_of
 from afterbell.core.errors import StoreUnavailable
 from afterbell.observability.internal_app import create_internal_app
 from afterbell.serving import Serving, bind, freeze_started, port_of, until_told
@@ -44,6 +48,8 @@ def create_app(services: Services) -> FastAPI:
     problems.install(app)
     app.include_router(reports.router)
     app.include_router(sessions.router)
+    app.include_router(webhooks.router)
+    app.include_router(privacy.router)
     openapi.describe(app)
     app.add_middleware(Envelope, body_bytes_max=services.settings.body_bytes_max)
     return app
@@ -66,16 +72,20 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     queue = Queue(redis, QueueKeys(settings.queue), QueueRules.of(settings))
     sweep = SweepRules(settings.sweep_s, settings.unput_s, settings.reput_s, settings.silent_s)
     outbox = Outbox(database, queue, sweep=sweep)
-    services = Services(settings, database, ReportRequests(database), outbox)
+    client = WebhookClient(allowed=networks_of(settings.webhook_allow), timeout_s=settings.webhook_timeout_s)
+    sender = WebhookSender(database, client, timeout_s=settings.webhook_timeout_s, now=_utc_now)
+    services = Services(settings, database, ReportRequests(database), outbox, client)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         stack.push_async_callback(database.close)
+        stack.push_async_callback(client.aclose)
         public = stack.enter_context(bind(settings.bind, settings.port, variable="PORT"))
         internal = stack.enter_context(bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT"))
         await database.check()
         await redis_client.check(redis, url)
-        outbox.start()
-        stack.push_async_callback(outbox.stop)
+        for background in (outbox, sender):
+            background.start()
+            stack.push_async_callback(background.stop)
         for app, listening in ((create_app(services), public), (create_internal_app(_readiness(database)), internal)):
             serving = Serving(app, listening)
             await serving.start()
@@ -103,3 +113,7 @@ def _readiness(database: Database) -> Any:
         return {"ready": True, "postgresql": "ok"}
 
     return readiness
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)

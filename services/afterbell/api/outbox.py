@@ -19,6 +19,8 @@ from afterbell.core.jobs import REPORT_TASK, job_id_of
 from afterbell.observability.metrics import OUTBOX_SWEPT, OUTBOX_WAITING
 
 BATCH_MAX: Final = 100
+# What the queue knows already costs it a look each, a small part of a new job.
+SWEEP_MAX: Final = 500
 # After a put the next one waits this long for company, unless a whole batch is there: a put costs one billed command
 # and one commit, however many reports it carries.
 GATHER_S: Final = 0.02
@@ -108,7 +110,7 @@ class Outbox:
                 unput_after=timedelta(seconds=rules.unput_s),
                 reput_after=timedelta(seconds=rules.reput_s),
                 run_after=timedelta(seconds=rules.silent_s),
-                limit=BATCH_MAX,
+                limit=SWEEP_MAX,
             )
             if found:
                 log.info("swept", reports=len(found))
@@ -117,8 +119,8 @@ class Outbox:
 
     async def _put(self, batch: list[Unput]) -> None:
         given_up = await self._hand_over(batch)
-        # Each statement commits itself: what a crash leaves out between them, the sweeper finds and puts again.
-        async with self._database.statement() as connection:
+        # A report that failed is told of in the same transaction; the usual case is one statement.
+        async with self._database.transaction() if given_up else self._database.statement() as connection:
             await reports.mark_put(connection, batch, given_up=given_up)
 
     async def _hand_over(self, batch: list[Unput]) -> list[UUID]:

@@ -6,6 +6,7 @@ from fastapi import Request
 
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.requests import ReportRequests
+from afterbell.adapters.webhooks.client import WebhookClient
 from afterbell.api.outbox import Outbox
 from afterbell.settings import ApiSettings
 
@@ -18,6 +19,7 @@ class Services:
     database: Database
     requests: ReportRequests
     outbox: Outbox
+    webhooks: WebhookClient
 
 
 def services_of(request: Request) -> Services:

@@ -17,6 +17,12 @@ app = typer.Typer(help="Reports about tutoring sessions: run the platform, or a 
                   pretty_exceptions_enable=False, rich_markup_mode="rich")  # fmt: skip
 session_app = typer.Typer(help="Work with sessions.", no_args_is_help=True)
 app.add_typer(session_app, name="session")
+webhook_app = typer.Typer(help="Try webhooks.", no_args_is_help=True)
+app.add_typer(webhook_app, name="webhook")
+retention_app = typer.Typer(help="Keep nothing longer than you said.", no_args_is_help=True)
+app.add_typer(retention_app, name="retention")
+student_app = typer.Typer(help="What is kept about one student.", no_args_is_help=True)
+app.add_typer(student_app, name="student")
 
 CANNOT_START = 2
 
@@ -177,6 +183,54 @@ def session_import(
                 typer.echo(f"{stored['sessionId']}: {'stored' if stored['changed'] else 'unchanged'}")
 
     _run(run())
+
+
+@webhook_app.command("test")
+def webhook_test(
+    url: Annotated[str, typer.Argument(help="The receiver's URL.")],
+    secret: Annotated[
+        str | None, typer.Option(envvar="AFTERBELL_WEBHOOK_SECRET", help="whsec_…; without it one is made and shown.")
+    ] = None,
+) -> None:
+    """Send one signed test event to a URL, with the checks every delivery goes through."""
+    from afterbell.cli import webhook as command
+    from afterbell.settings import WebhookSettings, read
+
+    raise typer.Exit(_run(command.run(read(WebhookSettings), url, secret)))
+
+
+@retention_app.command("run")
+def retention_run(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only count what would be deleted.")] = False,
+) -> None:
+    """Delete what is older than AFTERBELL_KEEP_…_DAYS. Run it every night."""
+    from afterbell.cli import privacy as command
+    from afterbell.settings import RetentionSettings, read
+
+    raise typer.Exit(_run(command.run_retention(read(RetentionSettings), dry_run=dry_run)))
+
+
+STUDENT = Annotated[str, typer.Argument(help="The student's participant id.")]
+TENANT = Annotated[str, typer.Option(help="Whose student: the tenant in the platform's tokens.")]
+REASON = Annotated[str, typer.Option(help="Why; the audit log keeps it.")]
+
+
+@student_app.command("export")
+def student_export(student: STUDENT, tenant: TENANT, reason: REASON) -> None:
+    """Print all that is kept about a student, as JSON."""
+    from afterbell.cli import privacy as command
+    from afterbell.settings import StoreSettings, read
+
+    raise typer.Exit(_run(command.export_student(read(StoreSettings), tenant, student, reason)))
+
+
+@student_app.command("erase")
+def student_erase(student: STUDENT, tenant: TENANT, reason: REASON) -> None:
+    """Erase a student: sessions, words, name and the reports about them."""
+    from afterbell.cli import privacy as command
+    from afterbell.settings import StoreSettings, read
+
+    raise typer.Exit(_run(command.erase_student(read(StoreSettings), tenant, student, reason)))
 
 
 @app.callback(invoke_without_command=True)

@@ -11,6 +11,7 @@ from pydantic import SecretStr
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.migrate import upgrade
 from afterbell.api import main as api
+from afterbell.core.report import STUB_MODEL
 from afterbell.embedded.engines import engines
 from afterbell.llm_stub.app import create_app as create_stub
 from afterbell.llm_stub.settings import StubSettings
@@ -60,7 +61,7 @@ async def platform(found: StoreSettings, *, port: int | None, pace: str) -> Asyn
         free_ports = {} if port is None else {"port": port, "internal_port": 0}
         api_settings = read(ApiSettings, **urls, **free_ports)
         up = await stack.enter_async_context(api.running(api_settings))
-        worker_settings = read(WorkerSettings, **urls, api_key=model.api_key, base_url=model.base_url)
+        worker_settings = read(WorkerSettings, **urls, api_key=model.api_key, base_url=model.base_url, model=model.name)
         await stack.enter_async_context(worker.running(worker_settings))
         yield Platform(
             api_url=f"http://{LOOPBACK}:{up.port}",
@@ -73,6 +74,7 @@ async def platform(found: StoreSettings, *, port: int | None, pace: str) -> Asyn
 
 @dataclass(frozen=True, slots=True)
 class _Model:
+    name: str
     api_key: SecretStr
     base_url: str | None
     described: str
@@ -90,10 +92,12 @@ async def _model_or_stub(stack: AsyncExitStack, pace: str) -> _Model:
     settings = read(ModelSettings)
     if settings.api_key is not None:
         where = settings.base_url or "OpenAI"
-        return _Model(settings.api_key, settings.base_url, f"{settings.model} at {where}")
+        return _Model(settings.model, settings.api_key, settings.base_url, f"{settings.model} at {where}")
     listening = bind(LOOPBACK, 0, variable="OPENAI_BASE_URL")
     serving = Serving(create_stub(PACES[pace]), listening)
     await serving.start()
     stack.push_async_callback(serving.stop)
     base_url = f"http://{LOOPBACK}:{port_of(listening)}/v1"
-    return _Model(SecretStr(secrets.token_hex(8)), base_url, "the bundled stub (set OPENAI_API_KEY for a real model)")
+    return _Model(
+        STUB_MODEL, SecretStr(secrets.token_hex(8)), base_url, "the bundled stub (set OPENAI_API_KEY for a real model)"
+    )

@@ -6,7 +6,10 @@ from typing import Final, Literal
 
 from afterbell.core.report import Role
 
-Action = Literal["import_session", "request_report", "read_report", "read_messages", "send_message"]
+Action = Literal[
+    "import_session", "request_report", "read_report", "read_messages", "send_message", "manage_webhook",
+    "export_student", "erase_student", "read_audit_log",
+]  # fmt: skip
 
 _EVERYONE: Final = frozenset[Role]({"student", "tutor", "parent", "staff", "admin"})
 _ALLOWED: Final[dict[Action, frozenset[Role]]] = {
@@ -15,6 +18,10 @@ _ALLOWED: Final[dict[Action, frozenset[Role]]] = {
     "read_report": _EVERYONE,
     "read_messages": frozenset({"student", "tutor", "staff", "admin"}),
     "send_message": frozenset({"student", "tutor", "staff", "admin"}),
+    "manage_webhook": frozenset({"admin"}),
+    "export_student": frozenset({"admin"}),
+    "erase_student": frozenset({"admin"}),
+    "read_audit_log": frozenset({"admin"}),
 }
 _WHOLE_TENANT: Final = frozenset[Role]({"staff", "admin"})
 
@@ -27,6 +34,11 @@ class Caller:
     tenant: str
     role: Role
     students: frozenset[str] = frozenset()
+
+
+def actor_of(caller: Caller) -> str:
+    """How the audit log names the caller: ``role:subject``."""
+    return f"{caller.role}:{caller.subject}"
 
 
 def may(caller: Caller, action: Action) -> bool:

@@ -8,11 +8,15 @@
     ├── Forbidden               the caller's role may not do this
     ├── Conflict                the same id with other content
     ├── StoreUnavailable        PostgreSQL or Redis does not answer: waiting helps
+    ├── BudgetSpent             no money left for a model call in this period
     └── ModelError              the model call failed; carries what it cost
         ├── ModelUnavailable    cut, timeout, 5xx: try again on the ladder
         ├── ModelToldToWait     429 or overloaded: wait, uses no attempt
         ├── ModelAnswerUnusable bad JSON, out of bounds, truncated: try again on the ladder
-        └── ModelRefused        refusal, bad key, unknown model, no quota: trying again does not help
+        └── ModelRefused        trying again does not help
+            ├── ModelDeclined       the model or a filter will not write about this session
+            ├── ModelInputTooLong   the session does not fit this model
+            └── ModelMisconfigured  bad key, unknown model, no quota: no report can be written until it is mended
 
 Status codes, retries and conditions are decided at the edges: ``api/problems.py``, ``core/retry.py``.
 """
@@ -76,6 +80,16 @@ class StoreUnavailable(AfterbellError):
         self.store = store
 
 
+class BudgetSpent(AfterbellError):
+    """No room for another call in a budget; ``period`` ("day" or "month") says when there is again."""
+
+    code = "model_budget_spent"
+
+    def __init__(self, message: str, *, period: str) -> None:
+        super().__init__(message)
+        self.period = period
+
+
 class ModelError(AfterbellError):
     """A model call failed. ``usage`` is what the provider said it billed, or None where it said nothing."""
 
@@ -115,3 +129,21 @@ class ModelRefused(ModelError):
     """The provider will not answer this call however often it is asked."""
 
     code = "model_refused"
+
+
+class ModelDeclined(ModelRefused):
+    """The model, or a filter before it, will not write about this session. Other sessions are not concerned."""
+
+    code = "model_declined"
+
+
+class ModelInputTooLong(ModelRefused):
+    """The session is longer than this model reads at once."""
+
+    code = "model_input_too_long"
+
+
+class ModelMisconfigured(ModelRefused):
+    """The key, the model's name or the account's quota: every call fails until somebody mends it."""
+
+    code = "model_misconfigured"

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from afterbell.core.errors import ModelRefused, ModelToldToWait, StoreUnavailable
+from afterbell.core.errors import BudgetSpent, ModelRefused, ModelToldToWait, StoreUnavailable
 from afterbell.core.jobs import Dead, Defer, Outcome, Retry
 
 STORE_WAIT_S: Final = 5.0
@@ -20,6 +20,8 @@ def outcome_of(error: BaseException, *, failures: int, ladder_s: tuple[float, ..
         return Defer(min(max(error.seconds, 0.0), DEFER_SECONDS_MAX), reason)
     if isinstance(error, StoreUnavailable):
         return Defer(STORE_WAIT_S, reason)
+    if isinstance(error, BudgetSpent):
+        return Defer(DEFER_SECONDS_MAX, reason)
     if isinstance(error, ModelRefused) or failures >= len(ladder_s):
         return Dead(reason)
     return Retry(ladder_s[failures], reason)

@@ -82,6 +82,10 @@ def _spoiled(narrative: Narrative, fault: Fault) -> tuple[str, Status]:
         "incomplete": (half, "incomplete"),
         "failed": (half, "failed"),
         "bad_json": (half, "completed"),
+        # A stream that breaks off is billed up to where it broke.
+        "cut": (half, "completed"),
+        "eof": (half, "completed"),
+        "error_event": (half, "completed"),
         "wrong_schema": (json.dumps({"summary": "All went well.", "rating": 7}), "completed"),
     }
     return spoiled.get(fault.kind, (text, "completed"))

@@ -17,6 +17,8 @@ from afterbell.llm_stub.settings import StubSettings
 
 Event = dict[str, Any]
 
+BREAKS: Final = frozenset({"cut", "eof", "error_event"})
+"""Faults that end a stream in the middle of the answer."""
 _UNPACED_CHARS: Final = 16 * CHARS_PER_TOKEN
 _TRICKLE_S: Final = 0.2
 _STALL_S: Final = 60.0
@@ -124,15 +126,10 @@ def steps(exchange: Exchange, fault: Fault, settings: StubSettings) -> Iterator[
 def _unnumbered(exchange: Exchange, fault: Fault, settings: StubSettings) -> Iterator[Step]:
     yield from _opening(exchange)
     yield Pause(settings.ttft_ms / 1000)
-    deltas = list(_deltas(exchange, fault, settings))
-    half = len(deltas) // 2
-    yield from deltas[:half]
-    if fault.kind == "stall":
-        yield Pause(_STALL_S if fault.amount is None else fault.amount)
-    if fault.kind in {"cut", "eof", "error_event"}:
+    yield from _deltas(exchange, fault, settings)
+    if fault.kind in BREAKS:
         yield from _broken_off(fault)
         return
-    yield from deltas[half:]
     yield from _closing(exchange)
     if fault.kind == "twice":
         yield _of_response(exchange, exchange.answer.status)
@@ -151,7 +148,10 @@ def _deltas(exchange: Exchange, fault: Fault, settings: StubSettings) -> Iterato
     pause_s = _TRICKLE_S if fault.kind == "trickle" else 1 / settings.tokens_per_s if paced else 0.0
     kind = "response.refusal.delta" if exchange.answer.refused else "response.output_text.delta"
     extra: Event = {} if exchange.answer.refused else {"logprobs": []}
+    half = len(text) // size // 2 * size
     for start in range(0, len(text), size):
+        if start == half and fault.kind == "stall":
+            yield Pause(_STALL_S if fault.amount is None else fault.amount)
         if pause_s:
             yield Pause(pause_s)
         yield _of_part(exchange, kind, delta=text[start : start + size], **extra)

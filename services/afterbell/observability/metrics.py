@@ -36,3 +36,16 @@ OUTBOX_WAITING: Final = Gauge(
 OUTBOX_SWEPT: Final = Counter("afterbell_outbox_swept_total", "Reports the sweeper handed to the queue again")
 MODEL_TOKENS: Final = Counter("afterbell_model_tokens_total", "Tokens billed by the model provider", ["kind"])
 MODEL_REQUESTS: Final = Counter("afterbell_model_requests_total", "Model calls by result", ["result"])
+MODEL_COST: Final = Counter(
+    "afterbell_model_cost_usd_total", "What model calls cost, by the model that served", ["model"]
+)
+MODEL_ENDS_IN: Final = Gauge(
+    "afterbell_model_ends_in_days", "Days until the provider ends a configured model", ["model"]
+)
+BUDGET_USED: Final = Gauge("afterbell_budget_used_ratio", "Spent / budget of all tenants, by period", ["period"])
+BUDGET_MARKS: Final = Counter(
+    "afterbell_budget_marks_total", "Budgets that went past 50, 80 or 100 %", ["period", "whose", "percent"]
+)
+WEBHOOK_ATTEMPTS: Final = Counter(
+    "afterbell_webhook_attempts_total", "Attempts to deliver a webhook by what became of them", ["result"]
+)

@@ -9,9 +9,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import structlog
+from pydantic import SecretStr
 from taskiq.receiver import Receiver
 
 from afterbell.adapters.db.engine import Database
+from afterbell.adapters.llm import price_file
+from afterbell.adapters.llm.chat import ChatClient
+from afterbell.adapters.llm.exchange import ModelClient
 from afterbell.adapters.llm.responses import ResponsesClient
 from afterbell.adapters.redis import client as redis_client
 from afterbell.adapters.redis.broker import LeaseBroker
@@ -19,12 +23,14 @@ from afterbell.adapters.redis.queue import QueueRules
 from afterbell.core.errors import SettingsError
 from afterbell.core.jobs import Outcome
 from afterbell.core.retry import outcome_of
+from afterbell.core.spending import Budgets
 from afterbell.observability.internal_app import create_internal_app
 from afterbell.observability.metrics import WORKER_BUSY, WORKER_SLOTS
 from afterbell.serving import Serving, bind, until_told
 from afterbell.settings import WorkerSettings, required
 from afterbell.worker import tasks
-from afterbell.worker.pipeline import ReportPipeline
+from afterbell.worker.metered import MeteredModels, Money
+from afterbell.worker.pipeline import Fallback, ReportPipeline
 from afterbell.worker.writing import Room
 
 # A worker whose last answer from Redis is older than this many safety ticks is not ready.
@@ -41,11 +47,14 @@ async def running(settings: WorkerSettings) -> AsyncIterator[LeaseBroker]:
         stack.push_async_callback(database.close)
         await database.check()
         await _check_redis(settings)
-        model = _model(settings)
-        stack.push_async_callback(model.aclose)
+        models = MeteredModels(database, _chain(settings), _money(settings), now=_utc_now)
+        stack.push_async_callback(models.aclose)
+        await models.start()
         name = settings.name
-        pipeline = ReportPipeline(database, model, worker=name, ladder_s=settings.retry_ladder_s, now=_utc_now,
-                                  room=Room(settings.window_tokens, settings.output_tokens_max))  # fmt: skip
+        fallback = Fallback(settings.when_model_fails, settings.budget_spent)
+        room = Room(settings.window_tokens, settings.output_tokens_max)
+        pipeline = ReportPipeline(database, models, worker=name, ladder_s=settings.retry_ladder_s, now=_utc_now,
+                                  fallback=fallback, room=room)  # fmt: skip
         broker = _broker(settings, name, pipeline)
         tasks.bind(broker, pipeline)
         await broker.startup()
@@ -107,19 +116,45 @@ async def _stop(finish: asyncio.Event, receiving: "asyncio.Task[None]") -> None:
     await receiving
 
 
-def _model(settings: WorkerSettings) -> ResponsesClient:
+_CLIENTS: Final[dict[str, type[ResponsesClient] | type[ChatClient]]] = {
+    "responses": ResponsesClient,
+    "chat": ChatClient,
+}
+
+
+def _chain(settings: WorkerSettings) -> list[ModelClient]:
+    """The model, and the fallback where there is one."""
     if settings.api_key is None:
         raise SettingsError(
             "OPENAI_API_KEY is not set: give the provider's key, or run `afterbell dev`, which brings a stub model",
             field="OPENAI_API_KEY",
         )
-    return ResponsesClient(
-        api_key=settings.api_key.get_secret_value(),
-        base_url=settings.base_url,
-        model=settings.model,
+    chain = [_client(settings, settings.llm_api, settings.model, settings.base_url, settings.api_key)]
+    if settings.fallback_model is not None:
+        api, key = settings.fallback_llm_api or settings.llm_api, settings.fallback_api_key or settings.api_key
+        base_url = settings.fallback_base_url or settings.base_url
+        chain.append(_client(settings, api, settings.fallback_model, base_url, key))
+    return chain
+
+
+def _client(settings: WorkerSettings, api: str, model: str, base_url: str | None, key: SecretStr) -> ModelClient:
+    return _CLIENTS[api](
+        api_key=key.get_secret_value(),
+        base_url=base_url,
+        model=model,
         attempt_timeout_s=settings.attempt_timeout_s,
         max_output_tokens=settings.output_tokens_max,
     )
+
+
+def _money(settings: WorkerSettings) -> Money:
+    budgets = Budgets(
+        settings.budget_day_usd,
+        settings.budget_month_usd,
+        settings.tenant_budget_day_usd,
+        settings.tenant_budget_month_usd,
+    )
+    return Money(price_file.load(settings.prices), budgets, settings.unknown_price)
 
 
 async def _check_redis(settings: WorkerSettings) -> None:

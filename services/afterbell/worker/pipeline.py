@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from time import monotonic
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import orjson
 import structlog
@@ -19,12 +19,11 @@ from afterbell.adapters.db import content, reports, sessions
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.reports import Claim
 from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
-from afterbell.adapters.llm.responses import ResponsesClient
-from afterbell.core.errors import ModelError, StoreUnavailable
+from afterbell.core.errors import BudgetSpent, ModelDeclined, ModelError, StoreUnavailable
 from afterbell.core.extractive import write_narrative
 from afterbell.core.grounding import examine
 from afterbell.core.injection import hostile_in
-from afterbell.core.jobs import Defer, Done, Outcome, ReportStatus, Retry, job_id_of, report_id_of
+from afterbell.core.jobs import Dead, Defer, Done, Outcome, ReportStatus, Retry, job_id_of, report_id_of
 from afterbell.core.metrics import SessionMetrics, measure, too_thin
 from afterbell.core.narrative import Narrative
 from afterbell.core.progress import STAGES, Step, writing_percent
@@ -33,6 +32,7 @@ from afterbell.core.report import STUB_MODEL, Checks, Provenance, Report, Usage
 from afterbell.core.retry import outcome_of, reason_of
 from afterbell.core.session import Session, Transcript, transcript_of
 from afterbell.observability.metrics import JOB_DURATION, JOB_OUTCOMES, JOB_WAIT, MODEL_REQUESTS, MODEL_TOKENS
+from afterbell.worker.metered import MeteredModels
 from afterbell.worker.writing import USUAL_ROOM, OnProgress, ReportWriter, Room, safety_identifier_of, withhold
 
 PROGRESS_EVERY_S: Final = 0.5
@@ -62,11 +62,34 @@ class Material:
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A narrative and who wrote it; no ``answer`` where no model was asked. ``checks`` where it is checked already."""
+    """A narrative and who wrote it; no ``answer`` where no model was asked, or ``instead_of`` one that failed.
+
+    ``checks`` where it is checked already.
+    """
 
     narrative: Narrative
     answer: ModelAnswer | None
+    instead_of: ModelError | BudgetSpent | None = None
     checks: Checks | None = None
+
+    @property
+    def upgrade_pending(self) -> bool:
+        """Whether a model would still be worth asking. One that declined this session will decline it again."""
+        return self.instead_of is not None and not isinstance(self.instead_of, ModelDeclined)
+
+
+@dataclass(frozen=True, slots=True)
+class Fallback:
+    """Whether a report that no model writes becomes a basic one, and what it does where the budget is spent."""
+
+    model_fails: Literal["basic", "fail"] = "basic"
+    budget_spent: Literal["basic", "wait"] = "basic"
+
+    def covers(self, error: ModelError | BudgetSpent, outcome: Outcome) -> bool:
+        """True where a basic report is written now. ``outcome`` is what would become of the try without one."""
+        if isinstance(error, BudgetSpent):
+            return self.budget_spent == "basic"
+        return self.model_fails == "basic" and isinstance(outcome, Dead)
 
 
 class ReportPipeline:
@@ -75,16 +98,17 @@ class ReportPipeline:
     def __init__(
         self,
         database: Database,
-        model: ResponsesClient,
+        models: MeteredModels,
         *,
         worker: str,
         ladder_s: tuple[float, ...],
         now: Callable[[], datetime],
+        fallback: Fallback = Fallback(),
         room: Room = USUAL_ROOM,
     ) -> None:
-        self._database, self._model, self._worker = database, model, worker
+        self._database, self._models, self._worker = database, models, worker
+        self._ladder_s, self._now, self._fallback = ladder_s, now, fallback
         self._room = room
-        self._ladder_s, self._now = ladder_s, now
         self._bookings: set[asyncio.Task[None]] = set()
 
     async def run(self, job_id: str, failures: int) -> Outcome:
@@ -115,7 +139,7 @@ class ReportPipeline:
         try:
             material = await self._prepare(claimed)
             await progress.reach(Step.PREPARED)
-            written = await self._write(claimed, material, progress)
+            written = await self._write_or_basic(claimed, material, progress, failures)
             await self._commit(claimed, material, written, progress)
         except Superseded:
             log.warning("result_refused", attempt=claimed.attempt)
@@ -142,6 +166,18 @@ class ReportPipeline:
             session, revision, transcript, measure(session), digest.hexdigest(), safety_identifier_of(session, key)
         )
 
+    async def _write_or_basic(
+        self, claimed: Claim, material: Material, progress: "_Progress", failures: int
+    ) -> Written:
+        try:
+            return await self._write(claimed, material, progress)
+        except (ModelError, BudgetSpent) as error:
+            outcome = outcome_of(error, failures=failures, ladder_s=self._ladder_s)
+            if not self._fallback.covers(error, outcome):
+                raise
+            log.warning("basic_report", attempt=claimed.attempt, error=reason_of(error))
+            return Written(write_narrative(material.transcript), None, error)
+
     async def _write(self, claimed: Claim, material: Material, progress: "_Progress") -> Written:
         if too_thin(material.metrics) or not material.session.ai_processing_allowed:
             # Too little was said to pay a model for inventing the rest, or nobody outside may read it.
@@ -152,7 +188,8 @@ class ReportPipeline:
             await progress.reach(percent, STAGES[Step.WRITING])
 
         async def ask(prompt: Prompt, label: str, on_progress: OnProgress) -> ModelAnswer:
-            answer = await self._model.write(
+            answer = await self._models.write(
+                claimed,
                 prompt,
                 client_request_id=f"{job_id_of(claimed.report_id)}-{claimed.attempt}{label}",
                 safety_identifier=material.safety_identifier,
@@ -164,7 +201,7 @@ class ReportPipeline:
         writer = ReportWriter(ask, withhold(material.session, material.transcript), self._room)
         await progress.reach(Step.SENT)
         draft = await writer.write(material.metrics, on_progress)
-        return Written(draft.narrative, draft.answer, draft.checks)
+        return Written(draft.narrative, draft.answer, checks=draft.checks)
 
     async def _commit(self, claimed: Claim, material: Material, written: Written, progress: "_Progress") -> None:
         narrative, checks = _checked(written, material)
@@ -182,14 +219,14 @@ class ReportPipeline:
             created_at=self._now(),
         )
         await progress.reach(Step.SAVING, now=True)
-        await self._save(claimed, report, material.revision, answer)
+        await self._save(claimed, report, material.revision, written)
 
-    async def _save(self, claimed: Claim, report: Report, revision: int, answer: ModelAnswer | None) -> None:
+    async def _save(self, claimed: Claim, report: Report, revision: int, written: Written) -> None:
         """Save what was paid for, however often PostgreSQL has to be asked within SAVE_PATIENCE_S."""
         give_up_at = monotonic() + SAVE_PATIENCE_S
         while True:
             try:
-                await self._save_once(claimed, report, revision, answer)
+                await self._save_once(claimed, report, revision, written)
                 return
             except StoreUnavailable as error:
                 if monotonic() >= give_up_at:
@@ -197,11 +234,14 @@ class ReportPipeline:
                 log.warning("save_waits", attempt=claimed.attempt, error=str(error))
                 await asyncio.sleep(SAVE_AGAIN_S)
 
-    async def _save_once(self, claimed: Claim, report: Report, revision: int, answer: ModelAnswer | None) -> None:
+    async def _save_once(self, claimed: Claim, report: Report, revision: int, written: Written) -> None:
         async with self._database.transaction() as connection:
-            if not await reports.finish(connection, claimed, content.dump(report), revision):
+            done = await reports.finish(
+                connection, claimed, content.dump(report), revision, upgrade_pending=written.upgrade_pending
+            )
+            if not done:
                 raise Superseded
-            await reports.book(connection, claimed, outcome="succeeded", **_cost_of(answer))
+            await reports.book(connection, claimed, **_succeeded(written))
 
     async def _book_late(self, claimed: Claim, written: Written | None, outcome: str) -> None:
         """An answer that came too late was paid for as well.
@@ -276,6 +316,15 @@ def _checked(written: Written, material: Material) -> tuple[Narrative, Checks]:
 
 def _cost_of(answer: ModelAnswer | None) -> dict[str, Any]:
     return {} if answer is None else {"model": answer.model, "request_id": answer.request_id, "usage": answer.usage}
+
+
+def _succeeded(written: Written) -> dict[str, Any]:
+    error = written.instead_of
+    if error is None:
+        return {"outcome": "succeeded", **_cost_of(written.answer)}
+    known = error if isinstance(error, ModelError) else None
+    return {"outcome": "basic", "error": reason_of(error), "request_id": known and known.request_id,
+            "usage": known and known.usage}  # fmt: skip
 
 
 def _status_after(outcome: Outcome) -> tuple[ReportStatus, str]:

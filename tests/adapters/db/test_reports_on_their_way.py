@@ -211,7 +211,8 @@ RULES: list[tuple[dict[str, Any], bool]] = [
     ({"status": "queued", "created_at": -30}, False),
     ({"status": "queued", "created_at": -90}, True),
     ({"status": "deferred", "created_at": -90}, True),
-    ({"status": "queued", "created_at": -999, "put_at": -90}, False),
+    ({"status": "queued", "created_at": -999, "put_at": -50}, False),
+    ({"status": "queued", "created_at": -999, "put_at": -90}, True),  # because the next one is late
     ({"status": "queued", "created_at": -999, "put_at": -150}, True),
     ({"status": "deferred", "created_at": -999, "put_at": -150}, True),
     ({"status": "running", "created_at": -999, "put_at": -998, "updated_at": -270}, False),
@@ -253,6 +254,21 @@ def test_the_sweeper_puts_what_the_queue_may_not_know_oldest_first(database_url:
                 assert {one.tenant_id for one in found} == {record.tenant}
 
     on(database_url, body)
+
+
+def test_what_was_put_a_while_ago_waits_for_one_that_was_put_long_ago(tables: str) -> None:
+    async def body(record: Record) -> None:
+        await record.stored()
+        now = datetime.now(UTC)
+        for version, age in enumerate((119, 90, 61), start=1):
+            await record.report(version=version, status="queued", put_at=now - timedelta(seconds=age))
+        rules = {name: timedelta(seconds=120) for name in ("unput_after", "reput_after", "run_after")}
+        async with record.database.transaction() as connection:
+            assert await reports.to_put(connection, **rules, limit=9) == []
+            rules["reput_after"] = timedelta(seconds=118)
+            assert len(await reports.to_put(connection, **rules, limit=9)) == 3
+
+    on(tables, body)
 
 
 def test_what_was_put_is_remembered_and_what_was_given_up_has_failed(tables: str) -> None:

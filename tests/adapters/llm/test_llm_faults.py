@@ -9,7 +9,10 @@ import pytest
 from afterbell.adapters.llm.faults import Refusal, of_exception, of_incomplete, of_refusal
 from afterbell.core.errors import (
     ModelAnswerUnusable,
+    ModelDeclined,
     ModelError,
+    ModelInputTooLong,
+    ModelMisconfigured,
     ModelRefused,
     ModelToldToWait,
     ModelUnavailable,
@@ -26,7 +29,25 @@ def test_a_failing_provider_may_work_next_time(status: int) -> None:
 
 @pytest.mark.parametrize("status", [301, 307, 400, 401, 402, 403, 404, 422])
 def test_a_rejected_call_is_rejected_again(status: int) -> None:
-    assert type(of_refusal(Refusal(status, headers={"retry-after": "5"}), now=NOW)) is ModelRefused
+    assert isinstance(of_refusal(Refusal(status, headers={"retry-after": "5"}), now=NOW), ModelRefused)
+
+
+@pytest.mark.parametrize(
+    ("refusal", "kind"),
+    [
+        (Refusal(401), ModelMisconfigured),
+        (Refusal(403), ModelMisconfigured),
+        (Refusal(404, "model_not_found"), ModelMisconfigured),
+        (Refusal(400, "context_length_exceeded"), ModelInputTooLong),
+        (Refusal(400, "content_policy_violation"), ModelDeclined),
+        (Refusal(400, "invalid_value"), ModelRefused),
+        (Refusal(422), ModelRefused),
+    ],
+)
+def test_a_rejection_says_whether_the_session_its_length_or_the_set_up_is_at_fault(
+    refusal: Refusal, kind: type[ModelError]
+) -> None:
+    assert type(of_refusal(refusal, now=NOW)) is kind
 
 
 @pytest.mark.parametrize(
@@ -41,7 +62,7 @@ def test_a_rejected_call_is_rejected_again(status: int) -> None:
 def test_no_money_is_never_waited_for(code: str) -> None:
     by_code = of_refusal(Refusal(429, code, headers={"retry-after": "5"}), now=NOW)
     by_type = of_refusal(Refusal(429, None, code), now=NOW)
-    assert type(by_code) is type(by_type) is ModelRefused
+    assert type(by_code) is type(by_type) is ModelMisconfigured
     assert code in str(by_code)
 
 
@@ -72,7 +93,7 @@ def test_told_to_wait_has_a_time_between_a_second_and_a_quarter_of_an_hour(refus
 
 @pytest.mark.parametrize(
     ("code", "kind"),
-    [(None, ModelUnavailable), ("server_error", ModelUnavailable), ("invalid_prompt", ModelRefused)],
+    [(None, ModelUnavailable), ("server_error", ModelUnavailable), ("invalid_prompt", ModelDeclined)],
 )
 def test_an_error_within_the_stream_goes_by_its_code(code: str | None, kind: type[ModelError]) -> None:
     error = of_refusal(Refusal(code=code, request_id="req_1", usage=Usage(5)), now=NOW)
@@ -84,7 +105,7 @@ def test_an_error_within_the_stream_goes_by_its_code(code: str | None, kind: typ
     ("reason", "kind"),
     [
         ("max_output_tokens", ModelAnswerUnusable),
-        ("content_filter", ModelRefused),
+        ("content_filter", ModelDeclined),
         ("steered", ModelUnavailable),
         (None, ModelUnavailable),
     ],
@@ -101,7 +122,7 @@ def test_a_providers_message_is_never_repeated_because_it_may_quote_the_key_or_t
     response = httpx2.Response(401, request=request, headers={"x-request-id": "req_9"})
     body = {"message": text, "code": "invalid_api_key", "type": "my dad shouts"}
     error = of_exception(openai.AuthenticationError(text, response=response, body=body), now=NOW)
-    assert type(error) is ModelRefused
+    assert type(error) is ModelMisconfigured
     assert str(error) == "The provider rejected the call (HTTP 401, invalid_api_key): check OPENAI_API_KEY."
     assert error.request_id == "req_9"
 

@@ -27,8 +27,10 @@ from afterbell.adapters.llm.progress import SECTIONS_TOTAL
 from afterbell.adapters.llm.responses import ResponsesClient
 from afterbell.core.errors import (
     ModelAnswerUnusable,
+    ModelDeclined,
     ModelError,
-    ModelRefused,
+    ModelInputTooLong,
+    ModelMisconfigured,
     ModelToldToWait,
     ModelUnavailable,
     SettingsError,
@@ -156,17 +158,17 @@ def test_calls_share_a_connection(url: str, heard: Heard) -> None:
         ("html200", ModelUnavailable, False, False),
         ("503", ModelToldToWait, True, False),
         ("429:2", ModelToldToWait, True, False),
-        ("insufficient_quota", ModelRefused, True, False),
-        ("401", ModelRefused, True, False),
-        ("404_model", ModelRefused, True, False),
-        ("400_context", ModelRefused, True, False),
-        ("refusal", ModelRefused, True, True),
+        ("insufficient_quota", ModelMisconfigured, True, False),
+        ("401", ModelMisconfigured, True, False),
+        ("404_model", ModelMisconfigured, True, False),
+        ("400_context", ModelInputTooLong, True, False),
+        ("refusal", ModelDeclined, True, True),
         ("incomplete", ModelAnswerUnusable, True, True),
         ("failed", ModelUnavailable, True, True),
         ("twice", ModelUnavailable, True, True),
-        ("error_event", ModelUnavailable, True, False),
-        ("cut", ModelUnavailable, True, False),
-        ("eof", ModelUnavailable, True, False),
+        ("error_event", ModelUnavailable, True, True),
+        ("cut", ModelUnavailable, True, True),
+        ("eof", ModelUnavailable, True, True),
     ],
 )
 def test_each_fault_says_whether_waiting_helps_and_what_it_cost(
@@ -177,6 +179,10 @@ def test_each_fault_says_whether_waiting_helps_and_what_it_cost(
     assert type(error) is kind
     assert (error.request_id is not None) == has_id
     assert (error.usage is not None) == has_usage
+    if error.usage is not None:
+        told = log(url)[-1]["usage"]
+        assert error.usage.estimated == (fault in {"error_event", "cut", "eof"}), "the provider did not say"
+        assert (error.usage.input_tokens, error.usage.output_tokens) == (told["input_tokens"], told["output_tokens"])
     assert len(log(url)) == before + 1, "the queue retries, the client must not"
     shown = "".join(traceback.format_exception(error)) + repr(error)
     assert KEY not in shown
@@ -240,7 +246,7 @@ def test_a_server_that_is_not_there_is_unavailable() -> None:
 
 def test_a_wrong_key_is_refused_and_never_shown(url: str) -> None:
     wrong = KEY[::-1]
-    with pytest.raises(ModelRefused) as caught:
+    with pytest.raises(ModelMisconfigured) as caught:
         ask(url, key=wrong)
     assert "OPENAI_API_KEY" in str(caught.value)
     assert wrong not in "".join(traceback.format_exception(caught.value))

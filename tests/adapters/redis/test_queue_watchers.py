@@ -3,6 +3,7 @@
 import asyncio
 
 import pytest
+from redis.asyncio import Redis
 from tests.support.queue import jobs, next_bell, on, settle, take_one
 
 from afterbell.adapters.redis.client import connect
@@ -28,15 +29,32 @@ def test_a_worker_whose_bell_nobody_hears_is_passed_over(redis_url: str) -> None
     on(redis_url, body)
 
 
-def test_of_many_idle_workers_two_watch_for_an_event_and_the_others_sleep(redis_url: str) -> None:
+async def until_heard_by(client: Redis, bell: str, listeners: int) -> None:
+    async with asyncio.timeout(10):
+        while (await client.pubsub_numsub(bell))[0][1] != listeners:
+            await asyncio.sleep(0.01)
+
+
+def test_of_many_idle_workers_two_that_live_watch_for_an_event_and_the_others_sleep(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.put(jobs("a"))
         await take_one(queue, "busy")
-        hints = [(await queue.take(f"w{number}", 1)).come_back_s for number in range(5)]
+        client = connect(redis_url)
+        async with client.pubsub() as bells, client.pubsub() as bell_of_first:
+            await bell_of_first.subscribe(queue.keys.bell("w0"))
+            await until_heard_by(client, queue.keys.bell("w0"), 1)
+            await bells.subscribe(*(queue.keys.bell(f"w{number}") for number in range(1, 5)))
+            await until_heard_by(client, queue.keys.bell("w4"), 1)
+            hints = [(await queue.take(f"w{number}", 1)).come_back_s for number in range(5)]
+            await bell_of_first.aclose()
+            await until_heard_by(client, queue.keys.bell("w0"), 0)
+            after_its_death = (await queue.take("w2", 1)).come_back_s
+        await client.aclose()
         assert hints[0] == pytest.approx(1.0, abs=0.1)
         assert hints[1] is not None
         assert hints[0] < hints[1] < 2
         assert hints[2:] == [None, None, None]
+        assert after_its_death is not None, "a promise ends with who made it"
 
     on(redis_url, body)
 

@@ -1,5 +1,6 @@
 """The one door to PostgreSQL: a pool, its URL and how its silence is told."""
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -22,15 +23,19 @@ STATEMENT_TIMEOUT_S: Final = 10.0
 # manual, appendix A), and a serialisation failure or deadlock.
 _NOT_NOW: Final = re.compile(r"^(08|53|57|58|25006|40001|40P01)")
 
+Connection = AsyncConnection
+"""What a transaction is written through, for code that only passes it on."""
+
 
 class Database:
     """A pool of connections. ``transaction`` commits at its end, ``statement`` is one statement of its own."""
 
     def __init__(self, url: str, *, pool_size: int = 10) -> None:
         self._shown_url = mask(url)
+        self._connect = _connector(dsn_of(url))
         self._engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
-            async_creator=_connector(dsn_of(url)),
+            async_creator=self._connect,
             pool_size=pool_size,
             max_overflow=0,
             hide_parameters=True,  # what children say does not belong into a log
@@ -54,6 +59,23 @@ class Database:
         with _telling():
             async with self._autocommit.connect() as connection:
                 yield connection
+
+    @asynccontextmanager
+    async def listening(self, channel: str, on_notice: Callable[[], None]) -> AsyncIterator[asyncio.Event]:
+        """Call ``on_notice`` for every NOTIFY on ``channel``, on a connection beside the pool.
+
+        The event is set when that connection is lost. Raises StoreUnavailable where there is none to be had.
+        """
+        lost = asyncio.Event()
+        with _telling():
+            connection = await self._connect()
+        connection.add_termination_listener(lambda _: lost.set())
+        try:
+            with _telling():
+                await connection.add_listener(channel, lambda *_: on_notice())
+            yield lost
+        finally:
+            connection.terminate()
 
     async def check(self) -> None:
         """One round trip. Raises StoreUnavailable with the URL, its password masked."""

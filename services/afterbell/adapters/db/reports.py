@@ -10,13 +10,15 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import Select, Uuid, and_, bindparam, func, insert, or_, select, text, update
+from sqlalchemy import Select, Uuid, and_, bindparam, exists, func, insert, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from afterbell.adapters.db import deliveries
 from afterbell.adapters.db.tables import report_attempts, reports, sessions
 from afterbell.core.jobs import ReportStatus
 from afterbell.core.report import Usage
+from afterbell.core.webhooks import Event
 
 # One array, not a list of parameters: the statement is the same text, and prepared once, for any number of reports.
 _MARK_PUT: Final = text("UPDATE reports SET put_at = now() WHERE id = ANY(:report_ids)").bindparams(
@@ -141,19 +143,35 @@ async def advance(connection: AsyncConnection, claimed: Claim, percent: int, sta
     return (await connection.execute(statement)).rowcount == 1
 
 
-async def finish(connection: AsyncConnection, claimed: Claim, content: dict[str, Any], revision: int) -> bool:
-    """Commit the report's content. False, and nothing changed, where the attempt is not the current one."""
+async def finish(
+    connection: AsyncConnection,
+    claimed: Claim,
+    content: dict[str, Any],
+    revision: int,
+    *,
+    upgrade_pending: bool = False,
+) -> bool:
+    """Commit the report's content, and tell the tenant's webhooks of it in the same transaction.
+
+    False, and nothing changed, where the attempt is not the current one.
+    """
     values: dict[str, Any] = {
         "status": "succeeded",
         "progress": 100,
         "stage": "done",
         "content": content,
         "revision": revision,
+        "upgrade_pending": upgrade_pending,
         "error": None,
         "finished_at": func.now(),
         "updated_at": func.now(),
     }
-    return (await connection.execute(update(reports).where(_current(claimed)).values(values))).rowcount == 1
+    if (await connection.execute(update(reports).where(_current(claimed)).values(values))).rowcount != 1:
+        return False
+    await _announce(connection, "report.ready", claimed)
+    if content.get("narrative", {}).get("concerns"):
+        await _announce(connection, "report.concern", claimed)
+    return True
 
 
 async def end_try(connection: AsyncConnection, claimed: Claim, status: ReportStatus, stage: str, error: str) -> bool:
@@ -170,17 +188,27 @@ async def end_try(connection: AsyncConnection, claimed: Claim, status: ReportSta
             updated_at=func.now(),
         )
     )
-    return (await connection.execute(statement)).rowcount == 1
+    if (await connection.execute(statement)).rowcount != 1:
+        return False
+    if status == "failed":
+        await _announce(connection, "report.failed", claimed)
+    return True
 
 
 async def bury(connection: AsyncConnection, report_id: UUID, error: str) -> bool:
-    """The queue gave the job up: mark an unfinished report as failed."""
+    """The queue gave the job up: mark an unfinished report as failed. Call it in a transaction."""
     statement = (
         update(reports)
         .where(reports.c.id == report_id, reports.c.status.in_(UNFINISHED))
         .values(status="failed", stage="failed", error=error, finished_at=func.now(), updated_at=func.now())
+        .returning(reports.c.tenant_id, reports.c.session_id, reports.c.version)
     )
-    return (await connection.execute(statement)).rowcount == 1
+    row = (await connection.execute(statement)).one_or_none()
+    if row is None:
+        return False
+    await deliveries.announce(connection, row.tenant_id, "report.failed", report_id=report_id,
+                              session_id=row.session_id, version=row.version)  # fmt: skip
+    return True
 
 
 async def book(
@@ -219,16 +247,19 @@ async def to_put(
 ) -> list[Unput]:
     """Unfinished reports the queue may not know: never put, put long ago, or running without a sign of life.
 
-    By PostgreSQL's clock, which wrote the times: that of a pod may be minutes off.
+    Where one was put long ago, those put half as long ago come along: a put costs the same for one and for all, so a
+    backlog costs one command in half of ``reput_after``. By PostgreSQL's clock, which wrote the times: that of a pod
+    may be minutes off.
     """
     now = func.now()
     waiting = reports.c.status.in_(("queued", "deferred"))
+    any_late = exists().where(waiting, reports.c.put_at < now - reput_after)
     statement = (
         select(reports.c.id, reports.c.tenant_id, reports.c.put_at.is_not(None).label("was_put"), reports.c.bulk)
         .where(
             or_(
                 and_(waiting, reports.c.put_at.is_(None), reports.c.created_at < now - unput_after),
-                and_(waiting, reports.c.put_at < now - reput_after),
+                and_(waiting, any_late, reports.c.put_at < now - reput_after / 2),
                 and_(reports.c.status == "running", reports.c.updated_at < now - run_after,
                      or_(reports.c.put_at.is_(None), reports.c.put_at < now - run_after)),
             )
@@ -255,6 +286,11 @@ async def _one(connection: AsyncConnection, newest: Select[Any], tenant_id: str,
     found = await connection.execute(newest, {"tenant_id": tenant_id, "session_id": session_id})
     row = found.mappings().one_or_none()
     return None if row is None else _report_row(row)
+
+
+async def _announce(connection: AsyncConnection, event: Event, claimed: Claim) -> None:
+    await deliveries.announce(connection, claimed.tenant_id, event, report_id=claimed.report_id,
+                              session_id=claimed.session_id, version=claimed.version)  # fmt: skip
 
 
 def _current(claimed: Claim) -> Any:

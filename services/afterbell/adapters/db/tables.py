@@ -7,12 +7,15 @@ from sqlalchemy import (
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     ForeignKey,
     ForeignKeyConstraint,
+    Identity,
     Index,
     Integer,
     MetaData,
+    Numeric,
     SmallInteger,
     Table,
     Text,
@@ -20,8 +23,9 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB, UUID
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB, UUID
 
+DELIVERY_STATUSES: Final = ("pending", "delivered", "failed")
 STATUSES: Final = ("queued", "deferred", "running", "succeeded", "failed", "cancelled")
 _UNFINISHED: Final = "status IN ('queued', 'deferred', 'running')"
 
@@ -51,6 +55,9 @@ tenants = Table(
     # Turns a student's id into the name a provider hears; nobody but the worker reads it.
     Column("safety_key", UUID, nullable=False, server_default=func.gen_random_uuid()),
     _now("created_at"),
+    # This tenant's own budget, where it is not that of the settings.
+    Column("budget_day_usd", Numeric),
+    Column("budget_month_usd", Numeric),
 )
 
 sessions = Table(
@@ -73,6 +80,10 @@ sessions = Table(
     _now("created_at"),
     _now("updated_at"),
 )
+# The way in of whoever exports or erases a student, and of the retention job.
+Index("sessions_participants_idx", sessions.c.participants, postgresql_using="gin",
+      postgresql_ops={"participants": "jsonb_path_ops"})  # fmt: skip
+Index("sessions_updated_at_idx", sessions.c.updated_at)
 
 messages = Table(
     "messages",
@@ -107,6 +118,8 @@ reports = Table(
     Column("bulk", Boolean, nullable=False, server_default=text("false")),
     Column("content", JSONB),
     Column("error", Text),
+    # Written without a model because none could be had: worth writing again when one can.
+    Column("upgrade_pending", Boolean, nullable=False, server_default=text("false")),
     _now("created_at"),
     _at("put_at"),
     _at("started_at"),
@@ -119,6 +132,8 @@ reports = Table(
 )
 # The sweeper's and the position's way in: only what is unfinished, oldest first.
 Index("reports_unfinished_idx", reports.c.created_at, postgresql_where=text(_UNFINISHED))
+
+Index("reports_upgrade_idx", reports.c.finished_at, postgresql_where=text("upgrade_pending"))
 
 report_attempts = Table(
     "report_attempts",
@@ -137,3 +152,106 @@ report_attempts = Table(
     Column("output_tokens", BigInteger),
     Column("reasoning_tokens", BigInteger),
 )
+
+# Every call of a model, opened before it is made. Outlives its report: what was paid stays in the books.
+model_calls = Table(
+    "model_calls",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("report_id", UUID, ForeignKey("reports.id", ondelete="SET NULL")),
+    Column("attempt", Integer, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("model", Text, nullable=False),
+    Column("client_request_id", Text, nullable=False),
+    # The most it can cost; held against the budgets until it is known what it did cost.
+    Column("reserved_usd", Numeric, nullable=False),
+    _now("started_at"),
+    _at("ended_at"),
+    Column("outcome", Text),
+    Column("served_model", Text),
+    Column("request_id", Text),
+    Column("input_tokens", BigInteger),
+    Column("cached_tokens", BigInteger),
+    Column("cache_write_tokens", BigInteger),
+    Column("output_tokens", BigInteger),
+    Column("reasoning_tokens", BigInteger),
+    Column("estimated", Boolean, nullable=False, server_default=text("false")),
+    # Null where it is not known: the price list has no such model.
+    Column("cost_usd", Numeric),
+    Column("price_version", Text),
+)
+Index("model_calls_open_idx", model_calls.c.started_at, postgresql_where=text("outcome IS NULL"))
+Index("model_calls_day_idx", model_calls.c.day, model_calls.c.tenant_id)
+Index("model_calls_report_idx", model_calls.c.report_id)
+
+# Sums of model_calls by tenant and period ("day" and "month", which begin on starts_on in UTC); tenant "" is everybody.
+budget_ledger = Table(
+    "budget_ledger",
+    metadata,
+    Column("tenant_id", Text, primary_key=True),
+    Column("period", Text, primary_key=True),
+    Column("starts_on", Date, primary_key=True),
+    Column("reserved_usd", Numeric, nullable=False),
+    Column("spent_usd", Numeric, nullable=False),
+    CheckConstraint("period IN ('day', 'month')", name="period"),
+)
+
+webhook_endpoints = Table(
+    "webhook_endpoints",
+    metadata,
+    Column("id", UUID, primary_key=True),
+    Column("tenant_id", Text, nullable=False),
+    Column("url", Text, nullable=False),
+    Column("events", ARRAY(Text), nullable=False),
+    Column("secret", Text, nullable=False),
+    # After a rotation both sign, until the receivers know the new one.
+    Column("previous_secret", Text),
+    _at("previous_until"),
+    Column("created_by", Text, nullable=False),
+    _now("created_at"),
+    _now("updated_at"),
+    _at("disabled_at"),
+    Column("disabled_because", Text),
+    _at("accepted_at"),
+)
+Index("webhook_endpoints_tenant_id_idx", webhook_endpoints.c.tenant_id)
+
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", UUID, primary_key=True, server_default=func.gen_random_uuid()),
+    Column("endpoint_id", UUID, ForeignKey("webhook_endpoints.id", ondelete="CASCADE"), nullable=False),
+    Column("report_id", UUID, ForeignKey("reports.id", ondelete="CASCADE")),
+    Column("event", Text, nullable=False),
+    # As it is signed and sent, byte for byte, at every attempt.
+    Column("body", Text, nullable=False),
+    Column("status", Text, nullable=False, server_default="pending"),
+    Column("attempt", Integer, nullable=False, server_default="0"),
+    _now("due_at"),
+    _now("created_at"),
+    _at("ended_at"),
+    Column("answer_status", Integer),
+    Column("error", Text),
+    CheckConstraint("status IN (" + ", ".join(f"'{one}'" for one in DELIVERY_STATUSES) + ")", name="status"),
+)
+Index("webhook_deliveries_due_idx", webhook_deliveries.c.due_at, postgresql_where=text("status = 'pending'"))
+Index("webhook_deliveries_endpoint_id_created_at_idx", webhook_deliveries.c.endpoint_id,
+      webhook_deliveries.c.created_at)  # fmt: skip
+Index("webhook_deliveries_report_id_idx", webhook_deliveries.c.report_id)
+
+# Append-only: a trigger refuses changes, and deletions by anybody but the retention job.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", BigInteger, Identity(), primary_key=True),
+    _now("at"),
+    Column("tenant", Text),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("reason", Text),
+    Column("details", JSONB, nullable=False),
+)
+Index("audit_log_tenant_id_idx", audit_log.c.tenant, audit_log.c.id)
+Index("audit_log_tenant_subject_idx", audit_log.c.tenant, audit_log.c.subject)

@@ -7,7 +7,7 @@ from typing import Final
 from openai.types.responses import Response, ResponseOutputMessage, ResponseStreamEvent
 
 from afterbell.adapters.llm.faults import Refusal, of_incomplete, of_refusal
-from afterbell.core.errors import ModelAnswerUnusable, ModelRefused
+from afterbell.core.errors import ModelAnswerUnusable, ModelDeclined
 from afterbell.core.report import Usage
 
 TERMINAL: Final = frozenset({"response.completed", "response.incomplete", "response.failed"})
@@ -65,7 +65,7 @@ def answer_of(ending: Ending, streamed: str, *, request_id: str | None, now: dat
         reason = _text(getattr(response, "incomplete_details", None), "reason")
         raise of_incomplete(reason, request_id=request_id, usage=usage)
     if _is_refused(response):
-        raise ModelRefused("The model refused to write about this session.", request_id=request_id, usage=usage)
+        raise ModelDeclined("The model refused to write about this session.", request_id=request_id, usage=usage)
     text = streamed or _whole_text(response)
     if not text:
         raise ModelAnswerUnusable("The answer is empty.", request_id=request_id, usage=usage)
@@ -81,6 +81,7 @@ def _usage_of(response: Response | None) -> Usage | None:
         cached_tokens=_count(getattr(usage, "input_tokens_details", None), "cached_tokens"),
         output_tokens=_count(usage, "output_tokens"),
         reasoning_tokens=_count(getattr(usage, "output_tokens_details", None), "reasoning_tokens"),
+        cache_write_tokens=_count(getattr(usage, "input_tokens_details", None), "cache_write_tokens"),
     )
 
 

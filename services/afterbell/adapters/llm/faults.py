@@ -3,7 +3,10 @@
     what the wire said                                          becomes
     connect error, timeout, cut, 408, 409, 5xx, server_error    ModelUnavailable
     429, 503 server_is_overloaded, any Retry-After              ModelToldToWait, seconds as told, else 20
-    no quota left, 400, 401, 403, 404, 422, a policy's no       ModelRefused
+    no quota left, 401, 403, 404                                ModelMisconfigured
+    context_length_exceeded                                     ModelInputTooLong
+    a policy's or a filter's no                                 ModelDeclined
+    400, 422, whatever else                                     ModelRefused
     max_output_tokens reached                                   ModelAnswerUnusable
 
 The error's code decides before its status: a 429 may mean "slow down" or "your credit is gone". Messages
@@ -23,7 +26,10 @@ import openai
 
 from afterbell.core.errors import (
     ModelAnswerUnusable,
+    ModelDeclined,
     ModelError,
+    ModelInputTooLong,
+    ModelMisconfigured,
     ModelRefused,
     ModelToldToWait,
     ModelUnavailable,
@@ -50,6 +56,8 @@ _QUOTA_CODES: Final = frozenset(
 _QUOTA_SUFFIX: Final = "_spend_limit_exceeded"
 _PASSING_CODES: Final = frozenset({"server_error", "vector_store_timeout"})
 _PASSING_STATUSES: Final = frozenset({408, 409})
+_TOO_LONG_CODES: Final = frozenset({"context_length_exceeded", "string_above_max_length"})
+_POLICY_CODES: Final = frozenset({"content_policy_violation", "content_filter", "invalid_prompt"})
 # A code is a word; anything else in its place may be text we must not repeat.
 _CODE: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,63}")
 
@@ -77,14 +85,15 @@ def of_refusal(refusal: Refusal, *, now: datetime) -> ModelError:
     said, request_id, usage = _said(refusal), refusal.request_id, refusal.usage
     if _is_out_of_quota(refusal):
         text = f"The provider has no quota left for this key ({said}): raise the limit, then retry the report."
-        return ModelRefused(text, request_id=request_id, usage=usage)
+        return ModelMisconfigured(text, request_id=request_id, usage=usage)
     if (seconds := _seconds_to_wait(refusal, now)) is not None:
         text = f"The provider asks to wait {seconds:g} s ({said})."
         return ModelToldToWait(text, seconds=seconds, request_id=request_id, usage=usage)
     if _passes_by_itself(refusal):
         return ModelUnavailable(f"The provider failed ({said}).", request_id=request_id, usage=usage)
     advice = _WHAT_TO_DO.get(refusal.status or 0, "asking again gives the same answer")
-    return ModelRefused(f"The provider rejected the call ({said}): {advice}.", request_id=request_id, usage=usage)
+    text = f"The provider rejected the call ({said}): {advice}."
+    return _class_of_rejection(refusal)(text, request_id=request_id, usage=usage)
 
 
 def of_exception(error: Exception, *, now: datetime, request_id: str | None = None) -> ModelError:
@@ -110,9 +119,17 @@ def of_incomplete(reason: str | None, *, request_id: str | None, usage: Usage | 
         return ModelAnswerUnusable(text, request_id=request_id, usage=usage)
     if reason == "content_filter":
         text = "The provider's content filter stopped the answer."
-        return ModelRefused(text, request_id=request_id, usage=usage)
+        return ModelDeclined(text, request_id=request_id, usage=usage)
     text = f"The provider did not finish the answer ({_word(reason) or 'no reason given'})."
     return ModelUnavailable(text, request_id=request_id, usage=usage)
+
+
+def _class_of_rejection(refusal: Refusal) -> type[ModelRefused]:
+    if refusal.code in _TOO_LONG_CODES:
+        return ModelInputTooLong
+    if refusal.code in _POLICY_CODES:
+        return ModelDeclined
+    return ModelMisconfigured if refusal.status in _WHAT_TO_DO else ModelRefused
 
 
 def _is_out_of_quota(refusal: Refusal) -> bool:

@@ -5,6 +5,7 @@ words for the model to read, and ``decode`` enforces them.
 """
 
 import functools
+import json
 from typing import Any, Final
 
 from pydantic import TypeAdapter, ValidationError
@@ -41,6 +42,12 @@ def wire_schema() -> dict[str, Any]:
     schema = _NARRATIVE.json_schema(mode="validation")
     definitions = {name: _strict(definition) for name, definition in schema.pop("$defs", {}).items()}
     return {**_strict(schema), "$defs": definitions}
+
+
+@functools.cache
+def schema_bytes() -> int:
+    """The length of the schema as it is sent: the provider reads it too, and bills it."""
+    return len(json.dumps(wire_schema()))
 
 
 def decode(text: str) -> Narrative:

@@ -7,7 +7,8 @@ import orjson
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import HTMLResponse
 
-from afterbell.adapters.db import content, reports
+from afterbell.adapters.db import audit, content, reports
+from afterbell.adapters.db.audit import Act
 from afterbell.adapters.db.reports import ReportRow, Unput
 from afterbell.adapters.db.requests import ReportRequest, RequestedReport
 from afterbell.api import report_page
@@ -16,7 +17,7 @@ from afterbell.api.problems import problem
 from afterbell.api.report_schema import ReportOut
 from afterbell.api.schemas import Id, ProblemOut, ReportRequested, ReportStatusOut
 from afterbell.api.services import Services, services_of
-from afterbell.core.access import Caller, sees_whole_tenant, takes_part
+from afterbell.core.access import Caller, actor_of, sees_whole_tenant, takes_part
 from afterbell.core.errors import NotFound
 from afterbell.core.facts import eta_seconds
 from afterbell.core.jobs import job_id_of, job_state_of
@@ -73,7 +74,10 @@ async def read_report(session_id: SessionId, request: Request) -> Response:
         if row is None:
             waiting = _visible(await reports.newest(connection, caller.tenant, session_id), caller, session_id)
             return _not_ready(session_id, waiting, request)
-    _visible(row, caller, session_id)
+        _visible(row, caller, session_id)
+        # What cannot be recorded is not shown.
+        seen = Act(caller.tenant, actor_of(caller), "report.view", session_id, None, {"version": row.version})
+        await audit.record(connection, seen)
     report = content.load(row.content or {})
     if _wants_page(request):
         return HTMLResponse(report_page.render(report, caller.role, session_title=row.subject), headers=_PAGE_HEADERS)

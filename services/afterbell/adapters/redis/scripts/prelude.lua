@@ -56,11 +56,16 @@ local function ring()
   end
 end
 
--- Whether somebody other than the two named comes back by then, bell or no bell.
-local function watchers(by_ms, except, also_except)
+-- How many, without those in the set `except`, come back by then, bell or no bell. Who hears no bell any more is gone,
+-- and so is its promise.
+local function watchers(by_ms, except)
   local count = 0
   for _, worker in ipairs(redis.call('ZRANGEBYSCORE', WATCH, NOW - WATCH_SLACK_MS, by_ms + WATCH_SLACK_MS)) do
-    if worker ~= except and worker ~= also_except then count = count + 1 end
+    if redis.call('PUBSUB', 'NUMSUB', PREFIX .. 'bell:' .. worker)[2] == 0 then
+      redis.call('ZREM', WATCH, worker)
+    elseif not (except and except[worker]) then
+      count = count + 1
+    end
   end
   return count
 end

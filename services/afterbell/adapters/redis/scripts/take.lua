@@ -182,36 +182,39 @@ local function leaves(worker, id)
 end
 
 -- The next moment at which something may start that no bell announces, as far as this worker can notice it, and the
--- worker it concerns: a due job, the gate's opening, another worker's lease (its owner cannot watch that one).
+-- workers that cannot notice all of it: a due job, the gate's opening, another worker's lease (its owner cannot watch
+-- that one, and leases that run out together are one event).
 local function next_event(worker, opens)
-  local at, owner = math.huge, nil
+  local at, owners = math.huge, {}
   local due = redis.call('ZRANGE', DUE, 0, 0, 'WITHSCORES')
   if due[2] then at = tonumber(due[2]) end
   if opens and redis.call('ZCARD', WAITING) > 0 then at = math.min(at, opens) end
   local leases = redis.call('ZRANGE', LEASES, 0, 50, 'WITHSCORES')
   for i = 1, #leases, 2 do
     local expires = tonumber(leases[i + 1])
-    if expires >= at then break end
-    local holder = redis.call('HGET', job_key(leases[i]), 'owner')
+    if expires > at + WATCH_SLACK_MS then break end
+    local holder = redis.call('HGET', job_key(leases[i]), 'owner') or ''
     local others = holder ~= worker or (worker == WORKER and not mine[leases[i]])
     if others and not (expires <= NOW and leaves(worker, leases[i])) then
-      at, owner = expires, holder
-      break
+      at = math.min(at, expires)
+      owners[holder] = true
     end
   end
   -- Before a closed gate opens nothing can start, whatever is due.
   if opens then at = math.max(at, opens) end
-  return at, owner
+  return at, owners
 end
 
 -- When this worker must come back. Two of the idle ones watch for each event, the second a little later: should the
 -- first be gone, the job still starts. The others sleep until their bell, which keeps an idle fleet free.
 local function promise(worker, opens)
-  local at, owner = next_event(worker, opens)
+  local at, owners = next_event(worker, opens)
   if at == math.huge then return -1 end
-  local others = watchers(at, worker, owner)
+  owners[worker] = true
+  local others = watchers(at, owners)
   if others >= 2 then return -1 end
-  if others == 1 then at = at + WATCH_SLACK_MS end
+  -- Second is only who has a prompt first: two that both come late would leave a limited start unused for that long.
+  if others == 1 and watchers(at - WATCH_SLACK_MS / 2, owners) == 1 then at = at + WATCH_SLACK_MS end
   at = math.max(at, NOW + 1)
   local before = tonumber(redis.call('ZSCORE', WATCH, worker))
   if before and before >= NOW - WATCH_SLACK_MS and before <= at then return -1 end

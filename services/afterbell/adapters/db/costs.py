@@ -1,0 +1,246 @@
+"""The books: every model call is opened with what it may cost at the most, and closed with what it did cost.
+
+A call is opened before it is made, so nothing is spent that is not in the books, and ``reserve`` is one statement over
+the four budgets a call counts in, so that any number of workers at once stay within them.
+"""
+
+import uuid
+from dataclasses import dataclass
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any, Final, cast
+from uuid import UUID
+
+from sqlalchemy import BigInteger, Date, Numeric, Text, bindparam, func, insert, select, text, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from afterbell.adapters.db.tables import model_calls, tenants
+from afterbell.core.errors import BudgetSpent
+from afterbell.core.report import Usage
+from afterbell.core.spending import EVERYBODY, PERIODS, Budgets, Period, Standing, first_day
+
+_LIMITS: Final = """
+    wanted (tenant_id, period, starts_on, limit_usd) AS (
+        VALUES (CAST('' AS text), 'day', :day, CAST(:day_usd AS numeric)), ('', 'month', :month, :month_usd)
+        UNION ALL SELECT CAST(:tenant_id AS text), 'day', :day, coalesce(max(budget_day_usd), :tenant_day_usd)
+            FROM tenants WHERE id = :tenant_id
+        UNION ALL SELECT :tenant_id, 'month', :month, coalesce(max(budget_month_usd), :tenant_month_usd)
+            FROM tenants WHERE id = :tenant_id
+    )"""
+_TYPES: Final = (
+    bindparam("tenant_id", type_=Text()),
+    bindparam("day", type_=Date()),
+    bindparam("month", type_=Date()),
+    bindparam("day_usd", type_=Numeric()),
+    bindparam("month_usd", type_=Numeric()),
+    bindparam("tenant_day_usd", type_=Numeric()),
+    bindparam("tenant_month_usd", type_=Numeric()),
+)
+# Rows come back for the budgets that have room; always taken in the same order, so two calls never wait for each other.
+_RESERVE: Final = text(
+    f"""WITH {_LIMITS}
+    INSERT INTO budget_ledger AS held (tenant_id, period, starts_on, reserved_usd, spent_usd)
+    SELECT tenant_id, period, starts_on, :amount, 0 FROM wanted
+    WHERE :amount <= coalesce(limit_usd, 'Infinity') ORDER BY tenant_id, period
+    ON CONFLICT (tenant_id, period, starts_on) DO UPDATE SET reserved_usd = held.reserved_usd + excluded.reserved_usd
+    WHERE held.spent_usd + held.reserved_usd + excluded.reserved_usd <= coalesce(
+        (SELECT limit_usd FROM wanted WHERE wanted.tenant_id = held.tenant_id AND wanted.period = held.period),
+        'Infinity')
+    RETURNING tenant_id, period"""  # noqa: S608  # no part of it comes from outside
+).bindparams(*_TYPES, bindparam("amount", type_=Numeric()))
+_SETTLE: Final = text(
+    f"""WITH {_LIMITS},
+    locked AS (
+        SELECT held.tenant_id, held.period, held.starts_on, wanted.limit_usd FROM budget_ledger AS held
+        JOIN wanted USING (tenant_id, period, starts_on) ORDER BY held.tenant_id, held.period FOR UPDATE OF held
+    )
+    UPDATE budget_ledger AS held
+    SET reserved_usd = held.reserved_usd - :amount, spent_usd = held.spent_usd + :cost FROM locked
+    WHERE (held.tenant_id, held.period, held.starts_on) = (locked.tenant_id, locked.period, locked.starts_on)
+    RETURNING held.tenant_id, held.period, held.starts_on, held.spent_usd, held.reserved_usd, locked.limit_usd"""  # noqa: S608
+).bindparams(*_TYPES, bindparam("amount", type_=Numeric()), bindparam("cost", type_=Numeric()))
+_STANDINGS: Final = text(
+    f"""WITH {_LIMITS}
+    SELECT wanted.tenant_id, wanted.period, wanted.starts_on, wanted.limit_usd,
+        coalesce(held.spent_usd, 0) AS spent_usd, coalesce(held.reserved_usd, 0) AS reserved_usd
+    FROM wanted LEFT JOIN budget_ledger AS held USING (tenant_id, period, starts_on)
+    ORDER BY wanted.tenant_id, wanted.period"""  # noqa: S608
+).bindparams(*_TYPES)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenCall:
+    """A call in the books that is not closed yet."""
+
+    id: UUID
+    tenant_id: str
+    day: date
+    reserved_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class CallToOpen:
+    """A call about to be made. ``reserve_usd`` is the most it can cost."""
+
+    tenant_id: str
+    report_id: UUID
+    attempt: int
+    model: str
+    client_request_id: str
+    reserve_usd: Decimal
+
+
+@dataclass(frozen=True, slots=True)
+class CallEnded:
+    """What became of a call. ``cost_usd`` None where the price list does not know the model."""
+
+    outcome: str
+    served_model: str | None = None
+    request_id: str | None = None
+    usage: Usage | None = None
+    cost_usd: Decimal | None = None
+    price_version: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CostLine:
+    """One line of an account: calls of a model for a tenant on a day."""
+
+    day: date
+    tenant_id: str
+    model: str
+    calls: int
+    reports: int
+    input_tokens: int
+    output_tokens: int
+    cost_usd: Decimal
+    estimated_calls: int
+    unpriced_calls: int
+
+
+async def open_call(connection: AsyncConnection, call: CallToOpen, budgets: Budgets, *, today: date) -> OpenCall:
+    """Reserve and write down a call, in one transaction. ``today`` is a UTC day.
+
+    Raises BudgetSpent, naming the budget, where there is no room; the transaction must then be left by that error.
+    """
+    given = _parameters(call.tenant_id, budgets, today)
+    granted = {(row.tenant_id, row.period) for row in
+               await connection.execute(_RESERVE, given | {"amount": call.reserve_usd})}  # fmt: skip
+    for tenant_id in (EVERYBODY, call.tenant_id):
+        for period in PERIODS:
+            if (tenant_id, period) not in granted:
+                whose = "all tenants" if tenant_id == EVERYBODY else "this tenant"
+                raise BudgetSpent(f"the {period} budget of {whose} has no room for this call", period=period)
+    opened = OpenCall(uuid.uuid4(), call.tenant_id, today, call.reserve_usd)
+    await connection.execute(
+        insert(model_calls).values(
+            id=opened.id,
+            tenant_id=call.tenant_id,
+            report_id=call.report_id,
+            attempt=call.attempt,
+            day=today,
+            model=call.model,
+            client_request_id=call.client_request_id,
+            reserved_usd=call.reserve_usd,
+        )
+    )
+    return opened
+
+
+async def close_call(connection: AsyncConnection, call: OpenCall, ended: CallEnded, budgets: Budgets) -> list[Standing]:
+    """Book what a call cost and free what was reserved for it; the standings after it, empty where it was closed."""
+    usage = ended.usage or Usage()
+    closing = (
+        update(model_calls)
+        .where(model_calls.c.id == call.id, model_calls.c.outcome.is_(None))
+        .values(
+            outcome=ended.outcome,
+            ended_at=func.now(),
+            served_model=ended.served_model,
+            request_id=ended.request_id,
+            input_tokens=usage.input_tokens,
+            cached_tokens=usage.cached_tokens,
+            cache_write_tokens=usage.cache_write_tokens,
+            output_tokens=usage.output_tokens,
+            reasoning_tokens=usage.reasoning_tokens,
+            estimated=usage.estimated,
+            cost_usd=ended.cost_usd,
+            price_version=ended.price_version,
+        )
+    )
+    if (await connection.execute(closing)).rowcount == 0:
+        return []
+    given = _parameters(call.tenant_id, budgets, call.day)
+    given |= {"amount": call.reserved_usd, "cost": ended.cost_usd or Decimal(0)}
+    return [_standing(row) for row in await connection.execute(_SETTLE, given)]
+
+
+async def close_lost(connection: AsyncConnection, budgets: Budgets, *, older_than: timedelta) -> int:
+    """Close calls whose worker vanished, at all they can have cost: the provider has probably billed them."""
+    lost = (
+        select(model_calls)
+        .where(model_calls.c.outcome.is_(None), model_calls.c.started_at < func.now() - older_than)
+        .with_for_update(skip_locked=True)
+        .limit(100)
+    )
+    rows = (await connection.execute(lost)).all()
+    for row in rows:
+        call = OpenCall(row.id, row.tenant_id, row.day, row.reserved_usd)
+        ended = CallEnded("lost", usage=Usage(estimated=True), cost_usd=row.reserved_usd)
+        await close_call(connection, call, ended, budgets)
+    return len(rows)
+
+
+async def standings(connection: AsyncConnection, tenant_id: str, budgets: Budgets, *, today: date) -> list[Standing]:
+    """The four budgets a call of the tenant counts in, as they stand."""
+    found = await connection.execute(_STANDINGS, _parameters(tenant_id, budgets, today))
+    return [_standing(row) for row in found]
+
+
+async def account(connection: AsyncConnection, *, since: date, tenant_id: str | None = None) -> list[CostLine]:
+    """What was spent since a day (UTC), by day, tenant and model; newest first."""
+    calls = model_calls.c
+    model = func.coalesce(calls.served_model, calls.model)
+    statement = (
+        select(
+            calls.day,
+            calls.tenant_id,
+            model.label("model"),
+            func.count().label("calls"),
+            func.count(calls.report_id.distinct()).label("reports"),
+            func.coalesce(func.sum(calls.input_tokens), 0).cast(BigInteger).label("input_tokens"),
+            func.coalesce(func.sum(calls.output_tokens), 0).cast(BigInteger).label("output_tokens"),
+            func.coalesce(func.sum(calls.cost_usd), 0).label("cost_usd"),
+            func.count().filter(calls.estimated).label("estimated_calls"),
+            func.count().filter(calls.cost_usd.is_(None), calls.outcome.is_not(None)).label("unpriced_calls"),
+        )
+        .where(calls.day >= since)
+        .group_by(calls.day, calls.tenant_id, model)
+        .order_by(calls.day.desc(), calls.tenant_id, model)
+    )
+    if tenant_id is not None:
+        statement = statement.where(calls.tenant_id == tenant_id)
+    return [CostLine(**row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def set_budget(connection: AsyncConnection, tenant_id: str, limits: dict[Period, Decimal | None]) -> bool:
+    """Give a tenant limits of its own, None = those of the settings. False where there is no such tenant."""
+    values: dict[str, Any] = {f"budget_{period}_usd": limit for period, limit in limits.items()}
+    return (await connection.execute(update(tenants).where(tenants.c.id == tenant_id).values(values))).rowcount == 1
+
+
+def _parameters(tenant_id: str, budgets: Budgets, today: date) -> dict[str, Any]:
+    return {
+        "tenant_id": tenant_id,
+        "day": first_day("day", today),
+        "month": first_day("month", today),
+        "day_usd": budgets.day_usd,
+        "month_usd": budgets.month_usd,
+        "tenant_day_usd": budgets.tenant_day_usd,
+        "tenant_month_usd": budgets.tenant_month_usd,
+    }
+
+
+def _standing(row: Any) -> Standing:
+    period = cast("Period", row.period)
+    return Standing(row.tenant_id, period, row.starts_on, row.spent_usd, row.reserved_usd, row.limit_usd)

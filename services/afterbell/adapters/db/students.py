@@ -1,0 +1,136 @@
+"""All that is kept about one student: handed out, or erased. Each function runs inside the caller's transaction."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
+
+from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from afterbell.adapters.db import audit
+from afterbell.adapters.db.audit import Act
+from afterbell.adapters.db.tables import messages, reports, sessions
+from afterbell.core.names import ERASED_NAME, ERASED_TEXT, name_pattern, without
+
+_FACTS: Final = ("id", "subject", "level", "language", "goals", "started_at", "ended_at", "created_at", "updated_at")
+_REPORT: Final = (reports.c.version, reports.c.status, reports.c.created_at, reports.c.finished_at, reports.c.content)
+
+
+@dataclass(frozen=True, slots=True)
+class Erased:
+    """What an erasure did. In ``sessions_kept`` other students took part; there the student is unknown now."""
+
+    sessions_deleted: int = 0
+    sessions_kept: int = 0
+    messages_blanked: int = 0
+    messages_redacted: int = 0
+    reports_deleted: int = 0
+
+
+async def export(connection: AsyncConnection, tenant: str, student_id: str, *, by: str, reason: str) -> dict[str, Any]:
+    """All that is kept about a student, ready for JSON but for its times; recorded in the audit log.
+
+    Of the others in a session it holds ids and roles, neither names nor words. ``shared`` marks sessions with other
+    students: what their reports say may be about those.
+    """
+    found = await _sessions_of(connection, tenant, student_id)
+    parts = [await _exported(connection, tenant, student_id, row) for row in found]
+    act = Act(tenant, by, "student.export", student_id, reason, {"sessions": len(parts)})
+    await audit.record(connection, act)
+    return {"student": student_id, "tenant": tenant, "sessions": parts}
+
+
+async def erase(connection: AsyncConnection, tenant: str, student_id: str, *, by: str, reason: str) -> Erased:
+    """Erase a student; recorded in the audit log, also where nothing was found.
+
+    A session with no other student goes with all that belongs to it. In the others the student's words and name go,
+    as do the session's reports: any sentence of theirs may be about the student. They can be asked for again.
+    """
+    deleted = blanked = redacted = reports_deleted = 0
+    found = await _sessions_of(connection, tenant, student_id)
+    for row in found:
+        reports_deleted += await _delete_reports(connection, tenant, row["id"])
+        if len(_students(row["participants"])) == 1:
+            await connection.execute(delete(sessions).where(_is(tenant, row["id"])))
+            deleted += 1
+        else:
+            own, others = await _forget(connection, tenant, student_id, row)
+            blanked, redacted = blanked + own, redacted + others
+    erased = Erased(deleted, len(found) - deleted, blanked, redacted, reports_deleted)
+    await audit.record(connection, Act(tenant, by, "student.erase", student_id, reason, asdict(erased)))
+    return erased
+
+
+async def _sessions_of(connection: AsyncConnection, tenant: str, student_id: str) -> Sequence[Mapping[Any, Any]]:
+    """The sessions a student took part in as one, locked so that nobody adds to them meanwhile."""
+    taking_part = sessions.c.participants.contains([{"id": student_id, "role": "student"}])
+    statement = select(sessions).where(sessions.c.tenant_id == tenant, taking_part).order_by(sessions.c.id)
+    return (await connection.execute(statement.with_for_update())).mappings().all()
+
+
+async def _exported(
+    connection: AsyncConnection, tenant: str, student_id: str, row: Mapping[Any, Any]
+) -> dict[str, Any]:
+    said = await connection.execute(
+        select(messages.c.seq, messages.c.text, messages.c.at)
+        .where(_of(tenant, row["id"]), messages.c.sender == student_id)
+        .order_by(messages.c.seq)
+    )
+    written = await connection.execute(
+        select(*_REPORT)
+        .where(reports.c.tenant_id == tenant, reports.c.session_id == row["id"])
+        .order_by(reports.c.version)
+    )
+    people = row["participants"]
+    return {
+        "session": {name: row[name] for name in _FACTS},
+        "shared": len(_students(people)) > 1,
+        "participants": [one if one["id"] == student_id else {"id": one["id"], "role": one["role"]} for one in people],
+        "messages": [_plain(one) for one in said.mappings()],
+        "reports": [_plain(one) for one in written.mappings()],
+    }
+
+
+async def _delete_reports(connection: AsyncConnection, tenant: str, session_id: str) -> int:
+    ours = and_(reports.c.tenant_id == tenant, reports.c.session_id == session_id)
+    return (await connection.execute(delete(reports).where(ours))).rowcount
+
+
+async def _forget(connection: AsyncConnection, tenant: str, student_id: str, row: Mapping[Any, Any]) -> tuple[int, int]:
+    """Make the student unknown in a session of several; how many messages were theirs, and how many named them."""
+    unknown = f"erased-{uuid.uuid4().hex[:12]}"
+    people = row["participants"]
+    names = name_pattern([one["display_name"] for one in people if one["id"] == student_id])
+    kept = [one | {"id": unknown, "display_name": ERASED_NAME} if one["id"] == student_id else one for one in people]
+    values = {"participants": kept, "goals": [without(names, goal) for goal in row["goals"]], "input_sha256": "",
+              "subject": without(names, row["subject"]), "revision": sessions.c.revision + 1}  # fmt: skip
+    await connection.execute(update(sessions).where(_is(tenant, row["id"])).values(values))
+    theirs = and_(_of(tenant, row["id"]), messages.c.sender == student_id)
+    blank = {"sender": unknown, "text": ERASED_TEXT, "client_id": func.concat(unknown, "-", messages.c.seq)}
+    own = (await connection.execute(update(messages).where(theirs).values(blank))).rowcount
+    others = 0
+    for message in (await connection.execute(select(messages).where(_of(tenant, row["id"])))).mappings().all():
+        text = without(names, message["text"])
+        if text != message["text"]:
+            this = and_(_of(tenant, row["id"]), messages.c.seq == message["seq"])
+            await connection.execute(update(messages).where(this).values(text=text))
+            others += 1
+    return own, others
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """Its keys as plain strings: SQLAlchemy's own are a subclass that orjson refuses."""
+    return {str(name): value for name, value in row.items()}
+
+
+def _students(people: list[dict[str, Any]]) -> list[str]:
+    return [one["id"] for one in people if one["role"] == "student"]
+
+
+def _is(tenant: str, session_id: str) -> Any:
+    return and_(sessions.c.tenant_id == tenant, sessions.c.id == session_id)
+
+
+def _of(tenant: str, session_id: str) -> Any:
+    return and_(messages.c.tenant_id == tenant, messages.c.session_id == session_id)

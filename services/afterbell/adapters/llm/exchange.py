@@ -1,0 +1,185 @@
+"""One streamed exchange with a provider, whichever of its APIs is spoken.
+
+The SDK is kept from deciding anything: it does not retry (the queue does), does not parse (the usage of an
+answer that fails to parse would be lost) and does not judge the end of a stream (it takes a cut for an end).
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+import httpx2
+import openai
+from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
+
+from afterbell.adapters.llm import faults
+from afterbell.adapters.llm.answer import Ending, ModelAnswer, ModelProgress
+from afterbell.adapters.llm.progress import SectionCounter
+from afterbell.core import tokens
+from afterbell.core.errors import ModelAnswerUnusable, ModelError, ModelUnavailable, SettingsError
+from afterbell.core.prompt import Prompt
+from afterbell.core.report import Usage
+
+OPENAI_URL: Final = "https://api.openai.com/v1"
+ANSWER_CHARS_MAX: Final = 200_000
+"""A narrative within its bounds has under 20,000; a server that streams without end stops here."""
+
+_DRAIN_S: Final = 1.0
+# The read timeout is between two bytes: a trickling stream outlives it, hence the timeout of the attempt.
+_TIMEOUT: Final = httpx2.Timeout(connect=5.0, read=60.0, write=30.0, pool=10.0)
+# What the SDK lets out besides its own tree: transport errors, broken JSON or UTF-8 inside a stream.
+SDK_FAULTS: Final = (openai.OpenAIError, httpx2.HTTPError, ValueError)
+
+OnProgress = Callable[[ModelProgress], Awaitable[None]]
+
+
+class ModelClient(Protocol):
+    """The port: one model at one provider. ``write`` is one call, or a ModelError that says whether waiting helps."""
+
+    @property
+    def model(self) -> str:
+        """The model's name, as the provider knows it."""
+
+    @property
+    def output_tokens_max(self) -> int:
+        """More tokens than this no answer has."""
+
+    async def write(
+        self, prompt: Prompt, *, client_request_id: str, safety_identifier: str | None, on_progress: OnProgress
+    ) -> ModelAnswer:
+        """Ask once; the answer's text is for ``narrative_codec.decode``."""
+
+    async def aclose(self) -> None:
+        """Close all connections; calls under way fail."""
+
+
+@dataclass(slots=True)
+class Attempt:
+    """What one call has heard so far. ``is_open`` once the provider began to answer, and so to bill."""
+
+    is_open: bool = False
+    request_id: str | None = None
+    pieces: list[str] = field(default_factory=list)
+    chars: int = 0
+    counter: SectionCounter = field(default_factory=SectionCounter)
+    endings: list[Ending] = field(default_factory=list)
+
+    @property
+    def text(self) -> str:
+        """The answer as far as it was heard."""
+        return "".join(self.pieces)
+
+    def hear(self, piece: object) -> ModelProgress:
+        """Take the next piece of the answer; anything that is no text is none. Raises ModelAnswerUnusable: too much."""
+        text = piece if isinstance(piece, str) else ""
+        self.pieces.append(text)
+        self.chars += len(text)
+        if self.chars > ANSWER_CHARS_MAX:
+            problem = f"The answer has more than {ANSWER_CHARS_MAX} characters; it was not read to its end."
+            raise ModelAnswerUnusable(problem, request_id=self.request_id)
+        return self.counter.feed(text)
+
+    def the_ending(self) -> Ending:
+        """The one ending. Raises ModelUnavailable where there is none, or more."""
+        if not self.endings:
+            text = "The provider's stream stopped before the answer was complete."
+            raise ModelUnavailable(text, request_id=self.request_id)
+        ending, *more = self.endings
+        if more:
+            text = "The provider ended the answer more than once; none of it is to be trusted."
+            raise ModelUnavailable(text, request_id=self.request_id, usage=ending.usage)
+        return ending
+
+    def estimate(self, prompt: Prompt) -> Usage:
+        """What the call was probably billed, where the provider did not say."""
+        read = tokens.expected(prompt.instructions) + tokens.expected(prompt.transcript)
+        return Usage(input_tokens=read, output_tokens=tokens.expected(self.text), estimated=True)
+
+
+Open = Callable[[], Awaitable[AsyncStream[Any]]]
+Take = Callable[[Any, Attempt], ModelProgress]
+
+
+def connect(api_key: str, base_url: str | None) -> AsyncOpenAI:
+    """The connections to one provider; None is OpenAI's own. Raises SettingsError for a key that cannot be sent."""
+    if not api_key or not all("!" <= char <= "~" for char in api_key):
+        text = "OPENAI_API_KEY must be printable ASCII without blanks or line breaks: set it again."
+        raise SettingsError(text, field="OPENAI_API_KEY")
+    # At debug level the SDK logs whole requests, and so what children said.
+    logging.getLogger("openai").setLevel(logging.WARNING)
+    return AsyncOpenAI(
+        api_key=api_key,
+        base_url=base_url or OPENAI_URL,
+        max_retries=0,
+        timeout=_TIMEOUT,
+        # A session goes to the address that was configured, not where that address points to.
+        http_client=DefaultAsyncHttpxClient(timeout=_TIMEOUT, follow_redirects=False),
+    )
+
+
+async def hear_out(
+    attempt: Attempt, open_stream: Open, take: Take, *, timeout_s: float, on_progress: OnProgress
+) -> None:
+    """Open a stream and take each event of it, up to its end.
+
+    ``on_progress`` hears 0 sections at the first event, then each time one more is finished. Raises a ModelError with
+    the request id and what was billed, as far as the provider told; what ``on_progress`` raises passes through.
+    """
+    try:
+        async with asyncio.timeout(timeout_s) as limit, await _opened(open_stream) as stream:
+            await _hear(stream, attempt, take, on_progress)
+    except TimeoutError:
+        if not limit.expired():
+            raise
+        if not attempt.endings:
+            text = f"No complete answer within {timeout_s:g} s."
+            raise ModelUnavailable(text, request_id=attempt.request_id) from None
+
+
+async def _opened(open_stream: Open) -> AsyncStream[Any]:
+    try:
+        return await open_stream()
+    except SDK_FAULTS as error:
+        raise faults.of_exception(error, now=datetime.now(UTC)) from None
+
+
+async def _hear(stream: AsyncStream[Any], attempt: Attempt, take: Take, on_progress: OnProgress) -> None:
+    attempt.request_id = stream.response.headers.get("x-request-id")
+    _check_media_type(stream.response, attempt.request_id)
+    attempt.is_open = True
+    async with contextlib.aclosing(_events(stream, attempt.request_id)) as events:
+        told: ModelProgress | None = None
+        async for event in events:
+            progress = take(event, attempt)
+            if progress != told:
+                await on_progress(progress)
+                told = progress
+            if attempt.endings:
+                await _drain(events, attempt, take)
+
+
+def _check_media_type(response: httpx2.Response, request_id: str | None) -> None:
+    media_type = response.headers.get("content-type", "")
+    if "html" in media_type:
+        text = "The provider's address answered with a web page, not with a stream: check OPENAI_BASE_URL."
+        raise ModelUnavailable(text, request_id=request_id)
+
+
+async def _events(stream: AsyncStream[Any], request_id: str | None) -> AsyncGenerator[Any, None]:
+    try:
+        async for event in stream:
+            yield event
+    except SDK_FAULTS as error:
+        raise faults.of_exception(error, now=datetime.now(UTC), request_id=request_id) from None
+
+
+async def _drain(events: AsyncIterator[Any], attempt: Attempt, take: Take) -> None:
+    """Read on, so that the connection can be used again; a cut after the ending takes nothing away."""
+    with contextlib.suppress(TimeoutError, ModelError):
+        async with asyncio.timeout(_DRAIN_S):
+            async for event in events:
+                take(event, attempt)

@@ -1,0 +1,191 @@
+"""The models as the pipeline sees them: each call is in the books before it is made, whatever then becomes of it.
+
+One ``write`` of a try: choose a model of the chain, reserve, call, book. What was billed is booked before anybody reads
+the answer, so failed, repaired and thrown-away calls are in the bill too.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from time import monotonic
+from typing import Final, Literal
+
+import structlog
+
+from afterbell.adapters.db import costs
+from afterbell.adapters.db.costs import CallEnded, CallToOpen, OpenCall
+from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.reports import Claim
+from afterbell.adapters.llm.answer import ModelAnswer
+from afterbell.adapters.llm.exchange import ModelClient, OnProgress
+from afterbell.adapters.llm.narrative_codec import schema_bytes
+from afterbell.core import tokens
+from afterbell.core.errors import ModelError, ModelInputTooLong, ModelMisconfigured, StoreUnavailable
+from afterbell.core.prices import Price, PriceList
+from afterbell.core.prompt import Prompt
+from afterbell.core.report import Usage
+from afterbell.core.spending import EVERYBODY, Budgets, Standing, marks_passed
+from afterbell.observability.metrics import BUDGET_MARKS, BUDGET_USED, MODEL_COST, MODEL_ENDS_IN
+
+BOOK_PATIENCE_S: Final = 60.0
+BOOK_AGAIN_S: Final = 1.0
+CLOSE_PATIENCE_S: Final = 5.0
+# A call this old has no worker any more, whatever its timeout: the setting's upper bound is below it.
+LOST_AFTER: Final = timedelta(hours=1)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Money:
+    """What calls cost and what they may cost. ``unknown_price`` says what a model without a price is."""
+
+    prices: PriceList
+    budgets: Budgets
+    unknown_price: Literal["warn", "block"]
+
+
+class MeteredModels:
+    """A chain of models, the first that can be had is asked. ``now`` is the wall clock; days are UTC."""
+
+    def __init__(
+        self, database: Database, chain: Sequence[ModelClient], money: Money, *, now: Callable[[], datetime]
+    ) -> None:
+        self._database, self._chain, self._money, self._now = database, tuple(chain), money, now
+        self._bookings: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        """Say what will end or has no price, and book the calls of workers that vanished."""
+        names, today = [client.model for client in self._chain], self._now().date()
+        for model, end in self._money.prices.ending(names, today):
+            MODEL_ENDS_IN.labels(model).set((end - today).days)
+            log.warning("model_ends", model=model, shutdown=end.isoformat(), days_left=(end - today).days)
+        for model in names:
+            if self._money.prices.of(model, today) is None:
+                log.warning("price_unknown", model=model, price_version=self._money.prices.version)
+        async with self._database.transaction() as connection:
+            lost = await costs.close_lost(connection, self._money.budgets, older_than=LOST_AFTER)
+        if lost:
+            log.warning("calls_lost", calls=lost)
+
+    async def aclose(self) -> None:
+        """Finish booking, then close all connections."""
+        if self._bookings:
+            await asyncio.wait(self._bookings, timeout=CLOSE_PATIENCE_S)
+        for client in self._chain:
+            await client.aclose()
+
+    async def write(
+        self,
+        claimed: Claim,
+        prompt: Prompt,
+        *,
+        client_request_id: str,
+        safety_identifier: str | None,
+        on_progress: OnProgress,
+    ) -> ModelAnswer:
+        """One answer for a try, from the first model that is set up for it. Raises ModelError, BudgetSpent."""
+        *others, last = self._chain
+        call = _Call(claimed, prompt, client_request_id, safety_identifier, on_progress)
+        for client in others:
+            try:
+                return await self._call(client, call)
+            except (ModelMisconfigured, ModelInputTooLong) as error:
+                log.warning("next_model", model=client.model, error=str(error))
+        return await self._call(last, call)
+
+    async def _call(self, client: ModelClient, call: "_Call") -> ModelAnswer:
+        today = self._now().date()
+        price = self._price(client.model, today)
+        opened = await self._open(client, call, price, today)
+        try:
+            answer = await client.write(
+                call.prompt,
+                client_request_id=call.client_request_id,
+                safety_identifier=call.safety_identifier,
+                on_progress=call.on_progress,
+            )
+        except ModelError as error:
+            ended = CallEnded(error.code, None, error.request_id, error.usage or Usage())
+            await self._book(opened, client.model, ended)
+            raise
+        except BaseException:
+            # Left in the middle: the provider wrote on for as long as it liked.
+            read = tokens.expected(call.prompt.instructions) + tokens.expected(call.prompt.transcript)
+            usage = Usage(input_tokens=read, output_tokens=client.output_tokens_max, estimated=True)
+            await self._book(opened, client.model, CallEnded("stopped", usage=usage))
+            raise
+        await self._book(opened, client.model, CallEnded("answered", answer.model, answer.request_id, answer.usage))
+        return answer
+
+    def _price(self, model: str, today: date) -> Price | None:
+        price = self._money.prices.of(model, today)
+        if price is None and self._money.unknown_price == "block":
+            text = (
+                f"The price list {self._money.prices.version} does not know the model {model}: add it to a file of your"
+            )
+            raise ModelMisconfigured(f"{text} own (AFTERBELL_PRICES), or allow it (AFTERBELL_UNKNOWN_PRICE=warn).")
+        return price
+
+    async def _open(self, client: ModelClient, call: "_Call", price: Price | None, today: date) -> OpenCall:
+        prompt, claimed = call.prompt, call.claimed
+        read = tokens.bound(prompt.instructions) + tokens.bound(prompt.transcript) + schema_bytes()
+        reserve = Decimal(0) if price is None else price.bound_usd(read, client.output_tokens_max)
+        to_open = CallToOpen(
+            claimed.tenant_id, claimed.report_id, claimed.attempt, client.model, call.client_request_id, reserve
+        )
+        async with self._database.transaction() as connection:
+            return await costs.open_call(connection, to_open, self._money.budgets, today=today)
+
+    async def _book(self, opened: OpenCall, model: str, ended: CallEnded) -> None:
+        """In a task of its own: whoever stops the try must not stop its bill."""
+        booking = asyncio.create_task(self._book_patiently(opened, self._priced(model, opened.day, ended)))
+        self._bookings.add(booking)
+        booking.add_done_callback(self._bookings.discard)
+        await asyncio.shield(booking)
+
+    def _priced(self, model: str, day: date, ended: CallEnded) -> CallEnded:
+        prices, usage = self._money.prices, ended.usage or Usage()
+        price = prices.of(ended.served_model or model, day) or prices.of(model, day)
+        cost = None if price is None else price.cost_usd(usage)
+        version = None if price is None else prices.version
+        return CallEnded(ended.outcome, ended.served_model, ended.request_id, usage, cost, version)
+
+    async def _book_patiently(self, opened: OpenCall, ended: CallEnded) -> None:
+        give_up_at = monotonic() + BOOK_PATIENCE_S
+        while True:
+            try:
+                async with self._database.transaction() as connection:
+                    standings = await costs.close_call(connection, opened, ended, self._money.budgets)
+                break
+            except StoreUnavailable as error:
+                if monotonic() >= give_up_at:
+                    # The call stays open in the books, and is closed as lost, at all it can have cost.
+                    log.error("cost_unbooked", call=str(opened.id), error=str(error))
+                    return
+                await asyncio.sleep(BOOK_AGAIN_S)
+        _tell(standings, ended)
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    claimed: Claim
+    prompt: Prompt
+    client_request_id: str
+    safety_identifier: str | None
+    on_progress: OnProgress
+
+
+def _tell(standings: Sequence[Standing], ended: CallEnded) -> None:
+    cost = ended.cost_usd or Decimal(0)
+    MODEL_COST.labels(ended.served_model or "unknown").inc(float(cost))
+    for one in standings:
+        if one.limit_usd and one.tenant_id == EVERYBODY:
+            BUDGET_USED.labels(one.period).set(float(one.spent_usd / one.limit_usd))
+        for mark in marks_passed(one, cost):
+            BUDGET_MARKS.labels(one.period, "all" if one.tenant_id == EVERYBODY else "tenant", str(mark)).inc()
+            say = log.warning if mark < 80 else log.error
+            say("budget_passed", percent=mark, budget=one.whose, tenant_id=one.tenant_id,
+                spent_usd=str(one.spent_usd), limit_usd=str(one.limit_usd))  # fmt: skip

@@ -1,0 +1,203 @@
+"""The books: what is reserved, what was spent, and that no number of workers at once goes past a budget."""
+
+import asyncio
+import uuid
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+from tests.support.record import Record, on
+
+from afterbell.adapters.db import costs
+from afterbell.core.errors import BudgetSpent
+from afterbell.core.report import Usage
+from afterbell.core.spending import EVERYBODY, Budgets
+
+pytestmark = pytest.mark.engines
+
+TODAY = date(2026, 11, 30)
+UNLIMITED = Budgets()
+CENT = Decimal("0.01")
+
+
+def days(number: int) -> date:
+    """Each test has its own days: the sum of all tenants is one row a day."""
+    return TODAY + timedelta(days=40 * number)
+
+
+async def opened(
+    record: Record, amount: Decimal, budgets: Budgets, today: date, report_id: UUID | None = None
+) -> costs.OpenCall:
+    call = costs.CallToOpen(record.tenant, report_id or await record.report(version=_version()), 1, "m", "c", amount)
+    async with record.database.transaction() as connection:
+        return await costs.open_call(connection, call, budgets, today=today)
+
+
+async def closed(record: Record, call: costs.OpenCall, cost: Decimal | None, budgets: Budgets = UNLIMITED) -> Any:
+    async with record.database.transaction() as connection:
+        ended = costs.CallEnded("answered", "m-1", "req", Usage(10, 2, 3, 1, 4), cost, "v")
+        return await costs.close_call(connection, call, ended, budgets)
+
+
+async def standing(record: Record, today: date, budgets: Budgets = UNLIMITED) -> dict[tuple[bool, str], Any]:
+    async with record.database.transaction() as connection:
+        found = await costs.standings(connection, record.tenant, budgets, today=today)
+    return {(one.tenant_id == EVERYBODY, one.period): one for one in found}
+
+
+def _version() -> int:
+    return uuid.uuid4().int % 2**31
+
+
+def test_a_call_is_held_against_four_budgets_until_it_is_booked_at_its_cost(tables: str) -> None:
+    async def body(record: Record) -> None:
+        await record.stored()
+        today = days(1)
+        call = await opened(record, CENT, UNLIMITED, today)
+        before = await standing(record, today)
+        assert {key: (one.spent_usd, one.reserved_usd) for key, one in before.items()} == {
+            (everybody, period): (0, CENT) for everybody in (True, False) for period in ("day", "month")
+        }
+        assert len(await closed(record, call, Decimal("0.00012345678901"))) == 4
+        for one in (await standing(record, today)).values():
+            assert (one.spent_usd, one.reserved_usd) == (Decimal("0.00012345678901"), 0)
+
+    on(tables, body)
+
+
+def test_closing_twice_books_once(tables: str) -> None:
+    async def body(record: Record) -> None:
+        await record.stored()
+        today = days(2)
+        call = await opened(record, CENT, UNLIMITED, today)
+        await closed(record, call, CENT)
+        assert await closed(record, call, CENT) == []
+        assert (await standing(record, today))[False, "day"].spent_usd == CENT
+
+    on(tables, body)
+
+
+def test_twenty_workers_at_once_overshoot_a_budget_by_nothing(tables: str) -> None:
+    async def body(record: Record) -> None:
+        await record.stored()
+        today, budgets = days(3), Budgets(day_usd=Decimal("0.10"))
+        report_id = await record.report()
+
+        async def work() -> int:
+            made = 0
+            while True:
+                try:
+                    call = await opened(record, CENT, budgets, today, report_id)
+                except BudgetSpent:
+                    return made
+                made += 1
+                await asyncio.sleep(0)
+                await closed(record, call, Decimal("0.008"), budgets)
+
+        made = sum(await asyncio.gather(*(work() for _ in range(20))))
+        end = (await standing(record, today, budgets))[True, "day"]
+        assert end.spent_usd == made * Decimal("0.008") <= Decimal("0.10")
+        assert end.reserved_usd == 0
+        assert end.spent_usd + CENT > Decimal("0.10") - 20 * CENT, "what is left is less than what was in flight"
+        (row,) = await record.run(text("SELECT max(spent_usd) AS most FROM budget_ledger WHERE starts_on = :day")
+                                  .bindparams(day=today))  # fmt: skip
+        assert row["most"] <= Decimal("0.10")
+
+    on(tables, body, pool_size=20)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "whose"),
+    [
+        (Budgets(day_usd=CENT), "day budget of all tenants"),
+        (Budgets(month_usd=CENT), "month budget of all tenants"),
+        (Budgets(tenant_day_usd=CENT), "day budget of this tenant"),
+        (Budgets(tenant_month_usd=CENT), "month budget of this tenant"),
+    ],
+)
+def test_a_refused_call_reserves_nothing_and_says_which_budget(tables: str, budgets: Budgets, whose: str) -> None:
+    async def body(record: Record) -> None:
+        await record.stored()
+        today = days(4 + len(whose))  # the four cases share no month
+        for amount in (CENT * 2, CENT):
+            if amount == CENT:
+                await opened(record, CENT, budgets, today)
+            with pytest.raises(BudgetSpent, match=whose):
+                await opened(record, amount, budgets, today)
+        mine = (await standing(record, today, budgets))[False, "day"]
+        assert mine.reserved_usd == CENT
+
+    on(tables, body)
+
+
+def test_a_tenants_own_budget_replaces_that_of_the_settings(tables: str) -> None:
+    async def body(record: Record) -> None:
+        await record.stored()
+        today, budgets = days(60), Budgets(tenant_day_usd=CENT)
+        async with record.database.transaction() as connection:
+            assert await costs.set_budget(connection, record.tenant, {"day": Decimal(1)})
+            assert not await costs.set_budget(connection, "nobody", {"day": Decimal(1)})
+        await opened(record, CENT * 5, budgets, today)
+        assert (await standing(record, today, budgets))[False, "day"].limit_usd == 1
+
+    on(tables, body)
+
+
+def test_the_next_day_has_its_own_budget_and_the_month_goes_on(tables: str) -> None:
+    async def body(record: Record) -> None:
+        await record.stored()
+        budgets = Budgets(tenant_day_usd=CENT, tenant_month_usd=CENT * 2)
+        first = date(2031, 3, 30)
+        for day in (first, first + timedelta(days=1)):
+            await opened(record, CENT, budgets, day)
+            with pytest.raises(BudgetSpent):
+                await opened(record, CENT, budgets, day)
+        await opened(record, CENT, budgets, date(2031, 4, 1))
+
+    on(tables, body)
+
+
+def test_a_call_whose_worker_vanished_is_booked_at_all_it_can_have_cost(tables: str) -> None:
+    async def body(record: Record) -> None:
+        await record.stored()
+        today = days(61)
+        call = await opened(record, CENT, UNLIMITED, today)
+        async with record.database.transaction() as connection:
+            assert await costs.close_lost(connection, UNLIMITED, older_than=timedelta(minutes=5)) == 0
+        async with record.database.transaction() as connection:
+            await costs.close_lost(connection, UNLIMITED, older_than=timedelta(0))
+        (row,) = await record.run(text("SELECT * FROM model_calls WHERE id = :id").bindparams(id=call.id))
+        assert (row["outcome"], row["cost_usd"], row["estimated"]) == ("lost", CENT, True)
+        assert (await standing(record, today))[False, "day"].reserved_usd == 0
+
+    on(tables, body)
+
+
+def test_the_account_sums_by_day_tenant_and_model_and_counts_what_has_no_price(tables: str) -> None:
+    async def body(record: Record) -> None:
+        await record.stored()
+        today = days(62)
+        report_id = await record.report()
+        for cost in (CENT, CENT, None):
+            await closed(record, await opened(record, CENT, UNLIMITED, today, report_id), cost)
+        async with record.database.transaction() as connection:
+            (line,) = await costs.account(connection, since=today, tenant_id=record.tenant)
+        assert (line.model, line.calls, line.reports, line.cost_usd) == ("m-1", 3, 1, CENT * 2)
+        assert (line.input_tokens, line.output_tokens, line.unpriced_calls) == (30, 9, 1)
+
+    on(tables, body)
+
+
+def test_what_was_paid_stays_in_the_books_when_the_report_is_erased(tables: str) -> None:
+    async def body(record: Record) -> None:
+        await record.stored()
+        report_id = await record.report()
+        call = await opened(record, CENT, UNLIMITED, days(63), report_id)
+        await record.run(text("DELETE FROM reports WHERE id = :id").bindparams(id=report_id))
+        (row,) = await record.run(text("SELECT report_id FROM model_calls WHERE id = :id").bindparams(id=call.id))
+        assert row["report_id"] is None
+
+    on(tables, body)

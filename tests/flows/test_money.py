@@ -1,0 +1,157 @@
+"""The bill, on the real parts: what the books say is what the provider says."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.support.platform import Platform, a_session, platform
+
+pytestmark = pytest.mark.engines
+
+INPUT_USD, OUTPUT_USD = Decimal("3.70"), Decimal("11.30")  # a million tokens
+CENT = Decimal("0.01")
+
+
+@pytest.fixture
+def prices(tmp_path: Path) -> Path:
+    path = tmp_path / "prices.json"
+    stub = {"model": "afterbell-stub", "input": float(INPUT_USD), "output": float(OUTPUT_USD)}
+    path.write_text(json.dumps({"version": "of-this-test", "models": [stub]}))
+    return path
+
+
+def on(redis_url: str, database_url: str, body: Callable[[Platform], Awaitable[None]], **settings: Any) -> None:
+    async def run() -> None:
+        async with platform(redis_url, database_url, model="afterbell-stub", **settings) as up:
+            await body(up)
+
+    asyncio.run(run())
+
+
+async def billed(up: Platform) -> Decimal:
+    """What the provider's own log of tokens comes to."""
+    usages = [entry["usage"] for entry in await up.model_requests() if entry["usage"]]
+    return sum(
+        (one["input_tokens"] * INPUT_USD + one["output_tokens"] * OUTPUT_USD) / 1_000_000 for one in usages
+    ) or Decimal(0)
+
+
+async def made(up: Platform, *names: str, state: str = "completed") -> None:
+    for name in names:
+        await up.import_session(a_session(name))
+        await up.request(name)
+    for name in names:
+        assert (await up.until(name, "completed", "failed"))[-1]["status"] == state
+
+
+def test_the_ledger_equals_the_providers_own_token_log_failed_and_thrown_away_calls_included(
+    redis_url: str, database_url: str, prices: Path
+) -> None:
+    async def body(up: Platform) -> None:
+        await up.faults("ok", "500", "cut", "wrong_schema", "ok", "failed", "bad_json", "eof", "incomplete",
+                        "error_event", "429:1", "html502", "ok")  # fmt: skip
+        for number in range(3):
+            await made(up, f"lesson-{number}")
+        # The second call puts right what the first invented; both are paid for.
+        await up.faults("invented_turns", "ok", "ok", "ok", "refusal")
+        await made(up, "lesson-3", "lesson-4", "lesson-5")
+        await made(up, "lesson-6", state="failed")
+        calls = await up.rows("SELECT * FROM model_calls")
+        requests = await up.model_requests()
+        assert len(calls) == len(requests)
+        assert {call["client_request_id"] for call in calls} == {one["client_request_id"] for one in requests}
+        assert all(call["price_version"] == "of-this-test" for call in calls)
+        total = sum(call["cost_usd"] for call in calls)
+        assert total == await billed(up) > CENT
+        (everybody,) = await up.rows("SELECT * FROM budget_ledger WHERE tenant_id = '' AND period = 'day'")
+        assert (everybody["spent_usd"], everybody["reserved_usd"]) == (total, 0)
+        assert {call["outcome"] for call in calls} >= {"answered", "model_unavailable", "model_told_to_wait"}
+        estimated = [call["request_id"] for call in calls if call["estimated"]]
+        assert estimated == [one["request_id"] for one in requests if one["fault"] in {"cut", "eof", "error_event"}]
+
+    on(redis_url, database_url, body, prices=prices, retry_ladder_s=(0.05,) * 12)
+
+
+def test_no_money_for_a_call_makes_a_basic_report_that_waits_for_better_days(
+    redis_url: str, database_url: str, prices: Path
+) -> None:
+    async def body(up: Platform) -> None:
+        await made(up, "lesson-1", "lesson-2")
+        assert (await up.report("lesson-1"))["basic"]
+        assert await up.model_requests() == []
+        rows = await up.rows("SELECT upgrade_pending FROM reports")
+        assert [row["upgrade_pending"] for row in rows] == [True, True]
+        (attempt, _) = await up.rows("SELECT outcome, error FROM report_attempts")
+        assert attempt["outcome"] == "basic"
+        assert attempt["error"].startswith("BudgetSpent: the day budget of all tenants")
+
+    on(redis_url, database_url, body, prices=prices, budget_day_usd=Decimal("0.0001"))
+
+
+def test_a_report_may_wait_for_the_next_period_instead(redis_url: str, database_url: str, prices: Path) -> None:
+    async def body(up: Platform) -> None:
+        await up.import_session(a_session())
+        await up.request("lesson-1")
+        async with asyncio.timeout(10):
+            while not await up.rows("SELECT 1 FROM reports WHERE status = 'deferred'"):
+                await asyncio.sleep(0.02)
+        assert await up.model_requests() == []
+
+    on(redis_url, database_url, body, prices=prices, tenant_budget_month_usd=Decimal("0.0001"), budget_spent="wait")
+
+
+def test_many_workers_at_once_spend_no_more_than_the_budget(redis_url: str, database_url: str, prices: Path) -> None:
+    budget = Decimal("0.10")
+
+    async def body(up: Platform) -> None:
+        await made(up, *(f"lesson-{number}" for number in range(24)))
+        (day,) = await up.rows("SELECT * FROM budget_ledger WHERE tenant_id = '' AND period = 'day'")
+        assert 0 < day["spent_usd"] <= budget
+        assert day["reserved_usd"] == 0
+        assert await billed(up) == day["spent_usd"]
+        basic = await up.rows("SELECT 1 FROM reports WHERE upgrade_pending")
+        assert 0 < len(basic) < 24
+
+    on(redis_url, database_url, body, prices=prices, workers=4, budget_day_usd=budget)
+
+
+def test_a_model_without_a_price_is_not_called_where_that_is_forbidden(redis_url: str, database_url: str) -> None:
+    async def body(up: Platform) -> None:
+        await made(up, "lesson-1", state="failed")
+        assert "does not know the model" in (await up.status("lesson-1"))["error"]
+        assert await up.model_requests() == []
+
+    async def run() -> None:
+        async with platform(redis_url, database_url, model="nobodys-model", unknown_price="block") as up:
+            await body(up)
+
+    asyncio.run(run())
+
+
+def test_the_second_model_is_asked_where_the_first_is_not_set_up(redis_url: str, database_url: str) -> None:
+    async def body(up: Platform) -> None:
+        await up.faults("404_model")
+        await made(up, "lesson-1")
+        assert [one["model"] for one in await up.model_requests()] == ["afterbell-stub", "second"]
+        calls = await up.rows("SELECT model, outcome FROM model_calls ORDER BY started_at")
+        assert [call["outcome"] for call in calls] == ["model_misconfigured", "answered"]
+
+    on(redis_url, database_url, body, fallback_model="second")
+
+
+@pytest.mark.parametrize(("fault", "upgrade"), [("500", True), ("401", True), ("refusal", False)])
+def test_a_report_no_model_writes_becomes_a_basic_one(
+    redis_url: str, database_url: str, fault: str, upgrade: bool
+) -> None:
+    async def body(up: Platform) -> None:
+        await up.faults(fault, fault)
+        await made(up, "lesson-1")
+        assert (await up.report("lesson-1"))["basic"]
+        (row,) = await up.rows("SELECT upgrade_pending FROM reports")
+        assert row["upgrade_pending"] is upgrade
+
+    on(redis_url, database_url, body, when_model_fails="basic", retry_ladder_s=(0.05,))
