@@ -249,6 +249,12 @@ class ModelSettings(_Group):
     output_tokens_max: int = Field(
         4000, ge=256, alias="AFTERBELL_OUTPUT_TOKENS_MAX", description="most tokens one report may cost on the way out"
     )
+    window_tokens: int = Field(
+        128_000,
+        ge=8_000,
+        alias="AFTERBELL_MODEL_WINDOW_TOKENS",
+        description="tokens the model reads and writes in one call; longer sessions are written in parts",
+    )
     llm_api: Literal["responses", "chat"] = Field(
         "responses",
         alias="AFTERBELL_LLM_API",
