@@ -14,7 +14,7 @@ HELM := .tools/helm
 version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
 .PHONY: help setup demo dev web test test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs lock clean \
-	$(addprefix bench-,api queue)
+	$(addprefix bench-,api queue reports)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -108,6 +108,9 @@ bench-api: $(INSTALLED)  ## Measure the API under load, beside Express + BullMQ 
 
 bench-queue: $(INSTALLED)  ## Measure the queue: speed, cost, recovery, limiter; beside BullMQ and others where installed
 	@$(BIN)/python benchmarks/queues.py $(ARGS)
+
+bench-reports: $(INSTALLED)  ## Measure the reports: quality over AFTERBELL_DATA, cost, speed; writes bench-reports.html
+	@$(BIN)/python benchmarks/reports.py $(ARGS)
 
 docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py

@@ -28,6 +28,7 @@ GROUPS: Final[tuple[type[BaseSettings], ...]] = (
     settings.WebhookSettings,
     settings.ApiSettings,
     settings.ModelSettings,
+    settings.ProviderSettings,
     settings.MoneySettings,
     settings.WorkerSettings,
     settings.RetentionSettings,

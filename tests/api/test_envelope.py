@@ -46,7 +46,7 @@ def test_a_request_without_an_id_gets_one_also_where_it_succeeds(api: Api) -> No
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
-        ("GET", "/", 404, "not_found"),
+        ("GET", "/nowhere", 404, "not_found"),
         ("GET", "/api/reports", 404, "not_found"),
         ("POST", "/api/reports/session/", 404, "not_found"),
         ("GET", "/api/reports/session/s/status/", 404, "not_found"),

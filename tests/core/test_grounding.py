@@ -72,7 +72,7 @@ def test_a_finding_never_carries_text() -> None:
     assert "invented" not in str(checks)
 
 
-@pytest.mark.parametrize(("cited", "level"), [("t1", "with_help"), ("t2", "independent")])
+@pytest.mark.parametrize(("cited", "level"), [("t1", "not_shown"), ("t2", "independent")])
 def test_independent_needs_a_turn_of_the_student(cited: str, level: str) -> None:
     skill = Skill("Parts", "independent", "up", "Said so.", (said(cited),))
     grounded, checks = ground(replace(BLANK, skills=(skill,)), LESSON)

@@ -37,7 +37,7 @@ def left(text: str, *names: str) -> str:
         ("José Álvarez", "Jose Alvarez, José Álvarez, jose"),
         ("Alexandra", "Alex, Sasha, Alexa, Lexi"),
         ("Benjamin", "Ben and Benny and Benjam"),
-        ("王小明", "王小明同学,你好"),  # noqa: RUF001
+        ("王小明", "王小明同学,你好"),
         ("O'Brien", "o'brien"),
         ("Strauß", "STRAUSS? No: Strauß."),
         ("J.R.", "Hi J.R.!"),
@@ -142,16 +142,11 @@ def test_nobody_can_write_a_placeholder() -> None:
     assert redacted.text(transcript.turns[0].text) == "I am [TUTOR_1] and [student_1]"
 
 
-TEXTS = st.one_of(
-    st.text(max_size=60),
-    st.lists(
-        st.sampled_from(
-            ("Mina", "mina", "MINA", "Okan", "[STUDENT_1]", "[EMAIL_2]", "a@b.org", "+49 171 2345678", "www.x.com", "ſ")
-            + ("call me", "Tarek", " ", "\n", "x", "12 Elm Street", "İ", "ı", "@mina", "[", "]", "4111111111111111")
-        ),
-        max_size=20,
-    ).map("".join),
+PIECES = (
+    *("Mina", "mina", "MINA", "Okan", "[STUDENT_1]", "[EMAIL_2]", "a@b.org", "+49 171 2345678", "www.x.com", "\u017f"),
+    *("call me", "Tarek", " ", "\n", "x", "12 Elm Street", "\u0130", "\u0131", "@mina", "[", "]", "4111111111111111"),
 )
+TEXTS = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=20).map("".join))
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.lists(st.text(max_size=12), min_size=1, max_size=3))

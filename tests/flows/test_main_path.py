@@ -88,7 +88,8 @@ def test_a_session_with_too_little_said_gets_a_report_that_says_so_without_a_mod
 
 def test_failed_tries_climb_the_ladder_and_the_report_is_made_once(redis_url: str, database_url: str) -> None:
     async def body(up: Platform) -> None:
-        await up.faults("500", "cut", "wrong_schema")
+        # An unusable answer is asked to be put right once, within its try.
+        await up.faults("500", "cut", "wrong_schema", "bad_json")
         await up.import_session(a_session())
         await up.request("lesson-1")
         end = (await up.until("lesson-1", "completed", "failed"))[-1]

@@ -56,7 +56,8 @@ def test_the_ledger_equals_the_providers_own_token_log_failed_and_thrown_away_ca
                         "error_event", "429:1", "html502", "ok")  # fmt: skip
         for number in range(3):
             await made(up, f"lesson-{number}")
-        await up.faults("invented_turns", "ok", "ok", "refusal")
+        # The second call puts right what the first invented; both are paid for.
+        await up.faults("invented_turns", "ok", "ok", "ok", "refusal")
         await made(up, "lesson-3", "lesson-4", "lesson-5")
         await made(up, "lesson-6", state="failed")
         calls = await up.rows("SELECT * FROM model_calls")
@@ -72,7 +73,7 @@ def test_the_ledger_equals_the_providers_own_token_log_failed_and_thrown_away_ca
         estimated = [call["request_id"] for call in calls if call["estimated"]]
         assert estimated == [one["request_id"] for one in requests if one["fault"] in {"cut", "eof", "error_event"}]
 
-    on(redis_url, database_url, body, prices=prices, retry_ladder_s=(0.05,) * 12)
+    on(redis_url, database_url, body, prices=prices, retry_ladder_s=(0.05,) * 12, breaker_failures=99)
 
 
 def test_no_money_for_a_call_makes_a_basic_report_that_waits_for_better_days(

@@ -119,9 +119,9 @@ def test_a_text_that_is_no_transcript_is_rejected_with_what_the_stub_is_for(url:
 
 
 def test_an_unknown_address_has_the_envelope_too(url: str) -> None:
-    response = httpx2.post(f"{url}/v1/chat/completions", headers=BEARER, json={})
+    response = httpx2.post(f"{url}/v1/embeddings", headers=BEARER, json={})
     assert response.status_code == 404
-    assert "/v1/chat/completions" in response.json()["error"]["message"]
+    assert "/v1/embeddings" in response.json()["error"]["message"]
 
 
 def test_models_and_health_answer(url: str) -> None:

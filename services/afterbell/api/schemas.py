@@ -68,6 +68,10 @@ class SessionIn(_Body):
     ended_at: Moment | None = None
     participants: Annotated[tuple[ParticipantIn, ...], Field(min_length=1, max_length=core.PARTICIPANTS_MAX)]
     messages: Annotated[tuple[MessageIn, ...], Field(max_length=core.MESSAGES_MAX)] | None = None
+    ai_processing_allowed: Annotated[
+        bool | None,
+        Field(description="false: no model reads it, the basic report is written in the house; left out: as stored"),
+    ] = None
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
@@ -97,6 +101,7 @@ class SessionIn(_Body):
             goals=self.goals,
             started_at=self.started_at,
             ended_at=self.ended_at,
+            ai_processing_allowed=self.ai_processing_allowed is not False,
         )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 from afterbell.core import basic_prose as prose
 from afterbell.core.dialogue import Confirmed, Dialogue, Slip, read, sentences
 from afterbell.core.english import CONFIRMS, CORRECTS, NOTICES, REASONS, is_english
-from afterbell.core.keywords import KeyPhrase, key_phrases, stems_in, stems_of, tokens_of
+from afterbell.core.keywords import KeyPhrase, key_phrases, shared_stems, stems_of, tokens_of
 from afterbell.core.metrics import too_thin_to_read
 from afterbell.core.narrative import (
     Evidence,
@@ -80,7 +80,8 @@ def write_narrative(transcript: Transcript) -> Narrative:
     if not is_english(transcript.language, " ".join(turn.text for turn in said[:_SAMPLE_TURNS])):
         return prose.blank(transcript.subject, prose.OTHER_LANGUAGE)
     lines = [tokens_of(turn.text) for turn in said]
-    stems = tuple(map(stems_in, lines)) if transcript.goals else ()
+    goals = frozenset().union(*(stems_of(goal) for goal in transcript.goals))
+    stems = shared_stems(lines, goals) if goals else ()
     return _write(_Reading(transcript, said, stems, _subjects(transcript, said, lines, stems), read(said)))
 
 

@@ -7,7 +7,7 @@ rank higher. The graph is capped, so the cost grows with the length of the text 
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, pairwise
@@ -24,6 +24,7 @@ _ROUNDS: Final = 12
 _DAMPING: Final = 0.85
 _LETTERS: Final = r"[^\W\d_]+(?:[-'][^\W\d_]+)*"
 _TOKEN: Final = re.compile(rf"{_LETTERS}|\d[\d.,/]*|[^\w\s]")
+_ASCII_TOKEN: Final = re.compile(r"[a-z]+(?:[-'][a-z]+)*|\d[\d.,/]*|[^\w\s]")
 _WORD: Final = re.compile(_LETTERS)
 # Capitals beyond these ranges are rare in English lessons; what is no capital within them is filtered.
 _CAPITAL: Final = r"[A-Z\u00c0-\u00de\u0100-\u017f]" + _LETTERS.replace("+", "*", 1)
@@ -55,7 +56,8 @@ class _Tally:
 
 def tokens_of(text: str) -> list[str]:
     """A text's words, numbers and punctuation marks, lower case."""
-    return _TOKEN.findall(text[:_TEXT_CHARS].lower())
+    low = text[:_TEXT_CHARS].lower()
+    return (_ASCII_TOKEN if low.isascii() else _TOKEN).findall(low)
 
 
 def key_phrases(
@@ -86,12 +88,13 @@ def key_phrases(
 
 def stems_of(text: str) -> frozenset[str]:
     """The stems of a text's topic words, for measuring how much two texts share."""
-    return stems_in(_WORD.findall(text[:_TEXT_CHARS].lower()))
+    return frozenset(filter(None, map(_topic_stem, set(_WORD.findall(text[:_TEXT_CHARS].lower())))))
 
 
-def stems_in(tokens: Iterable[str]) -> frozenset[str]:
-    """``stems_of`` a text that is cut into ``tokens_of`` already."""
-    return frozenset(filter(None, map(_topic_stem, set(tokens))))
+def shared_stems(lines: Sequence[Sequence[str]], stems: Set[str]) -> tuple[frozenset[str], ...]:
+    """For each text, cut into ``tokens_of``, those of the stems that it holds."""
+    known = {word: part for word in set(chain.from_iterable(lines)) if (part := _topic_stem(word)) in stems}
+    return tuple(frozenset(map(known.__getitem__, known.keys() & line)) for line in map(set, lines))
 
 
 @lru_cache(maxsize=4_096)

@@ -25,6 +25,7 @@ _MARKS: Final = "?？؟՞"  # noqa: RUF001  the question marks of other scripts
 _MARK: Final = re.compile(f"[{_MARKS}]")
 _BREAK: Final = re.compile(rf"[{_MARKS}][{_MARKS}!]*|[.!…](?=\s|$)|[。！\n]")  # noqa: RUF001
 _SPACED: Final = re.compile(r"[^\W_]\S*")
+_ASCII_SPACED: Final = re.compile(r"[A-Za-z0-9]\S*")
 _UNSPACED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
@@ -64,6 +65,19 @@ class SessionMetrics:
     tutor_words_after_last_question: int | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """A turn with text, its words and its questions."""
+
+    turn: Turn
+    words: int
+    questions: tuple[str, ...]
+
+    @property
+    def role(self) -> ParticipantRole:
+        return self.turn.speaker.role
+
+
 def measure(session: Session) -> SessionMetrics:
     """The numbers of a session; participants who said nothing are in it with zeros."""
     stated = (session.started_at, session.ended_at)
@@ -99,7 +113,9 @@ def too_thin_to_read(transcript: Transcript) -> bool:
 
 def count_words(text: str) -> int:
     """Words of a text, see the module."""
-    if not text.isascii() and _UNSPACED.search(text):
+    if text.isascii():
+        return len(_ASCII_SPACED.findall(text))
+    if _UNSPACED.search(text):
         return sum(_words_in(token) for token in text.split())
     return len(_SPACED.findall(text))
 
@@ -139,11 +155,11 @@ def _measure(
     language: str | None,
     stated: tuple[datetime | None, datetime | None],
 ) -> SessionMetrics:
-    said = [turn for turn in turns if turn.text]
+    said = [_Said(turn, count_words(turn.text), questions_in(turn.text)) for turn in turns if turn.text]
     speakers = _per_speaker(said, people)
     words = sum(speaker.words for speaker in speakers)
     students = sum(speaker.words for speaker in speakers if speaker.role == "student")
-    asked = [question for turn in said if turn.speaker.role == "tutor" for question in questions_in(turn.text)]
+    asked = [question for one in said if one.role == "tutor" for question in one.questions]
     return SessionMetrics(
         duration_s=_duration_s(said, stated),
         turns=len(said),
@@ -156,12 +172,12 @@ def _measure(
     )
 
 
-def _per_speaker(said: Sequence[Turn], people: Iterable[Participant]) -> tuple[SpeakerMetrics, ...]:
+def _per_speaker(said: Sequence[_Said], people: Iterable[Participant]) -> tuple[SpeakerMetrics, ...]:
     lengths: dict[str, list[int]] = defaultdict(list)
     questions: dict[str, int] = defaultdict(int)
-    for turn in said:
-        lengths[turn.speaker.id].append(count_words(turn.text))
-        questions[turn.speaker.id] += len(questions_in(turn.text))
+    for one in said:
+        lengths[one.turn.speaker.id].append(one.words)
+        questions[one.turn.speaker.id] += len(one.questions)
     words = sum(sum(counts) for counts in lengths.values())
     return tuple(
         SpeakerMetrics(
@@ -180,10 +196,10 @@ def _share(part: int, whole: int) -> float:
     return round(part / whole, 4) if whole else 0.0
 
 
-def _duration_s(said: Sequence[Turn], stated: tuple[datetime | None, datetime | None]) -> float | None:
+def _duration_s(said: Sequence[_Said], stated: tuple[datetime | None, datetime | None]) -> float | None:
     begun, ended = stated
     if begun is None or ended is None:
-        dated = [turn.at for turn in said if turn.at is not None]
+        dated = [one.turn.at for one in said if one.turn.at is not None]
         if len(dated) < 2:
             return None
         begun, ended = min(dated), max(dated)
@@ -191,26 +207,27 @@ def _duration_s(said: Sequence[Turn], stated: tuple[datetime | None, datetime | 
     return seconds if seconds >= 0 else None
 
 
-def _open_ratio(asked: Sequence[str], language: str | None, said: Sequence[Turn]) -> float | None:
-    if not asked or not is_english(language, " ".join(turn.text for turn in said[:40])):
+def _open_ratio(asked: Sequence[str], language: str | None, said: Sequence[_Said]) -> float | None:
+    if not asked or not is_english(language, " ".join(one.turn.text for one in said[:40])):
         return None
     return _share(sum(bool(OPEN_QUESTION.search(question)) for question in asked), len(asked))
 
 
-def _waits_s(said: Sequence[Turn]) -> Iterator[float]:
+def _waits_s(said: Sequence[_Said]) -> Iterator[float]:
     for asking, reply in pairwise(said):
-        if asking.speaker.role != "tutor" or reply.speaker.role != "student" or not questions_in(asking.text):
+        if asking.role != "tutor" or reply.role != "student" or not asking.questions:
             continue
-        if asking.at is not None and reply.at is not None and reply.at >= asking.at:
-            yield (reply.at - asking.at).total_seconds()
+        asked_at, replied_at = asking.turn.at, reply.turn.at
+        if asked_at is not None and replied_at is not None and replied_at >= asked_at:
+            yield (replied_at - asked_at).total_seconds()
 
 
-def _words_after_last_question(said: Sequence[Turn]) -> int | None:
+def _words_after_last_question(said: Sequence[_Said]) -> int | None:
     words = 0
-    for turn in reversed(said):
-        if turn.speaker.role != "tutor":
+    for one in reversed(said):
+        if one.role != "tutor":
             continue
-        if questions_in(turn.text):
+        if one.questions:
             return words
-        words += count_words(turn.text)
+        words += one.words
     return None

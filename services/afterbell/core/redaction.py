@@ -20,10 +20,11 @@ from typing import Any, Final, TypeVar
 from afterbell.core.english import words
 from afterbell.core.given_names import NAME_PARTICLES, is_word, short_forms
 from afterbell.core.narrative import Evidence, Narrative
-from afterbell.core.session import Participant, Transcript, clean
+from afterbell.core.session import Participant, Transcript, Turn, clean
 
 _ROLE_WORDS: Final = frozenset({"student", "tutor", "teacher", "assistant", "observer", "parent", "child", "you"})
 _PLACEHOLDER: Final = re.compile(r"\[([A-Z]+)_(\d+)(?:_(\d+))?\]", re.IGNORECASE)
+_ALL_REMOVED: Final = re.compile(r"(?:\[REMOVED_\d+\]\s*)+")
 _PART: Final = re.compile(r"[^\W\d_][\w'’]*")  # noqa: RUF001  names are written with both
 _UNSPACED: Final = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 _QUOTE_CHARS_MAX: Final = 240
@@ -42,6 +43,11 @@ class _Contact:
     digits: int
     pattern: re.Pattern[str]
 
+    def narrowed(self, vocabulary: str) -> "_Contact | None":
+        """This with only the glimpses whose word is among the lower-case words, None where none is."""
+        present = tuple(glimpse for glimpse in self.glimpses if glimpse.strip() in vocabulary)
+        return None if self.glimpses and not present else replace(self, glimpses=present)
+
 
 _DOMAINS: Final = sorted(words("com org net edu gov io me app dev info de uk fr us gg"))
 _STREETS: Final = sorted(
@@ -55,8 +61,8 @@ _CONTACTS: Final = (
         ("://", "www.", *(f".{domain}" for domain in _DOMAINS)),
         0,
         re.compile(
-            r"\b(?:https?://|www\.)[^\s<>\"']+"
-            rf"|\b(?:[\w-]{{1,63}}\.){{1,5}}(?:{'|'.join(_DOMAINS)})\b(?:/[^\s<>\"']*)?",
+            r"\b(?:https?://|www\.)[^\s<>\[\]\"']+"
+            rf"|\b(?:[\w-]{{1,63}}\.){{1,5}}(?:{'|'.join(_DOMAINS)})\b(?:/[^\s<>\[\]\"']*)?",
             re.IGNORECASE,
         ),
     ),
@@ -73,7 +79,7 @@ _CONTACTS: Final = (
     ),
     _Contact(
         "ADDRESS",
-        tuple(f" {street.lower()}" for street in _STREETS),
+        tuple(f" {street.lower()}{end}" for street in _STREETS for end in (" .,!?\n" if len(street) < 5 else ("",))),
         1,
         re.compile(rf"\b\d{{1,5}}[a-z]? (?:[A-Z][\w'-]+ ){{1,3}}(?:{'|'.join(_STREETS)})\b\.?"),
     ),
@@ -153,25 +159,32 @@ def redact(
 ) -> tuple[Transcript, Redacted]:
     """The transcript without what must not leave, and what puts it back. ``removed`` are texts to withhold whole.
 
-    Reading the redacted transcript back through ``Redacted.text`` gives the original one.
+    Reading the redacted transcript back through ``Redacted.text`` gives the original one; a turn of which nothing but
+    ``removed`` texts is there is blank.
     """
     people = _in_order(transcript, participants)
     redacted = Redacted(names={label: clean(person.display_name) for label, person in people})
-    names = _Names(people, _introduced(transcript))
+    texts = (transcript.subject, transcript.level or "", *transcript.goals, *(turn.text for turn in transcript.turns))
+    # Each word once is a tenth of the text, and enough to rule out what has no sign of it anywhere.
+    vocabulary = "\n".join(set("\n".join(texts).lower().split()))
+    contacts = [narrowed for contact in _CONTACTS if (narrowed := contact.narrowed(vocabulary)) is not None]
+    names = _Names(people, _introduced(transcript, vocabulary))
     whole = _escaped(removed)
     special = re.compile(f"{whole}|(?P<forged>{_PLACEHOLDER.pattern})".lstrip("|"), re.IGNORECASE)
 
     def without(text: str) -> str:
         if whole or "[" in text:
             text = special.sub(lambda f: redacted.placeholder("TEXT" if f["forged"] else "REMOVED", f[0]), text)
-        return names.redact(_without_contacts(text, redacted), redacted)
+        return names.redact(_without_contacts(text, contacts, redacted), redacted)
 
     told = replace(
         transcript,
         subject=without(transcript.subject),
         level=None if transcript.level is None else without(transcript.level),
         goals=tuple(without(goal) for goal in transcript.goals),
-        turns=tuple(replace(turn, text=without(turn.text)) for turn in transcript.turns),
+        turns=tuple(
+            Turn(turn.id, turn.speaker, _unless_removed(without(turn.text)), turn.at) for turn in transcript.turns
+        ),
     )
     return told, redacted
 
@@ -179,6 +192,15 @@ def redact(
 def restore(narrative: Narrative, redacted: Redacted) -> Narrative:
     """The narrative as its readers get it, within all bounds."""
     return _restored(narrative, redacted)
+
+
+def _unless_removed(text: str) -> str:
+    return "" if _ALL_REMOVED.fullmatch(text) else text
+
+
+def holds_contact(text: str) -> bool:
+    """Whether a text holds contact data."""
+    return _without_contacts(text, _CONTACTS, Redacted()) != text
 
 
 def _restored(value: T, redacted: Redacted) -> T:
@@ -218,9 +240,9 @@ def _cut(text: str, most: int) -> str:
     return (short[:space] if space > most // 2 else short).rstrip() + "…"
 
 
-def _without_contacts(text: str, redacted: Redacted) -> str:
-    digits, low = sum(map(text.count, "0123456789")), text.lower()
-    for kind in _CONTACTS:
+def _without_contacts(text: str, contacts: Iterable[_Contact], redacted: Redacted) -> str:
+    digits, low = sum(map(text.count, "0123456789")), text.lower() + " "
+    for kind in contacts:
         if digits >= kind.digits and (not kind.glimpses or any(map(low.__contains__, kind.glimpses))):
             text = kind.pattern.sub(lambda found, kind=kind.kind: _contact(kind, found[0], redacted), text)  # type: ignore[misc]
     return text
@@ -255,8 +277,9 @@ def _in_order(transcript: Transcript, participants: Iterable[Participant]) -> li
     return labelled
 
 
-def _introduced(transcript: Transcript) -> set[str]:
-    texts = (turn.text for turn in transcript.turns if any(map(turn.text.lower().__contains__, _INTRODUCING)))
+def _introduced(transcript: Transcript, vocabulary: str) -> set[str]:
+    present = [sign for sign in _INTRODUCING if sign.split()[-1] in vocabulary]
+    texts = (turn.text for turn in transcript.turns if any(map(turn.text.lower().__contains__, present)))
     return {name for text in texts for name in _INTRODUCED.findall(text)}
 
 
@@ -301,7 +324,7 @@ def _forms(display_name: str) -> Iterator[tuple[str, bool]]:
     shorter = [(form, True) for part in parts[:1] for form in short_forms(part)]
     for form, short in ((full, False), *((part, False) for part in parts), *shorter):
         for spelt in dict.fromkeys((form, _unaccented(form))):
-            if len(spelt) > 1 and spelt.lower() not in _ROLE_WORDS:
+            if len(spelt) > 1 and spelt.lower() not in _ROLE_WORDS and not _PLACEHOLDER.fullmatch(f"[{spelt}]"):
                 yield spelt, short
 
 

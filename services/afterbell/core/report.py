@@ -28,12 +28,18 @@ class Usage:
 
 @dataclass(frozen=True, slots=True)
 class Checks:
-    """What grounding found. ``grounded_ratio`` is claims kept / claims written, 1.0 where there are none."""
+    """What grounding found. ``grounded_ratio`` is claims kept / claims written, 1.0 where there are none.
+
+    ``repaired``: the model was asked once more, with what was wrong. ``hostile_turns``: turns that speak to the
+    report's writer and were withheld from the model.
+    """
 
     claims: int
     dropped: tuple[str, ...]
     grounded_ratio: float
     coverage_thirds: tuple[bool, bool, bool]
+    repaired: bool = False
+    hostile_turns: int = 0
 
 
 @dataclass(frozen=True, slots=True)

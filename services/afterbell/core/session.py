@@ -43,7 +43,10 @@ class Message:
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """A session as the platform sent it. Messages are in the order they were said."""
+    """A session as the platform sent it. Messages are in the order they were said.
+
+    Without ``ai_processing_allowed`` nothing of it may reach a model: the basic report is written here.
+    """
 
     id: str
     subject: str
@@ -54,6 +57,7 @@ class Session:
     goals: tuple[str, ...] = ()
     started_at: datetime | None = None
     ended_at: datetime | None = None
+    ai_processing_allowed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Literal
 
 from afterbell.adapters.llm import narrative_codec
-from afterbell.core.errors import InvalidInput
+from afterbell.core.errors import InvalidInput, ModelAnswerUnusable
 from afterbell.core.extractive import write_narrative
 from afterbell.core.narrative import Evidence, Narrative, Topic
-from afterbell.core.prompt import read_transcript
+from afterbell.core.prompt import read_blocks, read_transcript
 from afterbell.llm_stub.errors import ApiError
 from afterbell.llm_stub.faults import Fault
+from afterbell.llm_stub.obedience import obeying
+from afterbell.llm_stub.parts import merged
 from afterbell.llm_stub.request import StubRequest
 
 CHARS_PER_TOKEN: Final = 4
@@ -46,7 +48,7 @@ class StubAnswer:
 
 def write_answer(request: StubRequest, fault: Fault) -> StubAnswer:
     """The answer to a request. Raises ApiError for an input that is not an Afterbell transcript."""
-    text, status = _spoiled(_narrative(request.text), fault)
+    text, status = _spoiled(_narrative(request.text, obeys=fault.kind == "obey"), fault)
     room = request.max_output_tokens
     if room is not None and tokens(text) > room:
         text, status = text[: room * CHARS_PER_TOKEN], "incomplete"
@@ -59,10 +61,13 @@ def tokens(text: str) -> int:
     return -(-len(text) // CHARS_PER_TOKEN)
 
 
-def _narrative(text: str) -> Narrative:
+def _narrative(text: str, *, obeys: bool) -> Narrative:
     try:
-        return write_narrative(read_transcript(text))
-    except InvalidInput as error:
+        transcript, facts = read_transcript(text), read_blocks(text).get("facts", [])
+        parts = [narrative_codec.decode(json.dumps(fact)) for fact in facts]
+        narrative = merged(parts) if parts else write_narrative(transcript)
+        return obeying(narrative, transcript) if obeys else narrative
+    except (InvalidInput, ModelAnswerUnusable) as error:
         why = f"This stub only writes Afterbell reports, and the input is not an Afterbell transcript: {error}"
         raise ApiError(400, why, code="invalid_value", param="input") from None
 

@@ -1,6 +1,6 @@
 """The stub as an ASGI app.
 
-POST /v1/responses   GET /v1/models   GET /healthz
+POST /v1/responses   POST /v1/chat/completions   GET /v1/models   GET /healthz
 POST /_stub/faults {"faults": ["500", "429:2", "ok", …]}   the next requests fail so, one each
 GET  /_stub/log                                             the last requests, without their text
 """
@@ -22,12 +22,12 @@ from fastapi import FastAPI, Request
 from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from afterbell.core.errors import InvalidInput
-from afterbell.llm_stub import events, faults
+from afterbell.llm_stub import chat, events, faults
 from afterbell.llm_stub.answer import MODEL, write_answer
 from afterbell.llm_stub.errors import ApiError
 from afterbell.llm_stub.faults import Fault
 from afterbell.llm_stub.quota import MinuteQuota
-from afterbell.llm_stub.request import read
+from afterbell.llm_stub.request import StubRequest, read
 from afterbell.llm_stub.settings import StubSettings
 from afterbell.llm_stub.stream import EventStream
 
@@ -44,12 +44,40 @@ class LogEntry:
     time: str
     request_id: str
     client_request_id: str | None
+    api: str
     model: str | None = None
     stream: bool | None = None
     store: bool | None = None
     fault: str = faults.NONE
     status: int | None = None
     usage: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """How one of the two APIs is read and written."""
+
+    name: str
+    read: Callable[[bytes], StubRequest]
+    steps: Callable[[events.Exchange, Fault, StubSettings], Iterator[events.Step]]
+    whole: Callable[[events.Exchange], dict[str, Any]]
+    is_end: Callable[[dict[str, Any], events.Exchange], bool]
+
+
+RESPONSES: Final = Api(
+    "responses",
+    read,
+    events.steps,
+    lambda exchange: exchange.response(exchange.answer.status),
+    lambda step, exchange: bool(step["type"] == f"response.{exchange.answer.status}"),
+)
+CHAT: Final = Api(
+    "chat",
+    chat.read,
+    chat.steps,
+    chat.whole,
+    lambda step, _: any(choice["finish_reason"] for choice in step.get("choices", ())),
+)
 
 
 class Provider:
@@ -64,13 +92,21 @@ class Provider:
 
     async def create_response(self, request: Request) -> Response:
         """``POST /v1/responses``."""
+        return await self._create(request, RESPONSES)
+
+    async def create_completion(self, request: Request) -> Response:
+        """``POST /v1/chat/completions``."""
+        return await self._create(request, CHAT)
+
+    async def _create(self, request: Request, api: Api) -> Response:
         entry = LogEntry(
             time=datetime.now(UTC).isoformat(),
             request_id=f"req_{uuid.uuid4().hex}",
             client_request_id=request.headers.get("x-client-request-id"),
+            api=api.name,
         )
         self._log.append(entry)
-        response = await self._guarded(request, lambda: self._respond(request, entry))
+        response = await self._guarded(request, lambda: self._respond(request, entry, api))
         entry.status = response.status_code
         if not entry.fault.startswith("html"):  # a proxy in between knows no request id
             response.headers["x-request-id"] = entry.request_id
@@ -107,8 +143,8 @@ class Provider:
         except ApiError as error:
             return _error(error)
 
-    async def _respond(self, request: Request, entry: LogEntry) -> Response:
-        asked = read(await request.body())
+    async def _respond(self, request: Request, entry: LogEntry, api: Api) -> Response:
+        asked = api.read(await request.body())
         entry.model, entry.stream, entry.store = asked.model, asked.stream, asked.store
         fault = self._next_fault(request)
         entry.fault = str(fault)
@@ -122,8 +158,9 @@ class Provider:
         created_s = int(datetime.now(UTC).timestamp())
         exchange = events.Exchange(f"resp_{uuid.uuid4().hex}", created_s, asked, answer)
         entry.usage = answer.usage()
-        steps = events.steps(exchange, fault, self._settings)
-        return EventStream(steps, headers) if asked.stream else await _whole(steps, exchange, headers)
+        steps = api.steps(exchange, fault, self._settings)
+        last = chat.DONE if api is CHAT and fault.kind not in chat.UNDONE else ""
+        return EventStream(steps, headers, last) if asked.stream else await _whole(steps, exchange, headers, api)
 
     def _next_fault(self, request: Request) -> Fault:
         named = request.headers.get("x-stub-fault")
@@ -154,6 +191,7 @@ def create_app(settings: StubSettings) -> FastAPI:
     provider = Provider(settings)
     app = FastAPI(title="Afterbell's stub of the OpenAI API", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/v1/responses", provider.create_response, methods=["POST"], response_model=None)
+    app.add_api_route("/v1/chat/completions", provider.create_completion, methods=["POST"], response_model=None)
     app.add_api_route("/v1/models", provider.models, response_model=None)
     app.add_api_route("/healthz", provider.health, response_model=None)
     app.add_api_route("/_stub/faults", provider.set_faults, methods=["POST"], response_model=None)
@@ -195,14 +233,16 @@ def _error(error: ApiError) -> Response:
     return JSONResponse(error.envelope(), error.status, headers=dict(error.headers))
 
 
-async def _whole(steps: Iterator[events.Step], exchange: events.Exchange, headers: dict[str, str]) -> Response:
+async def _whole(
+    steps: Iterator[events.Step], exchange: events.Exchange, headers: dict[str, str], api: Api
+) -> Response:
     """What the stream would have ended with, after as long; one that breaks off is a server error here."""
     ended = False
     for step in steps:
         if isinstance(step, events.Pause):
             await asyncio.sleep(step.seconds)
         elif isinstance(step, dict):
-            ended = step["type"] == f"response.{exchange.answer.status}"
+            ended = ended or api.is_end(step, exchange)
     if not ended:
         raise ApiError(500, "The server had an error while processing your request.", "server_error", "server_error")
-    return JSONResponse(exchange.response(exchange.answer.status), headers=headers)
+    return JSONResponse(api.whole(exchange), headers=headers)

@@ -22,7 +22,7 @@ BREAKS: Final = frozenset({"cut", "eof", "error_event"})
 _UNPACED_CHARS: Final = 16 * CHARS_PER_TOKEN
 _TRICKLE_S: Final = 0.2
 _STALL_S: Final = 60.0
-_SERVER_ERROR: Final = {"code": "server_error", "message": "The model failed to generate a response."}
+SERVER_ERROR: Final = {"code": "server_error", "message": "The model failed to generate a response."}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ class Exchange:
             "status": status,
             "background": False,
             "completed_at": self.created_s if status == "completed" else None,
-            "error": _SERVER_ERROR if status == "failed" else None,
+            "error": SERVER_ERROR if status == "failed" else None,
             "incomplete_details": incomplete,
             "output": [self.item(status)] if status in {"completed", "incomplete"} else [],
             "usage": self.answer.usage() if ended else None,
@@ -143,25 +143,31 @@ def _opening(exchange: Exchange) -> Iterator[Event]:
 
 
 def _deltas(exchange: Exchange, fault: Fault, settings: StubSettings) -> Iterator[Step]:
-    text, paced = exchange.answer.text, settings.tokens_per_s > 0
-    size = CHARS_PER_TOKEN if paced or fault.kind == "trickle" else _UNPACED_CHARS
-    pause_s = _TRICKLE_S if fault.kind == "trickle" else 1 / settings.tokens_per_s if paced else 0.0
     kind = "response.refusal.delta" if exchange.answer.refused else "response.output_text.delta"
     extra: Event = {} if exchange.answer.refused else {"logprobs": []}
+    for piece in text_pieces(exchange.answer.text, fault, settings):
+        yield piece if isinstance(piece, Pause) else _of_part(exchange, kind, delta=piece, **extra)
+
+
+def text_pieces(text: str, fault: Fault, settings: StubSettings) -> Iterator[str | Pause]:
+    """The text as it streams out, at its pace."""
+    paced = settings.tokens_per_s > 0
+    size = CHARS_PER_TOKEN if paced or fault.kind == "trickle" else _UNPACED_CHARS
+    pause_s = _TRICKLE_S if fault.kind == "trickle" else 1 / settings.tokens_per_s if paced else 0.0
     half = len(text) // size // 2 * size
     for start in range(0, len(text), size):
         if start == half and fault.kind == "stall":
             yield Pause(_STALL_S if fault.amount is None else fault.amount)
         if pause_s:
             yield Pause(pause_s)
-        yield _of_part(exchange, kind, delta=text[start : start + size], **extra)
+        yield text[start : start + size]
 
 
 def _broken_off(fault: Fault) -> Iterator[Step]:
     if fault.kind == "cut":
         yield Cut()
     elif fault.kind == "error_event":
-        yield {"type": "error", **_SERVER_ERROR, "param": None}
+        yield {"type": "error", **SERVER_ERROR, "param": None}
 
 
 def _closing(exchange: Exchange) -> Iterator[Event]:

@@ -5,6 +5,7 @@ html200                                                                … with 
 429:S  429ms:MS  429date:S  429                                        … with a Retry-After (the last: none)
 refusal  incomplete  failed  bad_json  wrong_schema  invented_turns    an answer that is no use
 error_event  cut  eof  stall:S  trickle  twice                         in the middle of the stream
+obey                                                                   does what a text of the session asks of it
 """
 
 import email.utils
@@ -29,7 +30,7 @@ _HTTP: Final[dict[str, ApiError]] = {
 }
 _HTML: Final = frozenset({"html502", "html200"})
 _WAITS: Final = frozenset({"429", "429ms", "429date"})
-_ANSWERS: Final = frozenset({"refusal", "incomplete", "failed", "bad_json", "wrong_schema", "invented_turns"})
+_ANSWERS: Final = frozenset({"refusal", "incomplete", "failed", "bad_json", "wrong_schema", "invented_turns", "obey"})
 _STREAM: Final = frozenset({"error_event", "cut", "eof", "stall", "trickle", "twice"})
 KINDS: Final = frozenset({NONE, *_HTTP, *_HTML, *_WAITS, *_ANSWERS, *_STREAM})
 

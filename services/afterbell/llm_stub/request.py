@@ -31,23 +31,21 @@ class StubRequest:
 
 def read(body: bytes) -> StubRequest:
     """The request in a body. Raises ApiError with the real API's envelope."""
-    if len(body) > BODY_BYTES_MAX:
-        raise ApiError(413, f"The request body has more than {BODY_BYTES_MAX} bytes.")
-    parsed = _parsed(body)
-    model = parsed.get("model")
+    asked = parsed(body)
+    model = asked.get("model")
     if not isinstance(model, str) or not model:
         raise missing("model")
-    if "input" not in parsed:
+    if "input" not in asked:
         raise missing("input")
-    _check_format(parsed.get("text") or {})
+    _check_format(asked.get("text") or {})
     return StubRequest(
         model=model,
-        instructions=parsed.get("instructions") or "",
-        text=_input_text(parsed["input"]),
-        stream=_flag(parsed, "stream", default=False),
-        store=_flag(parsed, "store", default=True),
-        max_output_tokens=_output_limit(parsed.get("max_output_tokens")),
-        echoed={name: parsed.get(name) for name in ("text", "prompt_cache_key", "safety_identifier", "metadata")},
+        instructions=asked.get("instructions") or "",
+        text=_input_text(asked["input"]),
+        stream=flag(asked, "stream", default=False),
+        store=flag(asked, "store", default=True),
+        max_output_tokens=output_limit(asked.get("max_output_tokens"), "max_output_tokens"),
+        echoed={name: asked.get(name) for name in ("text", "prompt_cache_key", "safety_identifier", "metadata")},
     )
 
 
@@ -82,18 +80,22 @@ def _own_problems(schema: dict[str, Any], path: tuple[str, ...]) -> Iterator[str
         yield f"{context}{every} Missing '{min(left_out)}'."
 
 
-def _parsed(body: bytes) -> dict[str, Any]:
+def parsed(body: bytes) -> dict[str, Any]:
+    """The JSON object in a body. Raises ApiError."""
+    if len(body) > BODY_BYTES_MAX:
+        raise ApiError(413, f"The request body has more than {BODY_BYTES_MAX} bytes.")
     try:
-        parsed = json.loads(body)
+        found = json.loads(body)
     except (ValueError, RecursionError):
         raise ApiError(400, "We could not parse the JSON body of your request.") from None
-    if not isinstance(parsed, dict):
+    if not isinstance(found, dict):
         raise ApiError(400, "The JSON body of your request must be an object.")
-    return parsed
+    return found
 
 
-def _flag(parsed: dict[str, Any], name: str, *, default: bool) -> bool:
-    value = parsed.get(name)
+def flag(asked: dict[str, Any], name: str, *, default: bool) -> bool:
+    """A boolean parameter. Raises ApiError for anything else."""
+    value = asked.get(name)
     if value is None:
         return default
     if not isinstance(value, bool):
@@ -101,12 +103,13 @@ def _flag(parsed: dict[str, Any], name: str, *, default: bool) -> bool:
     return value
 
 
-def _output_limit(value: object) -> int | None:
+def output_limit(value: object, name: str) -> int | None:
+    """The parameter ``name``, which limits the answer. Raises ApiError."""
     if value is None:
         return None
     if not isinstance(value, int) or value < OUTPUT_TOKENS_MIN:
-        text = f"Invalid 'max_output_tokens': expected an integer of {OUTPUT_TOKENS_MIN} or more."
-        raise invalid("max_output_tokens", text, "integer_below_min_value")
+        text = f"Invalid '{name}': expected an integer of {OUTPUT_TOKENS_MIN} or more."
+        raise invalid(name, text, "integer_below_min_value")
     return value
 
 
@@ -114,11 +117,12 @@ def _input_text(value: object) -> str:
     if isinstance(value, str):
         return value
     if isinstance(value, list) and all(isinstance(item, dict) for item in value):
-        return "\n".join(_item_text(item) for item in value)
+        return "\n".join(item_text(item) for item in value)
     raise invalid("input", "Invalid type for 'input': expected a string or an array of items.", "invalid_type")
 
 
-def _item_text(item: dict[str, Any]) -> str:
+def item_text(item: dict[str, Any]) -> str:
+    """The text of a message, whether it is one string or parts."""
     content = item.get("content")
     if isinstance(content, list):
         return "".join(str(part.get("text", "")) for part in content if isinstance(part, dict))
@@ -127,16 +131,21 @@ def _item_text(item: dict[str, Any]) -> str:
 
 def _check_format(text: object) -> None:
     wanted = text.get("format") if isinstance(text, dict) else None
-    if not isinstance(wanted, dict) or wanted.get("type") != "json_schema":
-        return
-    name, schema = wanted.get("name"), wanted.get("schema")
+    if isinstance(wanted, dict) and wanted.get("type") == "json_schema":
+        check_schema(wanted, _FORMAT)
+
+
+def check_schema(wanted: object, parameter: str) -> None:
+    """Name, schema and strictness of the answer's format; ``parameter`` is the schema's path. Raises ApiError."""
+    name, schema = (wanted.get("name"), wanted.get("schema")) if isinstance(wanted, dict) else (None, None)
     if not isinstance(name, str) or not _FORMAT_NAME.fullmatch(name):
-        raise missing("text.format.name")
+        raise missing(parameter.removesuffix(".schema") + ".name")
     if not isinstance(schema, dict):
-        raise missing(_FORMAT)
-    problems = list(schema_problems(schema)) if wanted.get("strict") is True else []
+        raise missing(parameter)
+    strict = isinstance(wanted, dict) and wanted.get("strict") is True
+    problems = list(schema_problems(schema)) if strict else []
     if schema.get("type") != "object":
         problems.insert(0, "schema must be a JSON Schema of 'type: \"object\"'.")
     if problems:
-        text_ = f"Invalid schema for response_format '{name}': {problems[0]}"
-        raise invalid(_FORMAT, text_, "invalid_json_schema")
+        text = f"Invalid schema for response_format '{name}': {problems[0]}"
+        raise invalid(parameter, text, "invalid_json_schema")

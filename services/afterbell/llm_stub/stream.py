@@ -12,12 +12,15 @@ from afterbell.llm_stub.events import Cut, Pause, Step
 
 
 class EventStream(StreamingResponse):
-    """Server-sent events; a Cut leaves the body unfinished, which makes the server close the connection."""
+    """Server-sent events, then the data ``last``, where there is some.
+
+    A Cut leaves the body unfinished, which makes the server close the connection.
+    """
 
     media_type = "text/event-stream"
 
-    def __init__(self, steps: Iterator[Step], headers: dict[str, str]) -> None:
-        self._is_cut = False
+    def __init__(self, steps: Iterator[Step], headers: dict[str, str], last: str = "") -> None:
+        self._is_cut, self._last = False, last
         super().__init__(self._played(steps), headers={"cache-control": "no-cache", **headers})
 
     async def stream_response(self, send: Send) -> None:
@@ -39,4 +42,12 @@ class EventStream(StreamingResponse):
             elif isinstance(step, Cut):
                 self._is_cut = True
             else:
-                yield f"event: {step['type']}\ndata: {json.dumps(step)}\n\n".encode()
+                yield _written(step)
+        if self._last and not self._is_cut:
+            yield f"data: {self._last}\n\n".encode()
+
+
+def _written(step: dict[str, Any]) -> bytes:
+    """An event; only those of the Responses API have a name."""
+    name = f"event: {step['type']}\n" if "type" in step else ""
+    return f"{name}data: {json.dumps(step)}\n\n".encode()

@@ -49,6 +49,9 @@ BUDGET_MARKS: Final = Counter(
 WEBHOOK_ATTEMPTS: Final = Counter(
     "afterbell_webhook_attempts_total", "Attempts to deliver a webhook by what became of them", ["result"]
 )
+MODEL_TROUBLED: Final = Gauge(
+    "afterbell_model_troubled", "1 while the fleet holds calls of a model back: breaker or pause", ["model"]
+)
 
 # Realtime. A message is promised to be acknowledged within 20 ms.
 _ACK_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)

@@ -1,8 +1,9 @@
 """The worker process: one event loop, one taskiq receiver with a few slots, the internal port."""
 
 import asyncio
+import gc
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -18,6 +19,7 @@ from afterbell.adapters.llm.exchange import ModelClient
 from afterbell.adapters.llm.responses import ResponsesClient
 from afterbell.adapters.redis import client as redis_client
 from afterbell.adapters.redis.broker import LeaseBroker
+from afterbell.adapters.redis.provider import ProviderGate, ProviderRules
 from afterbell.adapters.redis.queue import QueueRules
 from afterbell.core.errors import SettingsError
 from afterbell.core.jobs import Outcome
@@ -30,6 +32,7 @@ from afterbell.settings import WorkerSettings, required
 from afterbell.worker import tasks
 from afterbell.worker.metered import MeteredModels, Money
 from afterbell.worker.pipeline import Fallback, ReportPipeline
+from afterbell.worker.writing import Room
 
 # A worker whose last answer from Redis is older than this many safety ticks is not ready.
 READY_TICKS: Final = 3
@@ -45,14 +48,23 @@ async def running(settings: WorkerSettings) -> AsyncIterator[LeaseBroker]:
         stack.push_async_callback(database.close)
         await database.check()
         await _check_redis(settings)
-        models = MeteredModels(database, _chain(settings), _money(settings), now=_utc_now)
+        name, chain = settings.name, _chain(settings)
+        for client in chain:
+            stack.push_async_callback(client.aclose)
+
+        async def give_up(job_id: str) -> None:
+            await pipeline.give_up(job_id)
+
+        broker = _broker(settings, name, give_up)
+        gate = ProviderGate(broker.queue, _provider_rules(settings), [client.model for client in chain],
+                            lambda: broker.consumer.troubled)  # fmt: skip
+        models = MeteredModels(database, chain, _money(settings), gate, now=_utc_now)
         stack.push_async_callback(models.aclose)
         await models.start()
-        name = settings.name
         fallback = Fallback(settings.when_model_fails, settings.budget_spent)
+        room = Room(settings.window_tokens, settings.output_tokens_max)
         pipeline = ReportPipeline(database, models, worker=name, ladder_s=settings.retry_ladder_s, now=_utc_now,
-                                  fallback=fallback)  # fmt: skip
-        broker = _broker(settings, name, pipeline)
+                                  fallback=fallback, room=room)  # fmt: skip
         tasks.bind(broker, pipeline)
         await broker.startup()
         stack.push_async_callback(broker.shutdown)
@@ -66,6 +78,9 @@ async def running(settings: WorkerSettings) -> AsyncIterator[LeaseBroker]:
 
 async def serve(settings: WorkerSettings) -> None:
     """Run the worker process until SIGTERM."""
+    # What is imported stays: looking through it for garbage would stop every stream for 80 ms now and then.
+    gc.collect()
+    gc.freeze()
     internal = bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT")
     async with running(settings) as broker:
         serving = Serving(create_internal_app(_readiness(broker, settings)), internal)
@@ -76,7 +91,7 @@ async def serve(settings: WorkerSettings) -> None:
             await serving.stop()
 
 
-def _broker(settings: WorkerSettings, name: str, pipeline: ReportPipeline) -> LeaseBroker:
+def _broker(settings: WorkerSettings, name: str, give_up: Callable[[str], Awaitable[None]]) -> LeaseBroker:
     def decide(error: BaseException, failures: int) -> Outcome:
         if isinstance(error, tasks.TryEnded):
             return error.outcome
@@ -89,7 +104,7 @@ def _broker(settings: WorkerSettings, name: str, pipeline: ReportPipeline) -> Le
         worker=name,
         slots=settings.concurrency,
         decide=decide,
-        on_given_up=pipeline.give_up,
+        on_given_up=give_up,
         safety_tick_s=settings.safety_tick_s,
     )
     broker.is_worker_process = True
@@ -138,6 +153,19 @@ def _client(settings: WorkerSettings, api: str, model: str, base_url: str | None
         model=model,
         attempt_timeout_s=settings.attempt_timeout_s,
         max_output_tokens=settings.output_tokens_max,
+    )
+
+
+def _provider_rules(settings: WorkerSettings) -> ProviderRules:
+    return ProviderRules(
+        failures_min=settings.breaker_failures,
+        window_s=settings.breaker_window_s,
+        open_s=settings.breaker_open_s,
+        open_max_s=settings.breaker_open_max_s,
+        requests_per_minute=settings.model_requests_per_minute,
+        tokens_per_minute=settings.model_tokens_per_minute,
+        in_flight_max=settings.model_in_flight,
+        attempt_s=settings.attempt_timeout_s,
     )
 
 

@@ -21,8 +21,17 @@ from afterbell.adapters.db.reports import Claim
 from afterbell.adapters.llm.answer import ModelAnswer
 from afterbell.adapters.llm.exchange import ModelClient, OnProgress
 from afterbell.adapters.llm.narrative_codec import schema_bytes
+from afterbell.adapters.redis.provider import Permit, ProviderGate
 from afterbell.core import tokens
-from afterbell.core.errors import ModelError, ModelInputTooLong, ModelMisconfigured, StoreUnavailable
+from afterbell.core.errors import (
+    ModelError,
+    ModelInputTooLong,
+    ModelMisconfigured,
+    ModelRefused,
+    ModelToldToWait,
+    ModelUnavailable,
+    StoreUnavailable,
+)
 from afterbell.core.prices import Price, PriceList
 from afterbell.core.prompt import Prompt
 from afterbell.core.report import Usage
@@ -51,9 +60,16 @@ class MeteredModels:
     """A chain of models, the first that can be had is asked. ``now`` is the wall clock; days are UTC."""
 
     def __init__(
-        self, database: Database, chain: Sequence[ModelClient], money: Money, *, now: Callable[[], datetime]
+        self,
+        database: Database,
+        chain: Sequence[ModelClient],
+        money: Money,
+        gate: ProviderGate,
+        *,
+        now: Callable[[], datetime],
     ) -> None:
-        self._database, self._chain, self._money, self._now = database, tuple(chain), money, now
+        self._database, self._chain, self._money = database, tuple(chain), money
+        self._gate, self._now = gate, now
         self._bookings: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
@@ -71,11 +87,9 @@ class MeteredModels:
             log.warning("calls_lost", calls=lost)
 
     async def aclose(self) -> None:
-        """Finish booking, then close all connections."""
+        """Finish booking."""
         if self._bookings:
             await asyncio.wait(self._bookings, timeout=CLOSE_PATIENCE_S)
-        for client in self._chain:
-            await client.aclose()
 
     async def write(
         self,
@@ -86,20 +100,58 @@ class MeteredModels:
         safety_identifier: str | None,
         on_progress: OnProgress,
     ) -> ModelAnswer:
-        """One answer for a try, from the first model that is set up for it. Raises ModelError, BudgetSpent."""
-        *others, last = self._chain
-        call = _Call(claimed, prompt, client_request_id, safety_identifier, on_progress)
-        for client in others:
-            try:
-                return await self._call(client, call)
-            except (ModelMisconfigured, ModelInputTooLong) as error:
-                log.warning("next_model", model=client.model, error=str(error))
-        return await self._call(last, call)
+        """One answer for a try, from the first model that can be had. Raises ModelError, BudgetSpent.
 
-    async def _call(self, client: ModelClient, call: "_Call") -> ModelAnswer:
+        ModelToldToWait where every model is held back, or became so with this call.
+        """
+        call = _Call(claimed, prompt, client_request_id, safety_identifier, on_progress)
+        waits_s: list[float] = []
+        rejected: ModelError | None = None
+        for client in self._chain:
+            permit = await self._gate.ask(client.model, client_request_id, call.read_tokens + client.output_tokens_max)
+            if permit.wait_s > 0:
+                waits_s.append(permit.wait_s)
+                continue
+            try:
+                return await self._guarded(client, call, permit)
+            except (ModelMisconfigured, ModelInputTooLong) as error:
+                log.warning("model_rejected", model=client.model, error=str(error))
+                rejected = error
+        if waits_s or rejected is None:
+            wait_s = min(waits_s, default=1.0)
+            raise ModelToldToWait(f"No model may be called for {wait_s:g} s: it is away or busy.", seconds=wait_s)
+        raise rejected
+
+    async def _guarded(self, client: ModelClient, call: "_Call", permit: Permit) -> ModelAnswer:
+        """One call, and the fleet told what became of it."""
+        gate = self._gate
+        try:
+            answer = await self._booked(client, call)
+        except ModelUnavailable as error:
+            wait_s = await gate.failed(permit, _spent(error.usage))
+            if wait_s == 0:
+                raise
+            text = f"{error} The model is taken for away; asked again in {wait_s:g} s."
+            # Its cost is booked; the try it belongs to ends without one of the ladder's steps.
+            raise ModelToldToWait(text, seconds=wait_s, request_id=error.request_id, usage=error.usage) from None
+        except ModelToldToWait as error:
+            await gate.told_to_wait(permit, error.seconds)
+            raise
+        except ModelMisconfigured:
+            await gate.misconfigured(permit)
+            raise
+        except ModelError as error:
+            await gate.answered(permit, _spent(error.usage))
+            raise
+        except BaseException:
+            await gate.left(permit, permit.tokens)
+            raise
+        await gate.answered(permit, _spent(answer.usage))
+        return answer
+
+    async def _booked(self, client: ModelClient, call: "_Call") -> ModelAnswer:
         today = self._now().date()
-        price = self._price(client.model, today)
-        opened = await self._open(client, call, price, today)
+        opened = await self._open(client, call, self._price(client.model, today), today)
         try:
             answer = await client.write(
                 call.prompt,
@@ -113,8 +165,7 @@ class MeteredModels:
             raise
         except BaseException:
             # Left in the middle: the provider wrote on for as long as it liked.
-            read = tokens.expected(call.prompt.instructions) + tokens.expected(call.prompt.transcript)
-            usage = Usage(input_tokens=read, output_tokens=client.output_tokens_max, estimated=True)
+            usage = Usage(input_tokens=call.read_tokens, output_tokens=client.output_tokens_max, estimated=True)
             await self._book(opened, client.model, CallEnded("stopped", usage=usage))
             raise
         await self._book(opened, client.model, CallEnded("answered", answer.model, answer.request_id, answer.usage))
@@ -126,7 +177,7 @@ class MeteredModels:
             text = (
                 f"The price list {self._money.prices.version} does not know the model {model}: add it to a file of your"
             )
-            raise ModelMisconfigured(f"{text} own (AFTERBELL_PRICES), or allow it (AFTERBELL_UNKNOWN_PRICE=warn).")
+            raise ModelRefused(f"{text} own (AFTERBELL_PRICES), or allow it (AFTERBELL_UNKNOWN_PRICE=warn).")
         return price
 
     async def _open(self, client: ModelClient, call: "_Call", price: Price | None, today: date) -> OpenCall:
@@ -176,6 +227,15 @@ class _Call:
     client_request_id: str
     safety_identifier: str | None
     on_progress: OnProgress
+
+    @property
+    def read_tokens(self) -> int:
+        """About how many tokens the model reads."""
+        return tokens.expected(self.prompt.instructions) + tokens.expected(self.prompt.transcript)
+
+
+def _spent(usage: Usage | None) -> int:
+    return 0 if usage is None else usage.input_tokens + usage.output_tokens
 
 
 def _tell(standings: Sequence[Standing], ended: CallEnded) -> None:

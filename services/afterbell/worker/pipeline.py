@@ -6,7 +6,6 @@ whose next try finds the report finished, or claims it again under the next atte
 
 import asyncio
 import hashlib
-import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,23 +19,23 @@ from afterbell.adapters.db import content, reports, sessions
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.reports import Claim
 from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
-from afterbell.adapters.llm.narrative_codec import decode
 from afterbell.core.errors import BudgetSpent, ModelDeclined, ModelError, StoreUnavailable
 from afterbell.core.extractive import write_narrative
-from afterbell.core.grounding import ground
+from afterbell.core.grounding import examine
+from afterbell.core.injection import hostile_in
 from afterbell.core.jobs import Dead, Defer, Done, Outcome, ReportStatus, Retry, job_id_of, report_id_of
 from afterbell.core.metrics import SessionMetrics, measure, too_thin
 from afterbell.core.narrative import Narrative
 from afterbell.core.progress import STAGES, Step, writing_percent
-from afterbell.core.prompt import DEFAULT_LANGUAGE, PROMPT_VERSION, SCHEMA_VERSION, build
-from afterbell.core.report import STUB_MODEL, Provenance, Report, Usage
+from afterbell.core.prompt import DEFAULT_LANGUAGE, PROMPT_VERSION, SCHEMA_VERSION, Prompt
+from afterbell.core.report import STUB_MODEL, Checks, Provenance, Report, Usage
 from afterbell.core.retry import outcome_of, reason_of
 from afterbell.core.session import Session, Transcript, transcript_of
 from afterbell.observability.metrics import JOB_DURATION, JOB_OUTCOMES, JOB_WAIT, MODEL_REQUESTS, MODEL_TOKENS
 from afterbell.worker.metered import MeteredModels
+from afterbell.worker.writing import USUAL_ROOM, OnProgress, ReportWriter, Room, safety_identifier_of, withhold
 
 PROGRESS_EVERY_S: Final = 0.5
-FENCE_BYTES: Final = 12
 BOOK_LATE_S: Final = 1.0
 # A model call costs more than a worker that waits: a failover takes tens of seconds.
 SAVE_PATIENCE_S: Final = 60.0
@@ -58,15 +57,20 @@ class Material:
     transcript: Transcript
     metrics: SessionMetrics
     input_sha256: str
+    safety_identifier: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """A narrative and who wrote it; no ``answer`` where no model was asked, or ``instead_of`` one that failed."""
+    """A narrative and who wrote it; no ``answer`` where no model was asked, or ``instead_of`` one that failed.
+
+    ``checks`` where it is checked already.
+    """
 
     narrative: Narrative
     answer: ModelAnswer | None
     instead_of: ModelError | BudgetSpent | None = None
+    checks: Checks | None = None
 
     @property
     def upgrade_pending(self) -> bool:
@@ -100,9 +104,11 @@ class ReportPipeline:
         ladder_s: tuple[float, ...],
         now: Callable[[], datetime],
         fallback: Fallback = Fallback(),
+        room: Room = USUAL_ROOM,
     ) -> None:
         self._database, self._models, self._worker = database, models, worker
         self._ladder_s, self._now, self._fallback = ladder_s, now, fallback
+        self._room = room
         self._bookings: set[asyncio.Task[None]] = set()
 
     async def run(self, job_id: str, failures: int) -> Outcome:
@@ -150,12 +156,15 @@ class ReportPipeline:
     async def _prepare(self, claimed: Claim) -> Material:
         async with self._database.transaction() as connection:
             found = await sessions.load(connection, claimed.tenant_id, claimed.session_id)
+            key = await sessions.safety_key(connection, claimed.tenant_id)
         if found is None:
             raise Superseded
         session, revision = found
         transcript = transcript_of(session)
         digest = hashlib.sha256(orjson.dumps([[turn.id, turn.speaker.id, turn.text] for turn in transcript.turns]))
-        return Material(session, revision, transcript, measure(session), digest.hexdigest())
+        return Material(
+            session, revision, transcript, measure(session), digest.hexdigest(), safety_identifier_of(session, key)
+        )
 
     async def _write_or_basic(
         self, claimed: Claim, material: Material, progress: "_Progress", failures: int
@@ -170,32 +179,32 @@ class ReportPipeline:
             return Written(write_narrative(material.transcript), None, error)
 
     async def _write(self, claimed: Claim, material: Material, progress: "_Progress") -> Written:
-        if too_thin(material.metrics):
-            # Too little was said to pay a model for inventing the rest.
+        if too_thin(material.metrics) or not material.session.ai_processing_allowed:
+            # Too little was said to pay a model for inventing the rest, or nobody outside may read it.
             return Written(write_narrative(material.transcript), None)
 
         async def on_progress(model: ModelProgress) -> None:
             percent = writing_percent(model.sections_finished, model.sections_total)
             await progress.reach(percent, STAGES[Step.WRITING])
 
-        prompt = build(material.transcript, material.metrics, fence=secrets.token_urlsafe(FENCE_BYTES))
+        async def ask(prompt: Prompt, label: str, on_progress: OnProgress) -> ModelAnswer:
+            answer = await self._models.write(
+                claimed,
+                prompt,
+                client_request_id=f"{job_id_of(claimed.report_id)}-{claimed.attempt}{label}",
+                safety_identifier=material.safety_identifier,
+                on_progress=on_progress,
+            )
+            _count(answer.usage, "answered")
+            return answer
+
+        writer = ReportWriter(ask, withhold(material.session, material.transcript), self._room)
         await progress.reach(Step.SENT)
-        answer = await self._models.write(
-            claimed,
-            prompt,
-            client_request_id=f"{job_id_of(claimed.report_id)}-{claimed.attempt}",
-            safety_identifier=None,
-            on_progress=on_progress,
-        )
-        _count(answer.usage, "answered")
-        try:
-            return Written(decode(answer.text), answer)
-        except ModelError as error:
-            error.usage, error.request_id = answer.usage, answer.request_id
-            raise
+        draft = await writer.write(material.metrics, on_progress)
+        return Written(draft.narrative, draft.answer, checks=draft.checks)
 
     async def _commit(self, claimed: Claim, material: Material, written: Written, progress: "_Progress") -> None:
-        narrative, checks = ground(written.narrative, material.transcript)
+        narrative, checks = _checked(written, material)
         await progress.reach(Step.CHECKED, now=True)
         answer = written.answer
         report = Report(
@@ -295,6 +304,14 @@ class _Progress:
             return
         if not current:
             raise Superseded
+
+
+def _checked(written: Written, material: Material) -> tuple[Narrative, Checks]:
+    if written.checks is not None:
+        return written.narrative, written.checks
+    hostile = hostile_in(material.transcript)
+    grounded = examine(written.narrative, material.transcript, hostile.turn_ids)
+    return grounded.narrative, grounded.checks
 
 
 def _cost_of(answer: ModelAnswer | None) -> dict[str, Any]:

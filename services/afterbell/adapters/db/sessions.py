@@ -36,15 +36,24 @@ def _of(tenant_id: str, session_id: str) -> Any:
 
 
 async def save(
-    connection: AsyncConnection, tenant_id: str, session: Session, input_sha256: str, *, keep_messages: bool
+    connection: AsyncConnection,
+    tenant_id: str,
+    session: Session,
+    input_sha256: str,
+    *,
+    keep_messages: bool,
+    keep_consent: bool = False,
 ) -> bool:
     """Store the session. True where anything changed; the same content again changes nothing.
 
     Its messages replace the stored ones, unless ``keep_messages``: a platform that chats through Afterbell updates
-    a session's facts without sending what was said back.
+    a session's facts without sending what was said back. ``keep_consent`` leaves what is stored of
+    ``ai_processing_allowed``, so that an update by somebody who does not know of it takes no "no" back.
     """
     await connection.execute(upsert(tenants).values(id=tenant_id).on_conflict_do_nothing())
     values = _values(session, input_sha256)
+    if not keep_consent:
+        values["ai_processing_allowed"] = session.ai_processing_allowed
     if not keep_messages:
         values["last_seq"] = len(session.messages)
     statement = upsert(sessions).values(tenant_id=tenant_id, id=session.id, **values)
@@ -73,6 +82,12 @@ async def load(connection: AsyncConnection, tenant_id: str, session_id: str) -> 
         return None
     said = await read_messages(connection, tenant_id, session_id, after=0, limit=None)
     return _session(row, said), row["revision"]
+
+
+async def safety_key(connection: AsyncConnection, tenant_id: str) -> bytes:
+    """The tenant's own key for what names a student to a provider; the same as long as the tenant is stored."""
+    key = await connection.scalar(select(tenants.c.safety_key).where(tenants.c.id == tenant_id))
+    return b"" if key is None else bytes(key.bytes)
 
 
 async def participants(connection: AsyncConnection, tenant_id: str, session_id: str) -> tuple[Participant, ...] | None:
@@ -194,4 +209,5 @@ def _session(row: Mapping[Any, Any], said: list[StoredMessage]) -> Session:
         goals=tuple(row["goals"]),
         started_at=row["started_at"],
         ended_at=row["ended_at"],
+        ai_processing_allowed=row["ai_processing_allowed"],
     )

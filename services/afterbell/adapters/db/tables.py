@@ -52,6 +52,8 @@ tenants = Table(
     "tenants",
     metadata,
     Column("id", Text, primary_key=True),
+    # Turns a student's id into the name a provider hears; nobody but the worker reads it.
+    Column("safety_key", UUID, nullable=False, server_default=func.gen_random_uuid()),
     _now("created_at"),
     # This tenant's own budget, where it is not that of the settings.
     Column("budget_day_usd", Numeric),
@@ -68,6 +70,7 @@ sessions = Table(
     Column("language", Text),
     Column("goals", JSONB, nullable=False),
     Column("participants", JSONB, nullable=False),
+    Column("ai_processing_allowed", Boolean, nullable=False, server_default=text("true")),
     _at("started_at"),
     _at("ended_at"),
     Column("last_seq", Integer, nullable=False, server_default="0"),

@@ -88,6 +88,7 @@ class Consumer:
         self.deliveries: dict[str, Delivery] = {}
         self.ready: asyncio.Queue[Delivery] = asyncio.Queue()
         self.gate = ""
+        self.troubled: frozenset[str] = frozenset()
         self.answered_at: float | None = None
         self._ended: list[Delivery] = []
         self._draining = self._closed = False
@@ -227,7 +228,8 @@ class Consumer:
     async def _accept(self, taken: Taken) -> None:
         now = asyncio.get_running_loop().time()
         self._last_take_at = self.answered_at = now
-        self.gate, self._answered_at_ms = taken.gate, taken.at_ms
+        self.gate, self.troubled = taken.gate, taken.troubled
+        self._answered_at_ms = taken.at_ms
         self._keep_to_budget(taken.commands_today)
         self._come_back_at = float("inf") if taken.come_back_s is None else now + taken.come_back_s
         for grant in taken.grants:

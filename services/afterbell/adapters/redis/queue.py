@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from typing import Any, Final, Literal, Self
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -30,10 +30,11 @@ from afterbell.core.jobs import (
 )
 from afterbell.settings import QueueSettings
 
-Verb = Literal["put", "take", "look", "control"]
+Verb = Literal["put", "take", "look", "control", "provider"]
 QueueVerb = Literal["pause", "resume"]
 WorkerVerb = Literal["drain", "undrain"]
 JobVerb = Literal["retry", "promote", "cancel", "remove"]
+ProviderVerb = Literal["ask", "failed", "broken", "wait", "ok", "ended"]
 JobClass = Literal["interactive", "bulk"]
 
 # A start is stamped when Redis grants it; the worker begins a moment later. One percent more than the window
@@ -127,6 +128,7 @@ class Taken:
     cancelled: frozenset[str] = frozenset()
     commands_today: int = 0
     at_ms: int = 0
+    troubled: frozenset[str] = frozenset()
 
 
 class Queue:
@@ -198,6 +200,12 @@ class Queue:
         """No starts for so long: the provider asked to wait. A shorter hold never ends a longer one."""
         await self._run("control", ["hold", round(seconds * 1000)])
 
+    async def provider(self, verb: ProviderVerb, model: str, *arguments: object) -> list[int]:
+        """One act of ``scripts/provider.lua``: [ms until the model may be called, ms until any may, 1 for a probe]."""
+        told = [quote(one, safe="") if isinstance(one, str) else one for one in arguments]
+        answer: list[int] = await self._run("provider", [verb, quote(model, safe=""), *told])
+        return answer
+
     async def steer(self, verb: WorkerVerb, worker: str) -> None:
         """Drain a worker, or all of a pod (they start nothing more), or let it start again."""
         await self._run("control", [verb, worker])
@@ -261,7 +269,7 @@ def lane_of(tenant: str, job_class: JobClass) -> str:
     return lane
 
 
-_VERBS: Final[tuple[Verb, ...]] = ("put", "take", "look", "control")
+_VERBS: Final[tuple[Verb, ...]] = ("put", "take", "look", "control", "provider")
 
 
 @cache
@@ -287,7 +295,7 @@ def _wire(outcome: Outcome) -> tuple[str, int, str]:
 
 
 def _taken(answer: list[Any]) -> Taken:
-    jobs, given_up, come_back_ms, gate, lost, unknown, cancelled, spent, at_ms = answer
+    jobs, given_up, come_back_ms, gate, lost, unknown, cancelled, spent, at_ms, troubled = answer
     return Taken(
         grants=tuple(Grant(job_id.decode(), payload, run, failures) for job_id, payload, run, failures in jobs),
         given_up=tuple(job_id.decode() for job_id in given_up),
@@ -298,4 +306,5 @@ def _taken(answer: list[Any]) -> Taken:
         cancelled=frozenset(job_id.decode() for job_id in cancelled),
         commands_today=spent,
         at_ms=at_ms,
+        troubled=frozenset(unquote(name) for name in troubled.decode().split("\n") if name),
     )

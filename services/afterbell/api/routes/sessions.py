@@ -40,7 +40,8 @@ async def import_session(session_id: SessionId, body: SessionIn, request: Reques
         known = await sessions.participants(connection, caller.tenant, session_id)
         if known is not None:
             _visible(known, caller, session_id)
-        changed = await sessions.save(connection, caller.tenant, session, digest, keep_messages=body.messages is None)
+        changed = await sessions.save(connection, caller.tenant, session, digest, keep_messages=body.messages is None,
+                                      keep_consent=body.ai_processing_allowed is None)  # fmt: skip
         count = await sessions.count_messages(connection, caller.tenant, session_id)
     if changed and known is not None:
         services_of(request).realtime.session_imported(caller.tenant, session_id)

@@ -19,10 +19,6 @@ local function is_in_pod(worker, pod)
   return #worker == #pod + 9 and string.sub(worker, 1, #pod + 1) == pod .. '-' and not string.find(worker, '%X', #pod + 2)
 end
 
-local function ring_all()
-  for _ = 1, redis.call('SCARD', IDLE) do ring() end
-end
-
 local function forget(id)
   redis.call('DEL', job_key(id))
   return 'ok'

@@ -9,12 +9,16 @@
 --        7 starts   zset   job id:run -> the moment it started (ms); the limiter's sliding log
 --        8 idle     set    workers that have free slots and wait for their bell
 --        9 watch    zset   worker -> the moment it promised to come back without a bell (ms)
---       10 control  hash   paused = 1; hold_until, limited_until = ms; drain:<worker or pod> = 1; tag:<class>; next_seq
+--       10 control  hash   paused = 1; hold_until, limited_until = ms; drain:<worker or pod> = 1; tag:<class>; next_seq;
+--                          probe_ms: after hold_until, one start each so many ms; troubled: names of models, one a line
 --       11 spent    hash   day number (Unix time / 86400) -> commands that changed this queue on that day
 -- ARGV   1 prefix   of what depends on an id: job:<id> (hash), lane:<lane> (zset: job id -> seq), bell:<worker> (channel)
+--            of a model: model:<name> (hash: until, trips, probe_ms, serial), verdicts:<name> (zset: failures and counts of
+--            answers -> ms), sent:<name> (zset: call:tokens -> ms), flight:<name> (zset: call -> ms it counts until)
 --
 -- A bell says `watch <ms> <now ms>`: come back after so long unless something calls earlier; `quiet <now ms>`: no need to
--- any more; anything else: come now. The moment tells whether it is newer than the answer to the worker's last take. The channel `bell` is everybody's. The channel `facts` tells whoever scales the workers what is in the queue.
+-- any more; anything else: come now. The moment tells whether it is newer than the answer to the worker's last take.
+-- The channel `bell` is everybody's; `facts` tells whoever scales the workers what is in the queue.
 --
 -- A job's hash: payload, state (waiting due active completed dead cancelled), lane, seq (its place, kept over retries),
 -- put_ms, run (number of starts, the fencing token), failures (failed tries), lost (workers that vanished with it),
@@ -56,6 +60,10 @@ local function ring()
     if not worker then return end
     if redis.call('PUBLISH', PREFIX .. 'bell:' .. worker, '1') > 0 then return end
   end
+end
+
+local function ring_all()
+  for _ = 1, redis.call('SCARD', IDLE) do ring() end
 end
 
 -- How many, without those in the set `except`, come back by then, bell or no bell. Who hears no bell any more is gone,

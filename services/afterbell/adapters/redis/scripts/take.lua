@@ -8,7 +8,7 @@
 --        then  pairs of a running job: job id, run
 -- Returns  {started jobs {id, payload, run, failures}, ids given up, come back in ms (-1: on a bell), closed gate or '',
 --           ids now run by another worker, ids Redis does not know any more, ids to cancel,
---           commands the fleet has sent today, now ms}
+--           commands the fleet has sent today, now ms, models in trouble (names, one a line)}
 -- A worker's name is its pod's, or that with a dash and 8 hexadecimal digits; a drained pod drains both.
 local POD = string.match(ARGV[2], '^(.+)%-%x%x%x%x%x%x%x%x$') or ARGV[2]
 local WORKER, FREE, LEASE_MS = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
@@ -92,15 +92,18 @@ local function promote_due()
 end
 
 -- Which rule forbids starts at this moment, until when (ms, nil = until told), and how many it leaves room for.
+local PROBE_MS
 local function gate_of_queue()
-  local flags = redis.call('HMGET', CONTROL, 'paused', 'hold_until')
+  local flags = redis.call('HMGET', CONTROL, 'paused', 'hold_until', 'probe_ms')
   if flags[1] then return GATE_PAUSED, nil, 0 end
   local hold_until = tonumber(flags[2]) or 0
   if hold_until > NOW then return GATE_HOLD, hold_until, 0 end
-  if STARTS_MAX == 0 then return GATE_NONE, nil, math.huge end
+  PROBE_MS = tonumber(flags[3])
+  local most = PROBE_MS and 1 or math.huge
+  if STARTS_MAX == 0 then return GATE_NONE, nil, most end
   redis.call('ZREMRANGEBYSCORE', STARTS, '-inf', NOW - WINDOW_MS - 1)
   local room = STARTS_MAX - redis.call('ZCARD', STARTS)
-  if room > 0 then return GATE_NONE, nil, room end
+  if room > 0 then return GATE_NONE, nil, math.min(room, most) end
   -- Room comes when the (STARTS_MAX)-th newest start leaves the window, also after the limit was lowered.
   local blocking = redis.call('ZRANGE', STARTS, -STARTS_MAX, -STARTS_MAX, 'WITHSCORES')
   local opens = blocking[2] + WINDOW_MS + 1
@@ -125,6 +128,8 @@ local function start(id)
     redis.call('ZADD', STARTS, NOW, id .. ':' .. run)
     redis.call('PEXPIRE', STARTS, WINDOW_MS * 2)
   end
+  -- The start that finds out whether the models answer again: nobody else starts before it could have found out.
+  if PROBE_MS then redis.call('HSET', CONTROL, 'hold_until', NOW + PROBE_MS) end
   mine[id] = true
   jobs[#jobs + 1] = {id, job[1], run, tonumber(job[2]) or 0}
 end
@@ -296,4 +301,5 @@ else
 end
 if redis.call('EXISTS', WAITING, DUE, LEASES) == 0 then release_watchers() else appoint_watchers() end
 if ENDED_COUNT > 0 or #given_up > 0 then tell_load() end
-return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled, spent_today, NOW}
+return {jobs, given_up, comes_back_in, closed, lost, unknown, cancelled, spent_today, NOW,
+        redis.call('HGET', CONTROL, 'troubled') or ''}

@@ -6,7 +6,7 @@ A trigger, not a call beside each statement: it cannot be forgotten, and nobody 
 from alembic import op
 
 revision = "0004"
-down_revision = "0001"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 

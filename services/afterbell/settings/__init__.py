@@ -5,35 +5,44 @@ The aliases are the environment's names. ``docs/reference/settings.md`` lists th
 
 import socket
 import uuid
-from decimal import Decimal
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeVar
 
 from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
 from afterbell.core.addresses import networks_of
 from afterbell.core.errors import SettingsError
 from afterbell.core.session import BODY_BYTES_MAX
+from afterbell.settings.group import SettingsGroup
+from afterbell.settings.model import ModelSettings, MoneySettings, ProviderSettings
+from afterbell.settings.realtime import RealtimeSettings
+
+__all__ = [
+    "DEVELOPMENT_SECRET",
+    "ApiSettings",
+    "AuthSettings",
+    "ModelSettings",
+    "MoneySettings",
+    "ProcessSettings",
+    "ProviderSettings",
+    "QueueSettings",
+    "RealtimeSettings",
+    "RetentionSettings",
+    "StoreSettings",
+    "WebhookSettings",
+    "WorkerSettings",
+    "read",
+    "required",
+]
 
 DEVELOPMENT_SECRET: Final = "afterbell-development-secret-not-for-production"  # noqa: S105  # public on purpose
 SECRET_BYTES_MIN: Final = 32
 
-Group = TypeVar("Group", bound="_Group")
+Group = TypeVar("Group", bound=SettingsGroup)
 
 
-class _Group(BaseSettings):
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="ignore",
-        populate_by_name=True,
-        hide_input_in_errors=True,
-        allow_inf_nan=False,
-        env_ignore_empty=True,  # a chart or a compose file sets a variable it has no value for to nothing
-    )
-
-
-class ProcessSettings(_Group):
+class ProcessSettings(SettingsGroup):
     """What every process has."""
 
     app_env: Literal["development", "production"] = Field(
@@ -78,7 +87,7 @@ class ProcessSettings(_Group):
         return self.log_format
 
 
-class StoreSettings(_Group):
+class StoreSettings(SettingsGroup):
     """Where the record and the queue are. Empty in development: private engines are started."""
 
     redis_url: SecretStr | None = Field(
@@ -101,7 +110,7 @@ class StoreSettings(_Group):
     data_dir: Path = Field(Path(".afterbell"), alias="AFTERBELL_DATA_DIR", description="folder of the private engines")
 
 
-class QueueSettings(_Group):
+class QueueSettings(SettingsGroup):
     """What every process agrees on about the queue."""
 
     queue: str = Field(
@@ -149,7 +158,7 @@ class QueueSettings(_Group):
         return tuple(float(part) for part in value.split(",") if part.strip()) if isinstance(value, str) else value
 
 
-class AuthSettings(_Group):
+class AuthSettings(SettingsGroup):
     """Who may come in."""
 
     jwt_secret: SecretStr = Field(
@@ -162,47 +171,7 @@ class AuthSettings(_Group):
     )
 
 
-class RealtimeSettings(_Group):
-    """Sockets: how many, how fast, from where."""
-
-    allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
-        (),
-        alias="AFTERBELL_ALLOWED_ORIGINS",
-        description="origins of pages that may connect, comma-separated; empty: only the API's own",
-    )
-    sockets_max: int = Field(
-        2_000, ge=1, alias="AFTERBELL_SOCKETS_MAX", description="sockets a process holds; more are refused with 503"
-    )
-    sockets_per_user: int = Field(
-        10, ge=1, alias="AFTERBELL_SOCKETS_PER_USER", description="sockets one user may have open in a process"
-    )
-    rooms_per_socket: int = Field(
-        64, ge=1, alias="AFTERBELL_ROOMS_PER_SOCKET", description="sessions one socket may have joined or watch"
-    )
-    events_per_s: float = Field(
-        10, gt=0, alias="AFTERBELL_EVENTS_PER_SECOND", description="events a second one socket may send"
-    )
-    events_burst: int = Field(
-        20, ge=1, alias="AFTERBELL_EVENTS_BURST", description="events one socket may send at once after a silence"
-    )
-    frame_bytes_max: int = Field(
-        65_536, ge=1024, alias="AFTERBELL_FRAME_BYTES_MAX", description="largest packet a socket may send"
-    )
-    drain_window_s: float = Field(
-        20,
-        ge=0,
-        le=600,
-        alias="AFTERBELL_DRAIN_WINDOW_SECONDS",
-        description="time over which a stopping process sends its sockets away; development does it at once",
-    )
-
-    @field_validator("allowed_origins", mode="before")
-    @classmethod
-    def _origins(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
-
-
-class WebhookSettings(_Group):
+class WebhookSettings(SettingsGroup):
     """How events are sent to the platforms that asked for them."""
 
     webhook_allow: Annotated[tuple[str, ...], NoDecode] = Field(
@@ -283,81 +252,7 @@ class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings, R
         return self
 
 
-class ModelSettings(_Group):
-    """The model provider."""
-
-    api_key: SecretStr | None = Field(
-        None, alias="OPENAI_API_KEY", description="key of the provider; empty: the bundled stub in development"
-    )
-    base_url: str | None = Field(
-        None, alias="OPENAI_BASE_URL", description="any OpenAI-compatible server; empty: OpenAI"
-    )
-    model: str = Field("gpt-6-luna", alias="AFTERBELL_MODEL", description="model that writes the reports")
-    attempt_timeout_s: float = Field(
-        180, gt=0, alias="AFTERBELL_ATTEMPT_TIMEOUT_SECONDS", description="longest time one model call may take"
-    )
-    output_tokens_max: int = Field(
-        4000, ge=256, alias="AFTERBELL_OUTPUT_TOKENS_MAX", description="most tokens one report may cost on the way out"
-    )
-    llm_api: Literal["responses", "chat"] = Field(
-        "responses",
-        alias="AFTERBELL_LLM_API",
-        description="which API the server speaks: OpenAI's Responses, or chat completions",
-    )
-    fallback_model: str | None = Field(
-        None,
-        alias="AFTERBELL_FALLBACK_MODEL",
-        description="model to ask while the first one cannot be had; empty: none",
-    )
-    fallback_base_url: str | None = Field(
-        None,
-        alias="AFTERBELL_FALLBACK_BASE_URL",
-        description="server of the fallback model; empty: that of the first",
-    )
-    fallback_api_key: SecretStr | None = Field(
-        None, alias="AFTERBELL_FALLBACK_API_KEY", description="key for the fallback model; empty: that of the first"
-    )
-    fallback_llm_api: Literal["responses", "chat"] | None = Field(
-        None, alias="AFTERBELL_FALLBACK_LLM_API", description="API of the fallback model; empty: that of the first"
-    )
-    when_model_fails: Literal["basic", "fail"] = Field(
-        "basic",
-        alias="AFTERBELL_WHEN_MODEL_FAILS",
-        description="what a report becomes that no model writes: a basic one, labelled so, or a failed one",
-    )
-
-
-class MoneySettings(_Group):
-    """What model calls cost and may cost, in US dollars. Days and months are UTC."""
-
-    prices: Path | None = Field(
-        None, alias="AFTERBELL_PRICES", description="price list of your own, as prices.json; empty: the packaged one"
-    )
-    unknown_price: Literal["warn", "block"] = Field(
-        "warn",
-        alias="AFTERBELL_UNKNOWN_PRICE",
-        description="a model the price list does not know: warn = called, its cost is unknown; block = not called",
-    )
-    budget_day_usd: Decimal | None = Field(
-        None, ge=0, alias="AFTERBELL_BUDGET_DAY_USD", description="most that all tenants spend a day; empty: no limit"
-    )
-    budget_month_usd: Decimal | None = Field(
-        None, ge=0, alias="AFTERBELL_BUDGET_MONTH_USD", description="most that all tenants spend a month"
-    )
-    tenant_budget_day_usd: Decimal | None = Field(
-        None, ge=0, alias="AFTERBELL_TENANT_BUDGET_DAY_USD", description="most that one tenant spends a day"
-    )
-    tenant_budget_month_usd: Decimal | None = Field(
-        None, ge=0, alias="AFTERBELL_TENANT_BUDGET_MONTH_USD", description="most that one tenant spends a month"
-    )
-    budget_spent: Literal["basic", "wait"] = Field(
-        "basic",
-        alias="AFTERBELL_BUDGET_SPENT",
-        description="reports when a budget is spent: basic ones at once, or they wait for the next period",
-    )
-
-
-class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings, MoneySettings):
+class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings, ProviderSettings, MoneySettings):
     """The worker process."""
 
     concurrency: int = Field(

@@ -1,0 +1,120 @@
+"""The bench of the reports as one page a product owner can read: no script, no network, charts drawn as SVG."""
+
+from collections.abc import Sequence
+from html import escape
+from typing import Final
+
+from benchmarks.harness import Figure
+from benchmarks.report_quality import Summary
+
+_INK, _GOOD, _BAD, _SOFT = "#1f2937", "#15803d", "#b91c1c", "#2563eb"
+_STYLE: Final = f"""
+:root {{ color-scheme: light; }}
+body {{ font: 16px/1.5 system-ui, sans-serif; color: {_INK}; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
+h1 {{ font-size: 1.7rem; margin-bottom: .2rem; }} h2 {{ font-size: 1.15rem; margin: 2rem 0 .4rem; }}
+p.lead, p.how {{ color: #4b5563; margin: .2rem 0 .8rem; }}
+.cards {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(12rem, 1fr)); gap: .8rem; margin: 1.2rem 0; }}
+.card {{ border: 1px solid #d1d5db; border-radius: .5rem; padding: .8rem 1rem; }}
+.card b {{ display: block; font-size: 1.7rem; line-height: 1.2; }} .card span {{ color: #4b5563; font-size: .9rem; }}
+.good b {{ color: {_GOOD}; }} .bad b {{ color: {_BAD}; }}
+table {{ border-collapse: collapse; width: 100%; font-size: .92rem; }}
+th, td {{ text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #e5e7eb; }}
+td.n, th.n {{ text-align: right; font-variant-numeric: tabular-nums; }}
+svg text {{ font: 14px system-ui, sans-serif; fill: {_INK}; }}
+"""
+_SAID: Final = {"yes": "solved", "revealed": "solved, answer revealed", "no": "not solved"}
+
+
+def page(summary: Summary, figures: Sequence[Figure], engine: str, *, real: bool) -> str:
+    """The whole page as HTML."""
+    source = "real tutoring sessions" if real else "lessons written for the bench (set AFTERBELL_DATA for real ones)"
+    lead = f"{summary.reports} {source}, written by: {engine}."
+    parts = (
+        f"<h1>How good are the reports?</h1><p class=lead>{escape(lead)}</p>",
+        _cards(summary),
+        _section("What a report holds", "Claims a report makes on average, each with the turns that show it.",
+                 _bars({name.replace("_", " "): value for name, value in summary.sections.items()}, unit="")),
+        _section("Is the whole session read?", "Share of reports that cite something of each third.",
+                 _bars(dict(zip(("beginning", "middle", "end"), summary.coverage, strict=True)), share=True)),
+        _agreement(summary),
+        _section("What was taken out", "Findings of the checks over all reports; nothing of it is ever shown.",
+                 _bars({label: float(n) for label, n in sorted(summary.dropped.items(), key=lambda one: -one[1])[:8]},
+                       unit="") if summary.dropped else "<p>Nothing: every claim held.</p>"),
+        _section("Every figure", "Bold where a target is set.", _table(figures)),
+    )  # fmt: skip
+    return (
+        f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
+        f"<title>Afterbell: quality of the reports</title><style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
+    )
+
+
+def _cards(summary: Summary) -> str:
+    cards = [
+        _card(f"{summary.grounded_ratio:.1%}", "of claims are borne out by the turns they cite (target 98 %)",
+              good=summary.grounded_ratio >= 0.98),
+        _card(f"{summary.bad_references:.2f}", "false citations a report, removed before anybody reads it",
+              good=summary.bad_references < 0.1),
+        _card(f"{summary.covered:.0%}", "of reports cite beginning, middle and end"),
+        _card(f"${summary.usd * 1000:.2f}", "for 1,000 reports at the price given "
+              f"({summary.input_tokens:,.0f} tokens in, {summary.output_tokens:,.0f} out each)"),
+    ]  # fmt: skip
+    if summary.agreement is not None and summary.baseline is not None:
+        text = f"agree with the teacher on the outcome (always saying the usual: {summary.baseline:.0%})"
+        cards.insert(2, _card(f"{summary.agreement:.0%}", text))
+    if summary.failed:
+        cards.append(_card(str(summary.failed), "reports could not be written", good=False))
+    return f"<div class=cards>{''.join(cards)}</div>"
+
+
+def _card(number: str, text: str, *, good: bool | None = None) -> str:
+    kind = {None: "", True: " good", False: " bad"}[good]
+    return f"<div class='card{kind}'><b>{escape(number)}</b><span>{escape(text)}</span></div>"
+
+
+def _section(title: str, how: str, body: str) -> str:
+    return f"<h2>{escape(title)}</h2><p class=how>{escape(how)}</p>{body}"
+
+
+def _agreement(summary: Summary) -> str:
+    if not summary.confusion:
+        return ""
+    rows = []
+    for label, said in _SAID.items():
+        reached, not_yet = summary.confusion.get((label, True), 0), summary.confusion.get((label, False), 0)
+        rows.append(f"<tr><td>{escape(said)}<td class=n>{reached}<td class=n>{not_yet}")
+    table = (
+        f"<table><tr><th>The teacher says<th class=n>report: reached<th class=n>report: not yet{''.join(rows)}</table>"
+    )
+    how = "The report says “reached” where the goal is met or partly met. Numbers are sessions."
+    return _section("Does it agree with the teacher?", how, table)
+
+
+def _bars(values: dict[str, float], *, share: bool = False, unit: str = "") -> str:
+    """Horizontal bars with their numbers; a share is drawn on a scale of 100 %."""
+    most = 1.0 if share else max(max(values.values(), default=0.0), 1e-9)
+    rows = []
+    for nth, (label, value) in enumerate(values.items()):
+        y, width = nth * 30, 430 * value / most
+        shown = f"{value:.0%}" if share else f"{value:,.2f}".removesuffix(".00") + unit
+        rows.append(
+            f"<text x=225 y={y + 19} text-anchor=end>{escape(label)}</text>"
+            f"<rect x=235 y={y + 5} width={max(width, 1):.1f} height=19 rx=3 fill='{_SOFT}'/>"
+            f"<text x={243 + width:.1f} y={y + 19}>{escape(shown)}</text>"
+        )
+    title = escape(", ".join(f"{label} {value:.2f}" for label, value in values.items()))
+    return (
+        f"<svg viewBox='0 0 740 {30 * len(values)}' width=740 style='max-width:100%' role=img aria-label='{title}'>"
+        f"{''.join(rows)}</svg>"
+    )
+
+
+def _table(figures: Sequence[Figure]) -> str:
+    rows = []
+    for figure in figures:
+        name = escape(figure.name.replace("_", " "))
+        target = "" if figure.target is None else f"{'≥' if figure.better == 'higher' else '≤'} {figure.target:g}"
+        met = {None: "", True: "met", False: "missed"}[figure.met]
+        shown = f"<b>{name}</b>" if target else name
+        rows.append(f"<tr><td>{shown}<td class=n>{figure.value:,.4g}<td>{escape(figure.unit)}<td>{target}<td>{met}")
+    head = "<tr><th>Figure<th class=n>Value<th>Unit<th>Target<th>"
+    return f"<table>{head}{''.join(rows)}</table>"

@@ -1,0 +1,164 @@
+"""How good the reports are: each written as a worker writes it, then counted against transcript and label."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import mean
+from typing import Any, Final
+
+from benchmarks.report_lessons import Lesson
+
+from afterbell.adapters.llm.answer import ModelAnswer
+from afterbell.adapters.llm.responses import ResponsesClient
+from afterbell.core.errors import ModelError
+from afterbell.core.metrics import measure
+from afterbell.core.prompt import Prompt
+from afterbell.core.report import Usage
+from afterbell.core.session import transcript_of
+from afterbell.llm_stub.answer import tokens, write_answer
+from afterbell.llm_stub.faults import Fault
+from afterbell.llm_stub.request import StubRequest
+from afterbell.worker.writing import Draft, ReportWriter, Room, withhold
+
+BAD_REFERENCES: Final = ("unknown_turn", "quote_not_found", "hostile_turn")
+SECTIONS: Final = ("topics", "skills", "misconceptions", "strengths", "open_questions", "concerns")
+REACHED: Final = frozenset({"met", "partly"})
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """One report: what it claims and costs. ``draft`` is None where the model failed, ``error`` then says how."""
+
+    lesson: Lesson
+    draft: Draft | None
+    calls: int
+    error: str = ""
+
+    @property
+    def agrees(self) -> bool | None:
+        """Whether it says the exercise was reached where the teacher says so; None without a label or a report."""
+        if self.draft is None or self.lesson.solved is None:
+            return None
+        return (self.draft.narrative.goal_progress in REACHED) == (self.lesson.solved != "no")
+
+
+class Extractive:
+    """The engine without a model, as the stub runs it: same prompt, same JSON, no wire."""
+
+    name = "extractive engine"
+
+    async def ask(self, prompt: Prompt, label: str, on_progress: Any) -> ModelAnswer:  # noqa: ARG002
+        """The stub's answer, and the tokens a model would have been billed for."""
+        answer = write_answer(StubRequest("m", prompt.instructions, prompt.transcript, True, False, None, {}), Fault())
+        read = tokens(prompt.instructions) + tokens(prompt.transcript)
+        return ModelAnswer(answer.text, self.name, None, Usage(read, 0, answer.output_tokens))
+
+    async def aclose(self) -> None:
+        """Nothing to close."""
+
+
+class Hosted:
+    """A model behind OPENAI_BASE_URL."""
+
+    def __init__(self, *, api_key: str, base_url: str | None, model: str) -> None:
+        self.name = model
+        self._client = ResponsesClient(api_key=api_key, base_url=base_url, model=model)
+
+    async def ask(self, prompt: Prompt, label: str, on_progress: Any) -> ModelAnswer:
+        """One real call."""
+        return await self._client.write(
+            prompt, client_request_id=f"bench{label}", safety_identifier=None, on_progress=on_progress
+        )
+
+    async def aclose(self) -> None:
+        """Close its connections."""
+        await self._client.aclose()
+
+
+async def judge(lessons: Sequence[Lesson], engine: Extractive | Hosted, *, at_once: int = 4) -> list[Judged]:
+    """Write every lesson's report, ``at_once`` at a time."""
+    gate = asyncio.Semaphore(at_once)
+
+    async def one(lesson: Lesson) -> Judged:
+        async with gate:
+            return await _judged(lesson, engine)
+
+    try:
+        return list(await asyncio.gather(*map(one, lessons)))
+    finally:
+        await engine.aclose()
+
+
+async def _judged(lesson: Lesson, engine: Extractive | Hosted) -> Judged:
+    calls = 0
+
+    async def ask(prompt: Prompt, label: str, on_progress: Any) -> ModelAnswer:
+        nonlocal calls
+        calls += 1
+        return await engine.ask(prompt, f"-{lesson.session.id}{label}", on_progress)
+
+    async def unheard(_: Any) -> None:
+        """Nobody watches."""
+
+    writer = ReportWriter(ask, withhold(lesson.session, transcript_of(lesson.session)), Room())
+    try:
+        return Judged(lesson, await writer.write(measure(lesson.session), unheard), calls)
+    except ModelError as error:
+        return Judged(lesson, None, calls, error.code)
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """The bench in numbers; shares are 0 to 1, tokens and dollars a report. ``agreement`` None without labels."""
+
+    reports: int
+    failed: int
+    grounded_ratio: float
+    bad_references: float
+    coverage: tuple[float, float, float]
+    covered: float
+    agreement: float | None
+    baseline: float | None
+    claims: float
+    repaired: float
+    calls: float
+    input_tokens: float
+    output_tokens: float
+    usd: float
+    sections: dict[str, float]
+    confusion: dict[tuple[str, bool], int]
+    dropped: dict[str, int]
+
+
+def summarise(judged: Sequence[Judged], usd_a_million: tuple[float, float]) -> Summary:
+    """The numbers of a run. Raises ValueError where no report was written at all."""
+    drafts = [one.draft for one in judged if one.draft is not None]
+    if not drafts:
+        raise ValueError(f"no report was written: {Counter(one.error for one in judged).most_common(3)}")
+    claims = sum(draft.checks.claims for draft in drafts)
+    kept = sum(draft.checks.claims * draft.checks.grounded_ratio for draft in drafts)
+    dropped = Counter(label for draft in drafts for label in draft.checks.dropped)
+    agrees = [one.agrees for one in judged if one.agrees is not None]
+    labels = [one.lesson.solved != "no" for one in judged if one.agrees is not None]
+    read, wrote = (mean(getattr(d.answer.usage, kind) for d in drafts) for kind in ("input_tokens", "output_tokens"))
+    return Summary(
+        reports=len(drafts),
+        failed=len(judged) - len(drafts),
+        grounded_ratio=kept / claims if claims else 1.0,
+        bad_references=sum(n for label, n in dropped.items() if label.endswith(BAD_REFERENCES)) / len(drafts),
+        coverage=(*(mean(draft.checks.coverage_thirds[third] for draft in drafts) for third in range(3)),),  # type: ignore[arg-type]
+        covered=mean(all(draft.checks.coverage_thirds) for draft in drafts),
+        agreement=mean(agrees) if agrees else None,
+        baseline=max(mean(labels), 1 - mean(labels)) if labels else None,
+        claims=claims / len(drafts),
+        repaired=mean(draft.checks.repaired for draft in drafts),
+        calls=mean(one.calls for one in judged),
+        input_tokens=read,
+        output_tokens=wrote,
+        usd=(read * usd_a_million[0] + wrote * usd_a_million[1]) / 1_000_000,
+        sections={name: mean(len(getattr(draft.narrative, name)) for draft in drafts) for name in SECTIONS},
+        confusion=Counter((one.lesson.solved or "", one.draft.narrative.goal_progress in REACHED)
+                          for one in judged if one.draft is not None and one.lesson.solved),
+        dropped=dict(dropped),
+    )  # fmt: skip

@@ -1,0 +1,113 @@
+"""``make bench-reports``: how good the reports are, what they cost, and what writing one costs this machine.
+
+Quality is counted over the sessions of AFTERBELL_DATA (real ones with their teachers' labels), or over lessons written
+here where that is not set. The model is the one the environment names: OPENAI_API_KEY, OPENAI_BASE_URL and
+AFTERBELL_MODEL; the extractive engine where there is no key. ``--html`` writes the page for people.
+"""
+
+import asyncio
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+# So that `python benchmarks/reports.py` finds its neighbours.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import report_speed as speed
+from benchmarks.harness import Figure, note, report
+from benchmarks.report_lessons import SESSIONS_FILE, Lesson, lessons
+from benchmarks.report_page import page
+from benchmarks.report_quality import Extractive, Hosted, Summary, judge, summarise
+from benchmarks.servers import BenchError
+
+DEFAULT_MODEL: Final = "gpt-6-luna"
+ROUNDS: Final = 3
+
+
+def engine() -> Extractive | Hosted:
+    """The model the environment names."""
+    key = os.environ.get("OPENAI_API_KEY")  # noqa: TID251  the benchmark's own switch
+    if not key:
+        return Extractive()
+    base_url, model = os.environ.get("OPENAI_BASE_URL"), os.environ.get("AFTERBELL_MODEL")  # noqa: TID251
+    return Hosted(api_key=key, base_url=base_url or None, model=model or DEFAULT_MODEL)
+
+
+def quality_figures(found: Summary) -> list[Figure]:
+    """The quality as figures."""
+    figures = [
+        Figure("grounded_ratio", "share", "higher", 0.98, [found.grounded_ratio]),
+        Figure("bad_references", "a report", "lower", None, [found.bad_references]),
+        Figure("coverage_beginning", "share", "higher", None, [found.coverage[0]]),
+        Figure("coverage_middle", "share", "higher", None, [found.coverage[1]]),
+        Figure("coverage_end", "share", "higher", None, [found.coverage[2]]),
+        Figure("claims", "a report", "higher", None, [found.claims]),
+        Figure("repaired", "share", "lower", None, [found.repaired]),
+        Figure("input_tokens", "a report", "lower", None, [found.input_tokens]),
+        Figure("output_tokens", "a report", "lower", None, [found.output_tokens]),
+        Figure("cost_of_1000", "USD", "lower", None, [found.usd * 1000]),
+        Figure("failed", "reports", "lower", 0, [found.failed]),
+    ]
+    if found.agreement is not None and found.baseline is not None:
+        agreement = Figure("outcome_agreement", "share", "higher", None, [found.agreement], [found.baseline])
+        figures.insert(2, agreement)
+    return figures
+
+
+def speed_figures(found: list[Lesson], folder: Path, *, quick: bool) -> list[Figure]:
+    """The speed as figures, each measured in several rounds."""
+    rounds, times = (1, 40) if quick else (ROUNDS, 100)
+    note("extractive engine and preparation on 1,000 turns")
+    figures = [
+        Figure("extractive_1000_turns_p95", "ms", "lower", 50,
+               [speed.extractive_ms(found, times) for _ in range(rounds)]),
+        Figure("preparation_1000_turns_p95", "ms", "lower", 30,
+               [speed.preparation_ms(found, times) for _ in range(rounds)]),
+    ]  # fmt: skip
+    note("a paced report through the client and through a bare socket")
+    both = [speed.overhead(found, folder, 3) for _ in range(rounds)]
+    shares = [100 * max(0.0, ours - raw) / raw for ours, raw in both]
+    figures.append(Figure("client_overhead", "%", "lower", 5, shares))
+    note(f"{speed.STREAMS} streams in one process")
+    crowd = [speed.concurrent(found, folder) for _ in range(rounds)]
+    figures.append(Figure("loop_lag_p99_50_streams", "ms", "lower", 50, [lag for lag, _ in crowd]))
+    figures.append(Figure("rss_growth_50_streams", "MiB", "lower", 50, [grown for _, grown in crowd]))
+    return figures
+
+
+def main(
+    data: Annotated[
+        Path | None, typer.Option(envvar="AFTERBELL_DATA", help=f"Folder with {SESSIONS_FILE} and its labels.")
+    ] = None,
+    html: Annotated[Path, typer.Option(help="Where the page for people goes.")] = Path("bench-reports.html"),
+    only: Annotated[str, typer.Option(help="quality, speed, or both.")] = "both",
+    usd_in: Annotated[float, typer.Option(help="Dollars a million input tokens.")] = 0.10,
+    usd_out: Annotated[float, typer.Option(help="Dollars a million output tokens.")] = 0.50,
+    quick: Annotated[bool, typer.Option("--quick", help="One short round of each.")] = False,
+) -> None:
+    """Measure the reports: how good, how dear, how fast."""
+    found, figures = lessons(data), []
+    writer = engine()
+    try:
+        if only != "speed":
+            note(f"{len(found)} sessions, written by: {writer.name}")
+            summary = summarise(asyncio.run(judge(found, writer)), (usd_in, usd_out))
+            figures += quality_figures(summary)
+        if only != "quality":
+            with tempfile.TemporaryDirectory(prefix="ab-bench-") as folder:
+                figures += speed_figures(found, Path(folder), quick=quick)
+    except (BenchError, ValueError) as error:
+        note(f"bench-reports: {error}")
+        raise typer.Exit(2) from None
+    if only != "speed":
+        html.write_text(page(summary, figures, writer.name, real=data is not None), "utf-8")
+        note(f"the page for people: {html}")
+    raise typer.Exit(report("reports", figures))
+
+
+if __name__ == "__main__":
+    typer.run(main)

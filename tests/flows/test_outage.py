@@ -1,0 +1,71 @@
+"""Half an hour without the provider, on a clock that runs 60 times as fast: it costs delay, not reports."""
+
+import asyncio
+import itertools
+from datetime import datetime
+from typing import Any
+
+import pytest
+from tests.support.platform import Platform, a_session, platform
+
+pytestmark = pytest.mark.engines
+
+SPEED = 60
+OUTAGE_S = 30 * 60 / SPEED
+OPEN_S, OPEN_MAX_S = 30 / SPEED, 600 / SPEED
+# 10 s; the time our own work takes is not compressed, so it comes on top.
+OPENS_WITHIN_S = 10 / SPEED + 0.5
+FAILURES_MIN = 5
+
+
+async def asked(up: Platform, *names: str) -> None:
+    for name in names:
+        await up.import_session(a_session(name))
+    await asyncio.gather(*(up.request(name) for name in names))
+
+
+def times(requests: list[dict[str, Any]]) -> list[float]:
+    return [datetime.fromisoformat(one["time"]).timestamp() for one in requests]
+
+
+def test_every_report_asked_for_in_an_outage_is_made_after_it_and_none_twice(redis_url: str, database_url: str) -> None:
+    async def body(up: Platform) -> None:
+        first = [f"before-{number}" for number in range(10)]
+        await up.faults(*(["500"] * 999))
+        await asked(up, *first)
+        later = []
+        for number in range(5):
+            await asyncio.sleep(OUTAGE_S / 5)
+            later.append(f"during-{number}")
+            await asked(up, later[-1])
+        during = await up.model_requests()
+        await up.faults()
+        for name in (*first, *later):
+            assert (await up.until(name, "completed", "failed", within_s=30))[-1]["status"] == "completed"
+        _check_calls(times(during))
+        rows = await up.rows("SELECT count(*) AS reports, count(DISTINCT session_id) AS sessions FROM reports")
+        assert rows == [{"reports": 15, "sessions": 15}]
+        answered = await up.rows("SELECT 1 FROM model_calls WHERE outcome = 'answered'")
+        assert len(answered) == 15
+        basic = await up.rows("SELECT 1 FROM reports WHERE upgrade_pending OR attempt > 20")
+        assert basic == []
+
+    async def run() -> None:
+        scaled = {"breaker_open_s": OPEN_S, "breaker_open_max_s": OPEN_MAX_S, "breaker_window_s": 60 / SPEED}
+        async with platform(redis_url, database_url, workers=2, when_model_fails="basic", **scaled) as up:
+            await body(up)
+
+    asyncio.run(run())
+
+
+def _check_calls(at: list[float]) -> None:
+    """The breaker opened in time, and from then on there was one call an interval, each longer than the last."""
+    opened = at[FAILURES_MIN - 1]
+    assert opened - at[0] <= OPENS_WITHIN_S
+    probes = [one for one in at if one > opened + OPEN_S * 0.8]
+    under_way = [one for one in at if opened < one <= opened + OPEN_S * 0.8]
+    assert len(under_way) <= 5, "calls that had begun before it opened"
+    gaps = [after - before for before, after in itertools.pairwise(probes)]
+    expected = [min(OPEN_S * 2**number, OPEN_MAX_S) for number in range(1, len(gaps) + 1)]
+    assert all(gap >= least * 0.95 for gap, least in zip(gaps, expected, strict=True)), (gaps, expected)
+    assert len(probes) >= 4, "it was asked again and again"
