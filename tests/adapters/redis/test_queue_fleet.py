@@ -119,4 +119,5 @@ def test_a_worker_belongs_to_the_pod_it_is_named_after() -> None:
 def _numbers(load: QueueLoad) -> list[int]:
     return [load.at_ms, load.waiting, load.active, load.due, load.due_soon,
             -1 if load.oldest_waiting_age_ms is None else load.oldest_waiting_age_ms,
-            -1 if load.next_due_in_ms is None else load.next_due_in_ms, int(load.paused), load.overdue, load.puts]  # fmt: skip
+            -1 if load.next_due_in_ms is None else load.next_due_in_ms,
+            int(load.paused), load.overdue, load.puts]  # fmt: skip
