@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 .DEFAULT_GOAL := help
 GO ?= go
-NPM ?= npm
+HAS_NODE := command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WEB := services/afterbell/web
 LIVE_CLIENT := $(WEB)/vendor/socket.io.esm.min.js
 TOXIPROXY := .tools/toxiproxy-server
@@ -24,8 +25,8 @@ setup: $(INSTALLED)  ## Install everything into .venv (the other targets do this
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Afterbell needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: $(INSTALLED)  ## Run the main job: an example session becomes a report, on the real parts
@@ -37,17 +38,18 @@ dev: $(INSTALLED) web  ## Run the whole platform on this machine and keep servin
 test: $(INSTALLED) tools web check  ## Run every test but the long fault cases; needs nothing but Python
 	$(BIN)/pytest -n 2 --dist loadfile -m "not long" $(ARGS)
 
-web:  ## Put socket.io-client beside the classroom page, where Node is installed
-	@if command -v $(NPM) >/dev/null; then $(MAKE) --no-print-directory $(LIVE_CLIENT); \
-	else echo "no Node: the classroom page will ask every few seconds instead of being live (install Node 20 or newer)"; fi
+web:  ## Put socket.io-client beside the classroom page; Node 20, where it is missing, comes from PyPI
+	@$(MAKE) --no-print-directory $(LIVE_CLIENT) || \
+	  { echo "npm's packages could not be had: the classroom page will ask every few seconds instead of being live"; test -z "$$CI"; }
 
 $(LIVE_CLIENT): $(WEB)/node_modules/.installed
 	mkdir -p $(@D)
 	sed '/^\/\/# sourceMappingURL=/d' $(WEB)/node_modules/socket.io-client/dist/$(@F) >$@
 	cp $(WEB)/node_modules/socket.io-client/LICENSE $(@D)/LICENSE-socket.io-client
 
-$(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json $(WEB)/.npmrc
-	cd $(WEB) && $(NPM) ci --no-progress --loglevel=error
+$(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json $(WEB)/.npmrc requirements/node.txt | $(INSTALLED)
+	$(HAS_NODE) || $(PIP) --require-hashes -r requirements/node.txt
+	export PATH="$(CURDIR)/$(BIN):$$PATH" && cd $(WEB) && npm ci --no-progress --loglevel=error
 	@touch $@
 
 test-web: $(INSTALLED) web  ## Run the tests of the client module and of the classroom page, in Node and in Chromium
@@ -116,7 +118,7 @@ docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
-	for extra in api worker operator embedded dev; do \
+	for extra in api worker operator embedded node dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; done
 
