@@ -13,6 +13,7 @@ pytestmark = pytest.mark.engines
 
 RETRY_S, TOLD_S, ATTEMPT_S = 0.1, 1.0, 0.8
 AWAY = (("model_unavailable", "answered"), ("retry", "succeeded"), RETRY_S, "completed")
+REPAIRED = (("answered", "answered"), ("succeeded",), 0.0, "completed")
 WAIT = (("model_told_to_wait", "answered"), ("defer", "succeeded"), TOLD_S, "completed")
 SET_UP = (("model_misconfigured",), ("dead",), 0.0, "failed")
 MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...], float, str]] = {
@@ -29,13 +30,14 @@ MATRIX: dict[str, tuple[tuple[str, ...], tuple[str, ...], float, str]] = {
     "401": SET_UP,
     "404_model": SET_UP,
     "insufficient_quota": SET_UP,
-    "400_context": (("model_input_too_long",), ("dead",), 0.0, "failed"),
+    "400_context": (("model_input_too_long", *["answered"] * 7), ("succeeded",), 0.0, "completed"),
     "refusal": (("model_declined",), ("dead",), 0.0, "failed"),
     "incomplete": (("model_answer_unusable", "answered"), ("retry", "succeeded"), RETRY_S, "completed"),
     "failed": AWAY,
-    "bad_json": (("answered", "answered"), ("retry", "succeeded"), RETRY_S, "completed"),
-    "wrong_schema": (("answered", "answered"), ("retry", "succeeded"), RETRY_S, "completed"),
-    "invented_turns": (("answered",), ("succeeded",), 0.0, "completed"),
+    "bad_json": REPAIRED,
+    "wrong_schema": REPAIRED,
+    "invented_turns": REPAIRED,
+    "obey": (("answered",), ("succeeded",), 0.0, "completed"),
     "error_event": AWAY,
     "cut": AWAY,
     "eof": AWAY,
