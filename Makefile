@@ -15,7 +15,7 @@ HELM := .tools/helm
 version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
 .PHONY: help setup demo dev web test test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs lock clean \
-	$(addprefix bench-,api queue reports)
+	$(addprefix bench-,api queue realtime reports)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -61,8 +61,8 @@ test-cluster: $(INSTALLED) tools  ## Run the tests that need a Kubernetes cluste
 test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
 	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
 
-test-realtime: $(INSTALLED)  ## Live channel, all cases: Redis killed 8 s and 60 s, hung 10 s, drain of 200 clients, churn
-	$(BIN)/pytest --timeout 300 tests/realtime $(ARGS)
+test-realtime: $(INSTALLED) web  ## Live channel, all cases: Redis killed 8 s and 60 s, hung 10 s, drain of 200 clients, churn
+	$(BIN)/pytest --timeout 300 tests/realtime tests/web $(ARGS)
 
 soak: $(INSTALLED) tools  ## Break parts at random for MINUTES=10, repeatable with SEED=
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
@@ -113,6 +113,9 @@ bench-queue: $(INSTALLED)  ## Measure the queue: speed, cost, recovery, limiter;
 
 bench-reports: $(INSTALLED)  ## Measure the reports: quality over AFTERBELL_DATA, cost, speed; writes bench-reports.html
 	@$(BIN)/python benchmarks/reports.py $(ARGS)
+
+bench-realtime: $(INSTALLED)  ## Measure a thousand sockets over two processes, beside Socket.IO on Node where it is present
+	@$(BIN)/python benchmarks/realtime.py $(ARGS)
 
 docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
