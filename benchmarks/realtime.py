@@ -40,6 +40,8 @@ PACKAGES: Final = ("socket.io@4.8.4", "@socket.io/redis-adapter@8.3.0", "redis@5
 SOCKETS: Final = 1_000
 SMALL: Final = 4
 TEXT: Final = "x" * 100
+# A delivery that never came counts as one that took this long.
+LOST_S: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +112,8 @@ def _packages() -> Path | None:
     if not (CACHE / "node_modules" / "redis").exists():
         note(f"installing the peer's packages into {CACHE}")
         CACHE.mkdir(parents=True, exist_ok=True)
-        command = ("npm", "install", "--no-audit", "--no-fund", "--silent", *PACKAGES)
-        if subprocess.run(command, cwd=CACHE, check=False).returncode != 0:
+        command = ("npm", "install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "--silent", *PACKAGES)
+        if subprocess.run(command, check=False).returncode != 0:
             note("no peer: npm install did not work; no ratio is printed")
             return None
     return CACHE / "node_modules"
@@ -216,8 +218,8 @@ async def small_rooms(
     note(f"  small rooms: {len(took):,} of {wanted:,} deliveries, {used_us:.0f} µs each")
     connections = await redis_connections(system.redis)
     await closed(everybody)
-    late = [float("inf")] * (wanted - len(took))
-    return p99_ms(took + late), used_us, connections / 2
+    lost = [LOST_S] * (wanted - len(took))
+    return p99_ms(took + lost), used_us, connections / 2
 
 
 async def acks(system: System, seconds: float, writers: int = 50) -> float:
@@ -312,4 +314,6 @@ def main(runs: int = 3, seconds: float = 10) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

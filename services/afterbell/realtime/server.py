@@ -34,6 +34,8 @@ EXPIRING_BEFORE_S: Final = 60.0
 EXPIRED_GRACE_S: Final = 25.0
 # Refusals in a row, without a pause between, after which a flooding socket is closed.
 REFUSALS_MAX: Final = 100
+# Who asks and does not read the answers is closed.
+UNREAD_ANSWERS_MAX: Final = 256
 DRAIN_STEPS_PER_S: Final = 10
 # The news reaches everybody before the first connection is closed.
 DRAIN_NOTICE_S: Final = 0.1
@@ -69,18 +71,16 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]
         answer = self.admits(eio_sid, data)
         if answer is not None:
             if answer:
-                await self._answer(eio_sid, answer)
+                self._link(eio_sid).push(Event(answer).frame())
             return
         try:
             await super()._handle_eio_message(eio_sid, data)
         except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            link: Link = self.environ[eio_sid]["asgi.scope"]["afterbell.link"]
-            link.close(UNUSABLE, "garbage")
+            self._link(eio_sid).close(UNUSABLE, "garbage")
 
-    async def _answer(self, eio_sid: str, packet: str) -> None:
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is not None:
-            socket.queue.put_nowait(Event(packet).packet())
+    def _link(self, eio_sid: str) -> Link:
+        link: Link = self.environ[eio_sid]["asgi.scope"]["afterbell.link"]
+        return link
 
 
 @dataclass(slots=True)
@@ -183,17 +183,18 @@ class Realtime:
         metrics.RT_HANDSHAKES.labels("connected").inc()
         eio_sid = self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)
         bucket = Bucket.full(self._settings.events_per_s, self._settings.events_burst, self._now())
-        member = Member(sid, caller, expires_at, link, self._sio.eio.sockets[eio_sid], bucket)
+        member = Member(sid, caller, expires_at, link, eio_sid, bucket)
         link.connected = True
         self._members[sid] = self._by_eio[eio_sid] = member
         if not self.hub.connected:
             member.tell(Event.of("rt:degraded", {"degraded": True}))
 
-    async def _disconnect(self, sid: str, _reason: str) -> None:
+    async def _disconnect(self, sid: str, reason: str) -> None:
+        metrics.RT_DISCONNECTED.labels(reason).inc()
         member = self._members.pop(sid, None)
         if member is None:
             return
-        self._by_eio.pop(member.eio.sid, None)
+        self._by_eio.pop(member.eio_sid, None)
         for room in list(member.rooms):
             self.hub.leave(room, member)
         for room in member.watches:
@@ -206,6 +207,9 @@ class Realtime:
         member = self._by_eio.get(eio_sid)
         if member is None:
             return None if isinstance(data, str) and data[:1] in ("0", "1") else ""
+        if self._sio.eio.sockets[eio_sid].queue.qsize() > UNREAD_ANSWERS_MAX:
+            member.link.close(POLICY, "slow_consumer")
+            return ""
         wait_s = member.bucket.take(self._now())
         if wait_s == 0:
             return None
@@ -302,9 +306,12 @@ class Realtime:
     def _tick(self) -> None:
         self.hub.tick()
         now, clock = self._now(), _wall_clock()
+        unread = 0
         for link in list(self._door.links if self._door else ()):
+            unread = max(unread, link.watch(now))
             if not link.connected and now - link.opened_at > CONNECT_WITHIN_S:
                 link.close(POLICY, "never_connected")
+        metrics.RT_UNREAD_MAX.set(unread)
         for member in list(self._members.values()):
             self._expire(member, clock)
 
@@ -313,7 +320,7 @@ class Realtime:
         if left_s < -EXPIRED_GRACE_S and not member.expired:
             member.expired = True
             member.tell(Event.of("auth:expired", {}))
-            member.push(Event("1").packet(), 1)  # a Socket.IO DISCONNECT: the client does not come back by itself
+            member.link.push(Event("1").frame())  # a Socket.IO DISCONNECT: the client does not come back by itself
             asyncio.get_running_loop().call_later(0.5, member.link.close, POLICY, "token_expired")
         elif left_s < EXPIRING_BEFORE_S and not member.warned:
             member.warned = True
