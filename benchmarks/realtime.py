@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.harness import Figure, against_peer, note, report
 from benchmarks.realtime_sockets import Socket
-from benchmarks.servers import AFTERBELL, await_port, free_port, process, valkey_on_tcp
+from benchmarks.servers import AFTERBELL, await_port, free_port, metric, process, valkey_on_tcp
 
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.migrate import upgrade
@@ -52,6 +52,7 @@ class System:
     processes: tuple[psutil.Process, psutil.Process]
     token: str
     redis: int
+    internal_port: int = 0
 
     def cpu_s(self) -> float:
         """CPU seconds both have used."""
@@ -67,20 +68,20 @@ def ours(folder: Path, database_url: str) -> Iterator[System]:
     """Two ``afterbell api`` processes on one Valkey."""
     with ExitStack() as stack:
         redis = stack.enter_context(valkey_on_tcp(folder))
-        ports, processes = [], []
-        for name in ("a", "b"):
+        ports, processes, internal = [], [], [free_port(), free_port()]
+        for number, name in enumerate("ab"):
             ports.append(free_port())
             log = folder / f"api-{name}.log"
             variables = {
                 "REDIS_URL": f"redis://127.0.0.1:{redis}/0", "DATABASE_URL": database_url, "PORT": str(ports[-1]),
-                "AFTERBELL_INTERNAL_PORT": str(free_port()), "AFTERBELL_JWT_SECRET": SECRET,
+                "AFTERBELL_INTERNAL_PORT": str(internal[number]), "AFTERBELL_JWT_SECRET": SECRET,
                 "AFTERBELL_EVENTS_PER_SECOND": "100000", "AFTERBELL_EVENTS_BURST": "100000",
                 "AFTERBELL_SOCKETS_PER_USER": "100000", "AFTERBELL_SOCKETS_MAX": "10000",
                 "AFTERBELL_LOG_LEVEL": "warning",
             }  # fmt: skip
             processes.append(stack.enter_context(process(*AFTERBELL, "api", log=log, **variables)))
             await_port(ports[-1], log)
-        yield System((ports[0], ports[1]), (processes[0], processes[1]), _token(), redis)
+        yield System((ports[0], ports[1]), (processes[0], processes[1]), _token(), redis, internal[0])
 
 
 @contextmanager
@@ -137,13 +138,13 @@ async def lessons(system: System, count: int) -> list[str]:
     return names
 
 
-async def opened(system: System, rooms: list[str], heard: Any) -> list[Socket]:
-    """One socket a room named, by turns on either process, each in its room."""
+async def opened(system: System, rooms: list[str], heard: Any, pods: int = 2) -> list[Socket]:
+    """One socket a room named, by turns on the first ``pods`` processes, each in its room."""
     made: list[Socket] = []
     for first in range(0, len(rooms), 50):
         some = rooms[first : first + 50]
         new = await asyncio.gather(
-            *(Socket.open(system.ports[(first + n) % 2], system.token, heard) for n in range(len(some)))
+            *(Socket.open(system.ports[(first + n) % pods], system.token, heard) for n in range(len(some)))
         )
         await asyncio.gather(*(one.ask("session:join", {"session": room}) for one, room in zip(new, some, strict=True)))
         made += new
@@ -161,10 +162,13 @@ class Measured:
     small_us: float
     connections: float
     ack_p99_ms: float
+    idle_us: float
+    churn_left: float
 
 
 async def measure(system: System, seconds: float) -> Measured:
     """Memory, fan-out, small rooms, acknowledgements, in this order."""
+    await closed(await opened(system, (await lessons(system, 1)) * 100, _ignore))  # what is loaded late is base
     base = system.rss()
     delivered = 0
 
@@ -184,7 +188,8 @@ async def measure(system: System, seconds: float) -> Measured:
     note(f"  fan-out: {delivered:,} deliveries, {fanout_us:.1f} µs each")
     await closed(everybody)
     p99_ms, small_us, connections = await small_rooms(system, seconds)
-    return Measured(kilobytes, base / 2e6, fanout_us, p99_ms, small_us, connections, await acks(system, seconds))
+    return Measured(kilobytes, base / 2e6, fanout_us, p99_ms, small_us, connections, await acks(system, seconds),
+                    await idle_pod(system, seconds), await churned(system))  # fmt: skip
 
 
 async def small_rooms(
@@ -225,7 +230,7 @@ async def small_rooms(
 async def acks(system: System, seconds: float, writers: int = 50) -> float:
     """p99 in ms of chat:send → acknowledgement, each writer sending its next when the last is acknowledged."""
     names = await lessons(system, writers)
-    everybody = await opened(system, names, lambda *_: None)
+    everybody = await opened(system, names, _ignore)
     took: list[float] = []
     until = time.perf_counter() + seconds
 
@@ -240,6 +245,52 @@ async def acks(system: System, seconds: float, writers: int = 50) -> float:
     await asyncio.gather(*(write(one, name) for one, name in zip(everybody, names, strict=True)))
     await closed(everybody)
     return p99_ms(took)
+
+
+async def idle_pod(system: System, seconds: float, rate: int = 1_000) -> float:
+    """CPU µs that a process without members spends on each message of the other one's rooms."""
+    await asyncio.sleep(2)  # shards that nobody needs any more are left
+    names = [name for name in await lessons(system, 25) for _ in range(SMALL)]
+    everybody = await opened(system, names, _ignore, 1)
+    resting_s = await _cpu_of_second(system, seconds)
+    task = asyncio.create_task(_cpu_of_second(system, seconds))
+    began = time.perf_counter()
+    for number in range(int(rate * seconds)):
+        one = number % len(everybody)
+        everybody[one].emit("chat:typing", {"session": names[one], "typing": True}, "0")
+        if number % 10 == 0:
+            await asyncio.sleep(max(began + number / rate - time.perf_counter(), 0))
+    busy_s = await task
+    await closed(everybody)
+    return max(busy_s - resting_s, 0) / (rate * seconds) * 1e6
+
+
+async def _cpu_of_second(system: System, seconds: float) -> float:
+    def used() -> float:
+        times = system.processes[1].cpu_times()
+        return float(times.user + times.system)
+
+    before = used()
+    await asyncio.sleep(seconds)
+    return used() - before
+
+
+async def churned(system: System, sockets: int = 5_000) -> float:
+    """Sockets, rooms and tasks that are left when so many have come and gone; 0 for the peer, which cannot be asked."""
+    if not system.internal_port:
+        return 0.0
+    before = metric(system.internal_port, "afterbell_realtime_tasks")
+    names = await lessons(system, 50)
+    for _ in range(sockets // 250):
+        await closed(await opened(system, names * 5, _ignore, 1))
+    await asyncio.sleep(8)  # an absence of five seconds is forgiven
+    left = [metric(system.internal_port, f"afterbell_realtime_{name}") for name in ("sockets", "rooms", "tasks")]
+    note(f"  churn: {left[0]:.0f} sockets, {left[1]:.0f} rooms, {left[2]:.0f} tasks ({before:.0f} before) are left")
+    return left[0] + left[1] + max(left[2] - before, 0)
+
+
+def _ignore(*_: object) -> None:
+    """An event nobody counts."""
 
 
 def p99_ms(took: list[float]) -> float:
@@ -279,6 +330,8 @@ def figures(own: list[Measured], peer: list[Measured]) -> list[Figure]:
         figure("rooms_of_4_cpu_per_delivery", "µs", None, "small_us"),
         figure("redis_connections_per_process", "connections", 4, "connections"),
         figure("send_to_ack_p99_50_writers", "ms", 20, "ack_p99_ms"),
+        figure("idle_pod_cpu_per_foreign_message", "µs", 5, "idle_us"),
+        figure("left_after_5000_sockets", "things", 0, "churn_left"),
     ]
     ratio = against_peer(fanout, 2.0)
     return found if ratio is None else [*found, ratio]

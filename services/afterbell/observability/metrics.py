@@ -75,6 +75,7 @@ RT_DELIVERED: Final = Counter("afterbell_realtime_delivered_total", "Copies of e
 RT_SKIPPED: Final = Counter("afterbell_realtime_skipped_total", "Outdated progress not sent to slow readers")
 RT_CATCHUP_ROWS: Final = Counter("afterbell_realtime_catchup_rows_total", "Messages read again by clients")
 RT_DRAINING: Final = Gauge("afterbell_realtime_draining", "1 while this process sends its sockets away")
+RT_TASKS: Final = Gauge("afterbell_realtime_tasks", "Tasks of the event loop; three or four a socket")
 RT_LOOP_LAG: Final = Gauge("afterbell_realtime_loop_lag_seconds", "How late the event loop's last one-second tick came")
 RT_BUS_CONNECTED: Final = Gauge("afterbell_realtime_bus_connected", "1 while other api pods are within reach")
 RT_BUS_PUBLISHED: Final = Counter("afterbell_realtime_bus_published_total", "Messages published to other pods")

@@ -3,7 +3,7 @@
 import asyncio
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -42,7 +42,7 @@ DRAIN_NOTICE_S: Final = 0.1
 _EVENT: Final = re.compile(r"2(\d*)\[")
 
 # Raises AfterbellError; gives the caller and when the token ends, seconds since 1970.
-Verify = Callable[[str, float], tuple[Caller, float]]
+Verify = Callable[[str, float], Awaitable[tuple[Caller, float]]]
 
 log = structlog.get_logger(__name__)
 
@@ -171,7 +171,7 @@ class Realtime:
         link: Link = environ["asgi.scope"]["afterbell.link"]
         token = auth.get("token") if isinstance(auth, dict) else None
         try:
-            caller, expires_at = self._verify(token if isinstance(token, str) else "", _wall_clock())
+            caller, expires_at = await self._verify(token if isinstance(token, str) else "", _wall_clock())
         except AfterbellError as error:
             metrics.RT_HANDSHAKES.labels(error.code).inc()
             asyncio.get_running_loop().call_later(1, link.close, POLICY, "refused")
@@ -280,7 +280,7 @@ class Realtime:
         return {}
 
     async def _refresh(self, member: Member, payload: object) -> dict[str, Any]:
-        caller, expires_at = self._verify(parsed(Refresh, payload).token, _wall_clock())
+        caller, expires_at = await self._verify(parsed(Refresh, payload).token, _wall_clock())
         if (caller.subject, caller.tenant) != (member.caller.subject, member.caller.tenant):
             raise Refused("forbidden", "the new token speaks for somebody else: connect anew")
         member.caller, member.expires_at, member.warned, member.expired = caller, expires_at, False, False
@@ -312,6 +312,7 @@ class Realtime:
             if not link.connected and now - link.opened_at > CONNECT_WITHIN_S:
                 link.close(POLICY, "never_connected")
         metrics.RT_UNREAD_MAX.set(unread)
+        metrics.RT_TASKS.set(len(asyncio.all_tasks()))
         for member in list(self._members.values()):
             self._expire(member, clock)
 

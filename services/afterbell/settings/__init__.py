@@ -169,6 +169,16 @@ class AuthSettings(SettingsGroup):
     jwt_audience: str | None = Field(
         None, alias="AFTERBELL_JWT_AUDIENCE", description="`aud` a token must carry, where set"
     )
+    jwks_url: str | None = Field(
+        None,
+        alias="AFTERBELL_JWKS_URL",
+        pattern=r"^https?://\S+$",
+        description="where the platform publishes its public keys (JWKS); tokens must then be signed with one of them, "
+        "and AFTERBELL_JWT_SECRET is not used; https in production",
+    )
+    jwt_issuer: str | None = Field(
+        None, alias="AFTERBELL_JWT_ISSUER", description="`iss` a token must carry, where set; with AFTERBELL_JWKS_URL"
+    )
 
 
 class WebhookSettings(SettingsGroup):
@@ -243,6 +253,10 @@ class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings, R
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:
+        if self.jwks_url is not None:
+            if self.production and not self.jwks_url.startswith("https://"):
+                raise ValueError("AFTERBELL_JWKS_URL must begin with https:// in production")
+            return self
         if self.production and self.jwt_secret.get_secret_value() == DEVELOPMENT_SECRET:
             raise ValueError("AFTERBELL_JWT_SECRET is the development secret; set one of your own in production")
         if len(self.jwt_secret.get_secret_value().encode()) < SECRET_BYTES_MIN:
