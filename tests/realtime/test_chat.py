@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.realtime.conftest import Pods
-from tests.support.api import PARENT, STAFF, token_for
+from tests.support.api import PARENT, STAFF, imported, token_for
 from tests.support.sockets import clients
 
 pytestmark = pytest.mark.engines
@@ -50,6 +50,30 @@ def test_a_message_sent_over_rest_is_broadcast_and_a_new_import_asks_to_read_ane
             await student.until(lambda: bool(student.events["rt:resync"]))
             assert student.events["rt:resync"] == [{"session": session, "reason": "imported"}]
             assert student.live == [1]
+
+    asyncio.run(run())
+
+
+def test_who_is_imported_out_of_a_session_is_out_on_either_pod_and_hears_no_more(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor, pods.student) as (tutor, student):
+            await tutor.join(session)
+            await student.join(session)
+            await student.ask("report:watch", session=session)
+            with pods.a.client() as client:
+                alone = [{"id": "p-tutor", "role": "tutor", "display_name": "T"}]
+                imported(client, session, messages=[], participants=alone)
+            removed = {"session": session, "reason": "removed"}
+            await student.until(lambda: removed in student.events["rt:resync"])
+            heard = len(student.events["chat:message"])
+            assert (await tutor.say("among ourselves"))["ok"]
+            answer = await student.ask("chat:send", session=session, id=str(uuid.uuid4()), text="still here")
+            assert answer["code"] == "not_joined"
+            assert (await student.ask("session:join", session=session))["code"] == "not_found"
+            assert len(student.events["chat:message"]) == heard
+            assert removed not in tutor.events["rt:resync"]
 
     asyncio.run(run())
 

@@ -28,6 +28,7 @@ from afterbell.api.webhook_sender import WebhookSender
 from afterbell.core.addresses import networks_of
 from afterbell.core.errors import StoreUnavailable
 from afterbell.observability.internal_app import create_internal_app
+from afterbell.realtime.bus import Bus, NoBus
 from afterbell.realtime.protocol import WebSockets
 from afterbell.realtime.server import Realtime
 from afterbell.serving import Serving, bind, freeze_started, port_of, until_told
@@ -131,7 +132,8 @@ def _verifier(settings: ApiSettings, keys: SigningKeys | None) -> Check:
 
 def _realtime(settings: ApiSettings, database: Database, prefix: str, verifier: Check) -> Realtime:
     url = required(settings.database_url, "DATABASE_URL")
-    bus = RedisBus(required(settings.redis_url, "REDIS_URL"), prefix)
+    live = required(settings.live_redis_url or settings.redis_url, "REDIS_URL")
+    bus: Bus = NoBus() if live == "none" else RedisBus(live, prefix)
     return Realtime(database, url, bus, settings, verifier.check)
 
 

@@ -65,6 +65,10 @@ class Rooms:
         same = (caller.tenant, caller.subject)
         return sum((one.caller.tenant, one.caller.subject) == same for one in self.members.values())
 
+    def of(self, room: str) -> list[Member]:
+        """Its members here."""
+        return list(self._rooms.get(room, ()))
+
     def enter(self, room: str, member: Member) -> None:
         """Put a member into a room."""
         self._rooms.setdefault(room, {})[member] = None

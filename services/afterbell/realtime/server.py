@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import socketio
 import structlog
 from socketio.exceptions import ConnectionRefusedError as ConnectionRefused
 from starlette.types import ASGIApp
@@ -18,17 +17,18 @@ from afterbell.adapters.db.sessions import StoredMessage
 from afterbell.core.access import Caller, may, takes_part
 from afterbell.core.errors import AfterbellError, StoreUnavailable
 from afterbell.core.pacing import Bucket
+from afterbell.core.session import Participant
 from afterbell.observability import metrics
 from afterbell.realtime.bus import Bus
 from afterbell.realtime.chat import Chat, Handler, no_session
+from afterbell.realtime.engine import NAMESPACE, socketio_server
 from afterbell.realtime.hub import Hub
-from afterbell.realtime.links import GOING_AWAY, POLICY, UNUSABLE, Door, Link
+from afterbell.realtime.links import GOING_AWAY, POLICY, Door, Link
 from afterbell.realtime.progress import ReportFeed, ready_of
 from afterbell.realtime.rooms import Member, Rooms, room_of, session_of
 from afterbell.realtime.wire import RETRY_MS, Event, Of, Refresh, Refused, moment, parsed
 from afterbell.settings import RealtimeSettings
 
-NAMESPACE: Final = "/"
 CONNECT_WITHIN_S: Final = 10.0
 EXPIRING_BEFORE_S: Final = 60.0
 EXPIRED_GRACE_S: Final = 25.0
@@ -45,42 +45,6 @@ _EVENT: Final = re.compile(r"2(\d*)\[")
 Verify = Callable[[str, float], Awaitable[tuple[Caller, float]]]
 
 log = structlog.get_logger(__name__)
-
-
-class _Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
-    """Rooms are ours (rooms.py): a socket that goes is in no room but its own, and none need be searched."""
-
-    def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
-        everybody = self.rooms.get(namespace, {})
-        kept = {room: members for room, members in everybody.items() if room in (None, sid)} if everybody else {}
-        self.rooms[namespace], others = kept, everybody
-        super().basic_disconnect(sid, namespace, **kwargs)
-        for room in (None, sid):
-            others.pop(room, None)
-        others.update(self.rooms.get(namespace, {}))
-        if others:
-            self.rooms[namespace] = others
-
-
-class _Server(socketio.AsyncServer):  # type: ignore[misc]
-    """Asks before a packet is looked at, and closes the connection that sends what is none."""
-
-    admits: Callable[[str, str], str | None]
-
-    async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
-        answer = self.admits(eio_sid, data)
-        if answer is not None:
-            if answer:
-                self._link(eio_sid).push(Event(answer).frame())
-            return
-        try:
-            await super()._handle_eio_message(eio_sid, data)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            self._link(eio_sid).close(UNUSABLE, "garbage")
-
-    def _link(self, eio_sid: str) -> Link:
-        link: Link = self.environ[eio_sid]["asgi.scope"]["afterbell.link"]
-        return link
 
 
 @dataclass(slots=True)
@@ -103,7 +67,8 @@ class Realtime:
         self._by_eio: dict[str, Member] = {}
         self._draining: _Drain | None = None
         self._ticking: asyncio.Task[None] | None = None
-        self._sio = _server(settings, self._admits)
+        self._looking: set[asyncio.Task[None]] = set()
+        self._sio = socketio_server(settings, self._admits)
         self._handlers: dict[str, Handler] = self.chat.handlers | {
             "report:watch": self._watch,
             "report:unwatch": self._unwatch,
@@ -121,7 +86,7 @@ class Realtime:
 
     def start(self) -> None:
         """Begin; needs neither Redis nor a client."""
-        self.hub.start()
+        self.hub.start(self._people_changed)
         self.feed.start()
         self._ticking = asyncio.create_task(self._tick_forever())
 
@@ -154,6 +119,7 @@ class Realtime:
         """Whatever clients show of this session may be out of date."""
         event = Event.of("rt:resync", {"session": session_id, "reason": "imported"})
         self.hub.emit(room_of(tenant, session_id), event)
+        self.hub.change(room_of(tenant, session_id))
 
     async def drain(self, window_s: float) -> int:
         """Take no more sockets, tell everybody when to come back, close in batches. How many were sent away."""
@@ -290,6 +256,42 @@ class Realtime:
                 self.hub.leave(room, member)
         return {"expiresAt": moment(datetime.fromtimestamp(expires_at, UTC))}
 
+    # --- who takes part may change while they talk
+
+    def _people_changed(self, rooms: list[str]) -> None:
+        task = asyncio.create_task(self._look_again(rooms))
+        self._looking.add(task)
+        task.add_done_callback(self._looking.discard)
+
+    async def _look_again(self, rooms: list[str]) -> None:
+        for room in rooms:
+            members = {*self.rooms.of(room), *(one for one in self._members.values() if room in one.watches)}
+            if not members:
+                continue
+            tenant, _, session_id = room.partition("\n")
+            try:
+                people = await self.chat.people(tenant, session_id)
+            except Refused:
+                people = ()
+            except StoreUnavailable as error:
+                log.warning("people_not_looked_at", error=str(error))
+                return
+            for member in members:
+                self._seat(member, room, people)
+
+    def _seat(self, member: Member, room: str, people: tuple[Participant, ...]) -> None:
+        """Who still takes part stays, with the people of today; who does not is out, and told to look again."""
+        if people and takes_part(member.caller, (person.id for person in people)):
+            if room in member.rooms:
+                member.rooms[room] = people
+            return
+        if member.rooms.pop(room, None) is not None:
+            self.hub.leave(room, member)
+        if room in member.watches:
+            member.watches.discard(room)
+            self.feed.unwatch((member.caller.tenant, session_of(room)), member)
+        member.tell(Event.of("rt:resync", {"session": session_of(room), "reason": "removed"}))
+
     # --- once a second
 
     async def _tick_forever(self) -> None:
@@ -359,24 +361,6 @@ def _show(member: Member, name: str, payload: dict[str, Any]) -> None:
         metrics.RT_SKIPPED.inc()
         return
     member.tell(Event.of(name, payload))
-
-
-def _server(settings: RealtimeSettings, admits: Callable[[str, Any], str | None]) -> Any:
-    server = _Server(
-        client_manager=_Manager(),
-        async_mode="asgi",
-        transports=["websocket"],
-        # None checks for the same origin; an empty list would check nothing.
-        cors_allowed_origins=list(settings.allowed_origins) or None,
-        # One socket's events are handled in the order in which they came, and a flood waits in the kernel.
-        async_handlers=False,
-        max_http_buffer_size=settings.frame_bytes_max,
-        http_compression=False,
-        logger=False,
-        engineio_logger=False,
-    )
-    server.admits = admits
-    return server
 
 
 def _wall_clock() -> float:
