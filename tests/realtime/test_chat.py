@@ -148,6 +148,24 @@ def test_history_is_read_forwards_and_backwards_in_pages(pods: Pods) -> None:
     asyncio.run(run())
 
 
+def test_long_messages_come_in_pages_that_a_slow_reader_can_take(pods: Pods) -> None:
+    said = [{"id": f"m{n}", "sender": "p-tutor", "text": f"{n} " + "x" * 7_900} for n in range(1, 51)]
+    session = pods.lesson(messages=said)
+
+    async def run() -> None:
+        async with clients(pods.tutor) as (tutor,):
+            joined = await tutor.join(session)
+            assert 20 < len(joined["messages"]) < 40
+            assert joined["nextAfter"] == joined["messages"][-1]["seq"]
+            rest = await tutor.ask("chat:history", session=session, after=joined["nextAfter"])
+            assert [one["seq"] for one in rest["messages"]] == list(range(joined["nextAfter"] + 1, 51))
+            before = await tutor.ask("chat:history", session=session, before=51)
+            assert before["messages"][-1]["seq"] == 50
+            assert 20 < len(before["messages"]) < 40
+
+    asyncio.run(run())
+
+
 @pytest.mark.parametrize(
     ("event", "payload", "code"),
     [

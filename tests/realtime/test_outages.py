@@ -7,6 +7,7 @@ import asyncio
 import signal
 import time
 from collections.abc import Iterator
+from itertools import pairwise
 
 import httpx2
 import pytest
@@ -80,6 +81,14 @@ def test_while_redis_hangs_acknowledgements_come_as_ever_and_nothing_is_lost(
     asyncio.run(run())
 
 
+def by_speaker(listener: Client) -> list[list[int]]:
+    """The numbers of what came live, for each of the four who spoke, in the order in which it came."""
+    heard: list[list[int]] = [[] for _ in range(4)]
+    for seq in listener.live:
+        heard[int(listener.shown[seq]["text"]) % 4].append(seq)
+    return heard
+
+
 def test_a_thousand_at_once_are_shown_in_one_order_and_need_few_connections(
     pods: list[ApiProcess], valkey: TcpValkey
 ) -> None:
@@ -89,6 +98,8 @@ def test_a_thousand_at_once_are_shown_in_one_order_and_need_few_connections(
         async with in_lesson(session, pods[0], pods[1], pods[0], pods[1]) as clients:
             await asyncio.gather(*(clients[n % 4].say(f"{n}") for n in range(1_000)))
             await all_show(clients, 1_000)
+            for one in clients:
+                assert all(heard == sorted(heard) for heard in by_speaker(one)), "one socket's messages came in order"
 
     asyncio.run(run())
     with Redis.from_url(valkey.url) as redis:
@@ -112,11 +123,16 @@ def test_a_drained_pod_sends_everybody_to_the_other_and_nobody_misses_a_message(
                 await one.join(session)
             chatter = Chatter(made[:2], 10)
             balancer.ports = [b.port]  # what a pod that is not ready any more gets
+            arrivals: list[int] = []
+            counting = asyncio.create_task(count_arrivals(b, arrivals))
             async with httpx2.AsyncClient(timeout=60) as http:
                 answer = await http.get(a.internal_url + "/drain")
+            counting.cancel()
             assert answer.json()["sent_away"] == people // 2
             a.process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(until, lambda: b.facts()["sockets"] >= people, window_s + 5)
+            peak = max(after - before for before, after in pairwise([people // 2, *arrivals, people]))
+            assert peak <= 2 * people / 2 / window_s + 2, f"at most {peak} came in one second"
             assert await asyncio.to_thread(a.process.wait, 15) == 0
             count = await chatter.stop()
             await all_show(made, count, 20)
@@ -130,6 +146,13 @@ def test_a_drained_pod_sends_everybody_to_the_other_and_nobody_misses_a_message(
     finally:
         a.end()
         b.end()
+
+
+async def count_arrivals(pod: ApiProcess, arrivals: list[int]) -> None:
+    """Once a second, how many sockets this pod has."""
+    while True:
+        await asyncio.sleep(1)
+        arrivals.append((await asyncio.to_thread(pod.facts))["sockets"])
 
 
 class Balancer:
