@@ -63,7 +63,7 @@ def started(valkey: TcpValkey, database: str, count: int = 2, **more: str) -> li
     queue = f"t{uuid.uuid4().hex}"
     made = [ApiProcess(valkey.url, database, queue, **more) for _ in range(count)]
     for one in made:
-        until(lambda one=one: bool(one.facts().get("ready")), 20)
+        until(lambda one=one: bool(one.facts().get("ready")), 60)
     return made
 
 

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from websockets.frames import OP_TEXT, Frame
+from websockets.frames import Frame, Opcode
 
 from afterbell.realtime.links import STALLED_BYTES, STALLED_S, UNREAD_BYTES_MAX, Link
 from afterbell.realtime.wire import Event
@@ -47,7 +47,7 @@ def closed_at(unread: list[int]) -> int | None:
 @pytest.mark.parametrize("length", [0, 3, 122, 123, 124, 125, 126, 65_532, 65_533, 65_534, 65_535, 70_000])
 def test_a_frame_is_built_as_the_protocol_wants_it(length: int) -> None:
     text = "2" + "ä" * (length // 2) + "x" * (length % 2)
-    assert Event(text).frame() == Frame(OP_TEXT, b"4" + text.encode()).serialize(mask=False)
+    assert Event(text).frame() == Frame(Opcode.TEXT, b"4" + text.encode()).serialize(mask=False)
 
 
 def test_a_reader_that_takes_nothing_is_closed_after_some_seconds() -> None:
