@@ -114,6 +114,7 @@ bench-reports: $(INSTALLED)  ## Measure the reports: quality over AFTERBELL_DATA
 
 docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
+	PYTHONPATH=services:operator $(BIN)/python tools/chart_reference.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
 	for extra in api worker operator embedded dev; do \
