@@ -16,8 +16,9 @@ EVERYTHING = {
     "monitoring": {"podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}, "annotations": True,
                    "dashboards": {"enabled": True}},
     "image": {"pullSecrets": [{"name": "regcred"}]},
-    "api": {"priorityClassName": "high", "podAnnotations": {"a": "b"}, "nodeSelector": {"disk": "fast"},
-            "tolerations": [{"operator": "Exists"}], "extraEnv": [{"name": "TZ", "value": "UTC"}]},
+    "api": {"priorityClassName": "system-cluster-critical", "podAnnotations": {"a": "b"},
+            "nodeSelector": {"disk": "fast"}, "tolerations": [{"operator": "Exists"}],
+            "extraEnv": [{"name": "TZ", "value": "UTC"}]},
     "commonLabels": {"team": "lessons"}, "commonAnnotations": {"owner": "lessons"},
     "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-more"}}],
 }  # fmt: skip
