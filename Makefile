@@ -5,7 +5,8 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 .DEFAULT_GOAL := help
 GO ?= go
-NPM ?= npm
+HAS_NODE := command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WEB := services/afterbell/web
 LIVE_CLIENT := $(WEB)/vendor/socket.io.esm.min.js
 TOXIPROXY := .tools/toxiproxy-server
@@ -15,7 +16,7 @@ CRDS := .tools/crds
 version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
 .PHONY: help setup demo dev web test test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs lock clean \
-	$(addprefix bench-,api queue reports)
+	$(addprefix bench-,api queue realtime reports)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -25,8 +26,8 @@ setup: $(INSTALLED)  ## Install everything into .venv (the other targets do this
 $(INSTALLED): requirements/dev.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Afterbell needs Python 3.11 or newer; set PYTHON=")'
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/dev.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(PIP) --require-hashes -r requirements/dev.txt
+	$(PIP) --no-deps --no-build-isolation -e .
 	@touch $@
 
 demo: $(INSTALLED)  ## Run the main job: an example session becomes a report, on the real parts
@@ -38,17 +39,18 @@ dev: $(INSTALLED) web  ## Run the whole platform on this machine and keep servin
 test: $(INSTALLED) tools web check  ## Run every test but the long fault cases; needs nothing but Python
 	$(BIN)/pytest -n 2 --dist loadfile -m "not long" $(ARGS)
 
-web:  ## Put socket.io-client beside the classroom page, where Node is installed
-	@if command -v $(NPM) >/dev/null; then $(MAKE) --no-print-directory $(LIVE_CLIENT); \
-	else echo "no Node: the classroom page will ask every few seconds instead of being live (install Node 20 or newer)"; fi
+web:  ## Put socket.io-client beside the classroom page; Node 20, where it is missing, comes from PyPI
+	@$(MAKE) --no-print-directory $(LIVE_CLIENT) || \
+	  { echo "npm's packages could not be had: the classroom page will ask every few seconds instead of being live"; test -z "$$CI"; }
 
 $(LIVE_CLIENT): $(WEB)/node_modules/.installed
 	mkdir -p $(@D)
 	sed '/^\/\/# sourceMappingURL=/d' $(WEB)/node_modules/socket.io-client/dist/$(@F) >$@
 	cp $(WEB)/node_modules/socket.io-client/LICENSE $(@D)/LICENSE-socket.io-client
 
-$(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json $(WEB)/.npmrc
-	cd $(WEB) && $(NPM) ci --no-progress --loglevel=error
+$(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json $(WEB)/.npmrc requirements/node.txt | $(INSTALLED)
+	$(HAS_NODE) || $(PIP) --require-hashes -r requirements/node.txt
+	export PATH="$(CURDIR)/$(BIN):$$PATH" && cd $(WEB) && npm ci --no-progress --loglevel=error
 	@touch $@
 
 test-web: $(INSTALLED) web  ## Run the tests of the client module and of the classroom page, in Node and in Chromium
@@ -63,8 +65,8 @@ test-chart: $(INSTALLED) tools  ## Check, render and install the Helm chart, on 
 test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
 	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
 
-test-realtime: $(INSTALLED)  ## Live channel, all cases: Redis killed 8 s and 60 s, hung 10 s, drain of 200 clients, churn
-	$(BIN)/pytest --timeout 300 tests/realtime $(ARGS)
+test-realtime: $(INSTALLED) web  ## Live channel, all cases: Redis killed 8 s and 60 s, hung 10 s, drain of 200 clients, churn
+	$(BIN)/pytest --timeout 300 tests/realtime tests/web $(ARGS)
 
 soak: $(INSTALLED) tools  ## Break parts at random for MINUTES=10, repeatable with SEED=
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
@@ -126,12 +128,15 @@ bench-queue: $(INSTALLED)  ## Measure the queue: speed, cost, recovery, limiter;
 bench-reports: $(INSTALLED)  ## Measure the reports: quality over AFTERBELL_DATA, cost, speed; writes bench-reports.html
 	@$(BIN)/python benchmarks/reports.py $(ARGS)
 
+bench-realtime: $(INSTALLED)  ## Measure a thousand sockets over two processes, beside Socket.IO on Node where it is present
+	@$(BIN)/python benchmarks/realtime.py $(ARGS)
+
 docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
 	PYTHONPATH=services:operator $(BIN)/python tools/chart_reference.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
-	for extra in api worker operator embedded dev; do \
+	for extra in api worker operator embedded node dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; done
 

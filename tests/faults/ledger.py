@@ -139,6 +139,8 @@ def _redis_wrong(valkey: TcpValkey, keys: QueueKeys) -> list[str]:
                 state, left_ms = client.hget(key, "state"), client.pttl(key)
                 if state not in ENDED_STATES or left_ms <= 0:
                     faults.append(f"Redis keeps {name} as {state}, for {left_ms} ms")
+            elif name.startswith(("model:", "verdicts:")) and client.pttl(key) > 0:
+                continue  # what the fleet remembers of a model's failures for a while
             elif name not in BOOKKEEPING:
                 faults.append(f"Redis keeps {key}")
     return faults

@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -16,6 +17,8 @@ BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 TEST_MS_MAX: Final = 40_000
 FILE_S_MAX: Final = 100
 HERE: Final = Path(__file__).parent
+# `make web` puts Node beside Python where the machine's own is missing or too old.
+PROGRAMS: Final = os.pathsep.join([str(Path(sys.executable).parent), ENVIRONMENT.get("PATH", "")])
 
 
 def missing(what: str) -> None:
@@ -27,9 +30,9 @@ def missing(what: str) -> None:
 
 def node_program() -> str:
     """The path of ``node``, where npm's packages are there too."""
-    program = shutil.which("node")
+    program = shutil.which("node", path=PROGRAMS)
     if program is None:
-        missing("no Node: install version 20 or newer")
+        missing("no Node: run `make web`")
     if not (MODULES / "socket.io-client").is_dir():
         missing("no npm packages: run `make web`")
     return program or ""

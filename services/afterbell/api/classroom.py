@@ -68,7 +68,7 @@ def missing() -> str | None:
     """What the page lacks on this machine, for people; None where it has everything."""
     if LIVE_CLIENT.is_file():
         return None
-    return "without socket.io-client it asks every few seconds: install Node 20 or newer and run `make web`"
+    return "without socket.io-client it asks every few seconds: run `make web`"
 
 
 def install(app: FastAPI, settings: ApiSettings) -> None:

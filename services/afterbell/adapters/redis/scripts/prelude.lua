@@ -13,7 +13,7 @@
 --                          probe_ms: after hold_until, one start each so many ms; troubled: names of models, one a line
 --       11 spent    hash   day number (Unix time / 86400) -> commands that changed this queue on that day
 -- ARGV   1 prefix   of what depends on an id: job:<id> (hash), lane:<lane> (zset: job id -> seq), bell:<worker> (channel)
---            of a model: model:<name> (hash: until, trips, probe_ms, serial), verdicts:<name> (zset: failures and counts of
+--            of a model: model:<name> (hash: until, trips, probe_ms), verdicts:<name> (zset: failures and counts of
 --            answers -> ms), sent:<name> (zset: call:tokens -> ms), flight:<name> (zset: call -> ms it counts until)
 --
 -- A bell says `watch <ms> <now ms>`: come back after so long unless something calls earlier; `quiet <now ms>`: no need to

@@ -18,6 +18,7 @@
 local VERB, MODEL = ARGV[2], ARGV[3]
 local MINUTE_MS = 60600 -- one percent more: what leaves us a moment apart may arrive in one minute
 local FLIGHT_AGAIN_MS = 2000
+local STATE_KEPT_MS = 86400000 -- a day; a model that nobody calls any more leaves nothing behind
 
 local function model_key(name) return PREFIX .. 'model:' .. name end
 local STATE, VERDICTS = model_key(MODEL), PREFIX .. 'verdicts:' .. MODEL
@@ -26,12 +27,15 @@ local SENT, FLIGHT = PREFIX .. 'sent:' .. MODEL, PREFIX .. 'flight:' .. MODEL
 local function number(field) return tonumber(redis.call('HGET', STATE, field)) or 0 end
 
 local function trouble(is_troubled)
-  local names = {}
+  local names, was_troubled = {}, false
   for name in string.gmatch(redis.call('HGET', CONTROL, 'troubled') or '', '[^\n]+') do
-    if name ~= MODEL then names[#names + 1] = name end
+    if name == MODEL then was_troubled = true else names[#names + 1] = name end
   end
-  if is_troubled then names[#names + 1] = MODEL end
-  redis.call('HSET', CONTROL, 'troubled', table.concat(names, '\n'))
+  if is_troubled then
+    names[#names + 1] = MODEL
+    redis.call('PEXPIRE', STATE, STATE_KEPT_MS)
+  end
+  if is_troubled ~= was_troubled then redis.call('HSET', CONTROL, 'troubled', table.concat(names, '\n')) end
 end
 
 local function open_ms(trips, first_ms, longest_ms)
@@ -64,13 +68,14 @@ end
 -- Failures and answers of the last window, this one included.
 local function count_verdicts(answered, window_ms)
   redis.call('ZREMRANGEBYSCORE', VERDICTS, '-inf', NOW - window_ms)
-  local serial = redis.call('HINCRBY', STATE, 'serial', 1)
+  -- Within one millisecond nothing leaves the window, so its length names an entry.
+  local serial = NOW .. ':' .. redis.call('ZCARD', VERDICTS)
   redis.call('ZADD', VERDICTS, NOW, 'f:' .. serial)
   if answered > 0 then redis.call('ZADD', VERDICTS, NOW, 'a:' .. serial .. ':' .. answered) end
   redis.call('PEXPIRE', VERDICTS, window_ms)
   local failures, answers = 0, 0
   for _, one in ipairs(redis.call('ZRANGE', VERDICTS, 0, -1)) do
-    local count = string.match(one, '^a:%d+:(%d+)$')
+    local count = string.match(one, '^a:%d+:%d+:(%d+)$')
     if count then answers = answers + tonumber(count) else failures = failures + 1 end
   end
   return failures, answers
@@ -114,10 +119,8 @@ local function ask(call, tokens, requests_max, tokens_max, flight_max, lease_ms)
     redis.call('PEXPIRE', FLIGHT, lease_ms)
   end
   if number('trips') == 0 then
-    if until_ms > 0 then -- a pause that is over
-      redis.call('HDEL', STATE, 'until')
-      trouble(false)
-    end
+    redis.call('HDEL', STATE, 'until') -- a pause that is over
+    trouble(false)
     return {0, 0, 0}
   end
   redis.call('HSET', STATE, 'until', NOW + number('probe_ms'))

@@ -1,0 +1,315 @@
+"""``make bench-realtime``: two api processes, a thousand sockets; Socket.IO on Node with the Redis adapter beside it.
+
+Both are driven by the same load, one after the other. Node stores nothing; our ``chat:send`` commits to PostgreSQL.
+The small rooms carry ``chat:typing``, which neither stores: that is the bus between processes alone.
+"""
+
+import asyncio
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import httpx2
+import psutil
+import typer
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from benchmarks.harness import Figure, against_peer, note, report
+from benchmarks.realtime_sockets import Socket
+from benchmarks.servers import AFTERBELL, await_port, free_port, process, valkey_on_tcp
+
+from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.migrate import upgrade
+from afterbell.api.auth import mint
+from afterbell.embedded.engines import engines
+
+SECRET: Final = "a-secret-of-the-benchmark-of-at-least-32-bytes"
+CACHE: Final = Path("~/.cache/afterbell-bench/sockets").expanduser()
+PACKAGES: Final = ("socket.io@4.8.4", "@socket.io/redis-adapter@8.3.0", "redis@5")
+SOCKETS: Final = 1_000
+SMALL: Final = 4
+TEXT: Final = "x" * 100
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Two processes under load, and a function that makes a session for them."""
+
+    ports: tuple[int, int]
+    processes: tuple[psutil.Process, psutil.Process]
+    token: str
+    redis: int
+
+    def cpu_s(self) -> float:
+        """CPU seconds both have used."""
+        return sum(one.cpu_times().user + one.cpu_times().system for one in self.processes)
+
+    def rss(self) -> int:
+        """Bytes both hold."""
+        return sum(one.memory_info().rss for one in self.processes)
+
+
+@contextmanager
+def ours(folder: Path, database_url: str) -> Iterator[System]:
+    """Two ``afterbell api`` processes on one Valkey."""
+    with ExitStack() as stack:
+        redis = stack.enter_context(valkey_on_tcp(folder))
+        ports, processes = [], []
+        for name in ("a", "b"):
+            ports.append(free_port())
+            log = folder / f"api-{name}.log"
+            variables = {
+                "REDIS_URL": f"redis://127.0.0.1:{redis}/0", "DATABASE_URL": database_url, "PORT": str(ports[-1]),
+                "AFTERBELL_INTERNAL_PORT": str(free_port()), "AFTERBELL_JWT_SECRET": SECRET,
+                "AFTERBELL_EVENTS_PER_SECOND": "100000", "AFTERBELL_EVENTS_BURST": "100000",
+                "AFTERBELL_SOCKETS_PER_USER": "100000", "AFTERBELL_SOCKETS_MAX": "10000",
+                "AFTERBELL_LOG_LEVEL": "warning",
+            }  # fmt: skip
+            processes.append(stack.enter_context(process(*AFTERBELL, "api", log=log, **variables)))
+            await_port(ports[-1], log)
+        yield System((ports[0], ports[1]), (processes[0], processes[1]), _token(), redis)
+
+
+@contextmanager
+def node(folder: Path) -> Iterator[System | None]:
+    """Two Node processes with the Redis adapter; None, and a note why, where they cannot run."""
+    packages = _packages()
+    if packages is None:
+        yield None
+        return
+    with ExitStack() as stack:
+        (folder / "node").mkdir()
+        redis = stack.enter_context(valkey_on_tcp(folder / "node"))
+        ports, processes = [], []
+        for name in ("a", "b"):
+            ports.append(free_port())
+            log = folder / f"node-{name}.log"
+            variables = {"REDIS_URL": f"redis://127.0.0.1:{redis}", "PORT": str(ports[-1]), "NODE_PATH": str(packages),
+                         "NODE_ENV": "production"}  # fmt: skip
+            program = str(Path(__file__).with_name("realtime_peer.cjs"))
+            processes.append(stack.enter_context(process("node", program, log=log, **variables)))
+            await_port(ports[-1], log)
+        yield System((ports[0], ports[1]), (processes[0], processes[1]), "", redis)
+
+
+def _packages() -> Path | None:
+    if shutil.which("node") is None or shutil.which("npm") is None:
+        note("no peer: it needs node and npm on the PATH; no ratio is printed")
+        return None
+    if not (CACHE / "node_modules" / "redis").exists():
+        note(f"installing the peer's packages into {CACHE}")
+        CACHE.mkdir(parents=True, exist_ok=True)
+        command = ("npm", "install", "--no-audit", "--no-fund", "--silent", *PACKAGES)
+        if subprocess.run(command, cwd=CACHE, check=False).returncode != 0:
+            note("no peer: npm install did not work; no ratio is printed")
+            return None
+    return CACHE / "node_modules"
+
+
+def _token() -> str:
+    return mint(SECRET, subject="p-tutor", tenant="bench", role="staff", now=datetime.now(UTC),
+                lifetime=timedelta(hours=2))  # fmt: skip
+
+
+async def lessons(system: System, count: int) -> list[str]:
+    """New sessions; Node needs none."""
+    names = [f"s-{uuid.uuid4().hex}" for _ in range(count)]
+    if system.token:
+        body = {"subject": "bench", "messages": [],
+                "participants": [{"id": "p-tutor", "role": "tutor", "display_name": "T"}]}  # fmt: skip
+        headers = {"Authorization": f"Bearer {system.token}"}
+        async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{system.ports[0]}", headers=headers) as client:
+            for name in names:
+                (await client.put(f"/api/sessions/{name}", json=body)).raise_for_status()
+    return names
+
+
+async def opened(system: System, rooms: list[str], heard: Any) -> list[Socket]:
+    """One socket a room named, by turns on either process, each in its room."""
+    made: list[Socket] = []
+    for first in range(0, len(rooms), 50):
+        some = rooms[first : first + 50]
+        new = await asyncio.gather(
+            *(Socket.open(system.ports[(first + n) % 2], system.token, heard) for n in range(len(some)))
+        )
+        await asyncio.gather(*(one.ask("session:join", {"session": room}) for one, room in zip(new, some, strict=True)))
+        made += new
+    return made
+
+
+@dataclass(slots=True)
+class Measured:
+    """One run of one system."""
+
+    kb_per_socket: float
+    base_mb: float
+    fanout_us: float
+    small_p99_ms: float
+    small_us: float
+    connections: float
+    ack_p99_ms: float
+
+
+async def measure(system: System, seconds: float) -> Measured:
+    """Memory, fan-out, small rooms, acknowledgements, in this order."""
+    base = system.rss()
+    delivered = 0
+
+    def count(_socket: Socket, body: bytes) -> None:
+        nonlocal delivered
+        delivered += b"chat:message" in body
+
+    (room,) = await lessons(system, 1)
+    everybody = await opened(system, [room] * SOCKETS, count)
+    kilobytes = (system.rss() - base) / SOCKETS / 1000
+    cpu_s, delivered = system.cpu_s(), 0
+    for number in range(int(20 * seconds)):
+        everybody[0].emit("chat:send", {"session": room, "id": f"m{number}", "text": TEXT})
+        await asyncio.sleep(0.05)
+    await asyncio.sleep(1)
+    fanout_us = (system.cpu_s() - cpu_s) / max(delivered, 1) * 1e6
+    note(f"  fan-out: {delivered:,} deliveries, {fanout_us:.1f} µs each")
+    await closed(everybody)
+    p99_ms, small_us, connections = await small_rooms(system, seconds)
+    return Measured(kilobytes, base / 2e6, fanout_us, p99_ms, small_us, connections, await acks(system, seconds))
+
+
+async def small_rooms(
+    system: System, seconds: float, rate: int = 3_000, count: int = 250
+) -> tuple[float, float, float]:
+    """(p99 ms from sending to the last of three members, CPU µs a delivery, Redis connections a process)."""
+    names = await lessons(system, count)
+    sent: dict[bytes, list[float]] = defaultdict(list)
+    heard: dict[Socket, int] = defaultdict(int)
+    took: list[float] = []
+    members: dict[Socket, bytes] = {}
+
+    def typed(socket: Socket, body: bytes) -> None:
+        if b"chat:typing" in body:
+            took.append(time.perf_counter() - sent[members[socket]][heard[socket]])
+            heard[socket] += 1
+
+    everybody = await opened(system, [name for name in names for _ in range(SMALL)], typed)
+    members.update({one: names[n // SMALL].encode() for n, one in enumerate(everybody)})
+    speakers = everybody[::SMALL]
+    cpu_s, began = system.cpu_s(), time.perf_counter()
+    for number in range(int(rate * seconds)):
+        speaker = speakers[number % count]
+        sent[members[speaker]].append(time.perf_counter())
+        speaker.emit("chat:typing", {"session": members[speaker].decode(), "typing": True}, "0")
+        if number % 30 == 0:
+            await asyncio.sleep(max(began + number / rate - time.perf_counter(), 0))
+    await asyncio.sleep(1.5)
+    used_us = (system.cpu_s() - cpu_s) / max(len(took), 1) * 1e6
+    wanted = int(rate * seconds) * (SMALL - 1)
+    note(f"  small rooms: {len(took):,} of {wanted:,} deliveries, {used_us:.0f} µs each")
+    connections = await redis_connections(system.redis)
+    await closed(everybody)
+    late = [float("inf")] * (wanted - len(took))
+    return p99_ms(took + late), used_us, connections / 2
+
+
+async def acks(system: System, seconds: float, writers: int = 50) -> float:
+    """p99 in ms of chat:send → acknowledgement, each writer sending its next when the last is acknowledged."""
+    names = await lessons(system, writers)
+    everybody = await opened(system, names, lambda *_: None)
+    took: list[float] = []
+    until = time.perf_counter() + seconds
+
+    async def write(socket: Socket, room: str) -> None:
+        number = 0
+        while time.perf_counter() < until:
+            began, number = time.perf_counter(), number + 1
+            await socket.ask("chat:send", {"session": room, "id": f"m{number}", "text": TEXT})
+            took.append(time.perf_counter() - began)
+            await asyncio.sleep(0.2)  # a quick typist: 250 messages a second from all of them
+
+    await asyncio.gather(*(write(one, name) for one, name in zip(everybody, names, strict=True)))
+    await closed(everybody)
+    return p99_ms(took)
+
+
+def p99_ms(took: list[float]) -> float:
+    """The 99th percentile in milliseconds."""
+    return sorted(took)[int(len(took) * 0.99) - 1] * 1000
+
+
+async def closed(everybody: list[Socket]) -> None:
+    """End the sockets and let the servers notice."""
+    for one in everybody:
+        one.transport.abort()
+    await asyncio.sleep(1)
+
+
+async def redis_connections(port: int) -> int:
+    """Clients of this Redis, the one that asks not counted."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(b"INFO clients\r\n")
+    text = (await reader.read(4096)).decode()
+    writer.close()
+    return int(text.partition("connected_clients:")[2].split()[0]) - 1
+
+
+def figures(own: list[Measured], peer: list[Measured]) -> list[Figure]:
+    """What is reported."""
+
+    def figure(name: str, unit: str, target: float | None, field: str) -> Figure:
+        runs, others = ([getattr(one, field) for one in some] for some in (own, peer))
+        return Figure(name, unit, "lower", target, runs, others)
+
+    fanout = figure("fanout_1000_cpu_per_delivery", "µs", None, "fanout_us")
+    found = [
+        figure("memory_per_socket", "KB", 45, "kb_per_socket"),
+        figure("memory_base", "MB", 110, "base_mb"),
+        fanout,
+        figure("rooms_of_4_at_3000_p99", "ms", 100, "small_p99_ms"),
+        figure("rooms_of_4_cpu_per_delivery", "µs", None, "small_us"),
+        figure("redis_connections_per_process", "connections", 4, "connections"),
+        figure("send_to_ack_p99_50_writers", "ms", 20, "ack_p99_ms"),
+    ]
+    ratio = against_peer(fanout, 2.0)
+    return found if ratio is None else [*found, ratio]
+
+
+async def migrated(url: str) -> None:
+    """Make the tables."""
+    database = Database(url, pool_size=1)
+    try:
+        await upgrade(database)
+    finally:
+        await database.close()
+
+
+def main(runs: int = 3, seconds: float = 10) -> None:
+    """Measure; one JSON object a figure on standard output, a table on standard error."""
+    own: list[Measured] = []
+    peer: list[Measured] = []
+    with tempfile.TemporaryDirectory(prefix="afterbell-bench-") as name, ExitStack() as stack:
+        folder = Path(name)
+        urls = stack.enter_context(engines(folder / "engines", redis=False, postgres=True))
+        asyncio.run(migrated(urls.database_url or ""))
+        for number in range(1, runs + 1):
+            note(f"run {number} of {runs}")
+            here = folder / str(number)
+            here.mkdir()
+            with ours(here, urls.database_url or "") as system:
+                own.append(asyncio.run(measure(system, seconds)))
+            with node(here) as other:
+                if other is not None:
+                    peer.append(asyncio.run(measure(other, seconds)))
+    raise typer.Exit(report("realtime", figures(own, peer)))
+
+
+if __name__ == "__main__":
+    typer.run(main)
