@@ -15,7 +15,7 @@ HELM := .tools/helm
 CRDS := .tools/crds
 version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
-.PHONY: help setup demo dev web test test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs lock clean \
+.PHONY: help setup demo dev web test test-chart test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs manifests lock clean \
 	$(addprefix bench-,api queue realtime reports)
 
 help:  ## Show this help
@@ -134,6 +134,9 @@ bench-realtime: $(INSTALLED)  ## Measure a thousand sockets over two processes, 
 docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
 	PYTHONPATH=services:operator $(BIN)/python tools/chart_reference.py
+
+manifests: $(INSTALLED) tools  ## Render manifests/ from the chart, for people without Helm
+	$(BIN)/python tools/manifests.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
 	for extra in api worker operator embedded node dev; do \
