@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Write manifests/ from the chart, for people without Helm: ``python tools/manifests.py`` (needs .tools/helm).
 
-The base is the chart with its defaults and a Secret `afterbell`; an overlay is what a profile changes of it, as patches.
+The base is the chart with its defaults and a Secret `afterbell`; an overlay is what a profile changes, as patches.
 Migrations run in the api pods there: nothing else would run them at the right time.
 """
 
@@ -90,10 +90,10 @@ def _dumped(*objects: Manifest) -> str:
     return HEAD + "---\n".join(yaml.dump(each, Dumper=_Dumper, sort_keys=False, width=120) for each in objects)
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(yaml.SafeDumper):  # type: ignore[misc]  # PyYAML has no types
     """Texts of several lines as blocks; no anchors."""
 
-    def ignore_aliases(self, data: Any) -> bool:
+    def ignore_aliases(self, _: Any) -> bool:
         return True
 
 
