@@ -143,6 +143,10 @@ securityContext: {{- include "afterbell.podSecurity" (dict) | nindent 2 }}
 volumes:
   - name: tmp
     emptyDir: {}
+  {{- if .root.Values.reload }}
+  - name: code
+    emptyDir: {}
+  {{- end }}
   {{- with (index .root.Values .component).extraVolumes }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -153,12 +157,19 @@ volumes:
 name: {{ .name }}
 image: {{ include "afterbell.image" . }}
 imagePullPolicy: {{ .root.Values.image.pullPolicy }}
+{{- if and .root.Values.reload (has .name (list "api" "worker")) }}
+command: [python, -c, {{ .root.Files.Get "files/reload.py" | toJson }}, /app, /code]
+{{- end }}
 args: {{ toJson .args }}
 securityContext: {{- include "afterbell.containerSecurity" . | nindent 2 }}
 resources: {{- toYaml (index .root.Values .component).resources | nindent 2 }}
 volumeMounts:
   - name: tmp
     mountPath: /tmp
+  {{- if .root.Values.reload }}
+  - name: code
+    mountPath: /code
+  {{- end }}
   {{- with (index .root.Values .component).extraVolumeMounts }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
@@ -174,6 +185,9 @@ envFrom:
   {{- end }}
 env:
   {{- .env | nindent 2 }}
+  {{- if .root.Values.reload }}
+  - {name: PYTHONPATH, value: "/code:/app"}
+  {{- end }}
   {{- with (index .root.Values .component).extraEnv }}
   {{- toYaml . | nindent 2 }}
   {{- end }}
