@@ -8,6 +8,7 @@ import sys
 import time
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -80,10 +81,36 @@ class Release:
         return {pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]}
 
     def values(self, **more: Any) -> dict[str, Any]:
-        """What the test cluster needs of every profile: names for processes that share a host name."""
-        name = {"name": "AFTERBELL_WORKER_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}
-        own = {"worker": {"extraEnv": [name]}, "settings": {"AFTERBELL_STARTS_PER_WINDOW": 0}}
+        """What the test cluster needs of every profile: its processes share a host name, and pods get no token."""
+        host = field_of("AFTERBELL_HOST", "status.podIP")
+        kubeconfig = {
+            "name": "KUBECONFIG",
+            "value": str(self.cluster.home / f"{self.namespace}-afterbell-operator.json"),
+        }
+        own = {
+            "api": {"extraEnv": [host]}, "operator": {"extraEnv": [host, kubeconfig]},
+            "worker": {"extraEnv": [host, field_of("AFTERBELL_WORKER_NAME", "metadata.name")]},
+            "settings": {"AFTERBELL_STARTS_PER_WINDOW": 0},
+        }  # fmt: skip
         return merged(own, more)
+
+    def install(self, name: str, values: dict[str, Any]) -> float:
+        """Until all is ready; seconds it took. The operator gets its token as soon as it has an account."""
+        with ThreadPoolExecutor(1) as aside:
+            installing = aside.submit(self.apply, "install", name, values, "--wait", "--timeout=90s")
+            account = "afterbell-operator"
+            wait_until(lambda: self._has_account(account) or installing.done(), "the operator's account")
+            if not installing.done():
+                self.cluster.kubeconfig_of_service_account(self.namespace, account, in_pods=True)
+            return installing.result()
+
+    def _has_account(self, name: str) -> bool:
+        found = self.get("serviceaccounts")["items"]
+        return name in {each["metadata"]["name"] for each in found}
+
+
+def field_of(variable: str, path: str) -> dict[str, Any]:
+    return {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
 def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -146,6 +173,7 @@ class Load:
         self.sessions: list[str] = []
         self.resets, self.failures = 0, list[str]()
         self.requests = 0
+        self.replicas: list[int] = []
         self._http = release.client()
         self._stop = asyncio.Event()
         self._task = asyncio.create_task(self._send())
@@ -180,4 +208,5 @@ class Load:
             await self.ask("PUT", f"/api/sessions/{name}", json=a_session(name))
             await self.ask("POST", f"/api/reports/session/{name}")
             self.sessions.append(name)
+            self.replicas.append(await asyncio.to_thread(self._release.replicas, "worker"))
             await asyncio.sleep(self._every_s)

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from sqlalchemy import text
-from tests.chart.conftest import Load, Release
+from tests.chart.conftest import Load, Release, merged
 from tests.support.chart import CHART
-from tests.support.cluster import Cluster
+from tests.support.cluster import Cluster, wait_until
 from tests.support.engines import fresh_database
 from tests.support.sockets import clients
 
@@ -21,6 +21,7 @@ from afterbell.embedded.engines import EngineUrls
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engines]
 INSTALL_S = 60.0
+HELD = 3
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def installed(
     with fresh_database(engine_urls) as database_url:
         release.make_secret(DATABASE_URL=database_url, REDIS_URL=str(engine_urls.redis_url))
         release.serve()
-        assert release.apply("install", "production", values_of(release, model), "--wait", "--timeout=90s") < INSTALL_S
+        assert release.install("production", values_of(release, model)) < INSTALL_S
         yield release
 
 
@@ -39,9 +40,9 @@ def values_of(release: Release, model: str, **more: Any) -> dict[str, Any]:
     given = {
         "model": {"baseUrl": model}, "queue": {"name": release.namespace},
         "tests": {"url": release.url_inside},
-        "operator": {"enabled": False},
+        "worker": {"pool": {"minReplicas": HELD}},
     }  # fmt: skip
-    return release.values(**given | more)
+    return release.values(**merged(given, more))
 
 
 def test_helm_test_gets_a_real_report(installed: Release) -> None:
@@ -49,7 +50,7 @@ def test_helm_test_gets_a_real_report(installed: Release) -> None:
 
 
 def test_upgrade_and_rollback_under_load_lose_and_double_nothing(installed: Release, model: str) -> None:
-    installed.kubectl("scale", "deployment/afterbell-worker", "--replicas=3")
+    wait_until(lambda: installed.replicas("worker") == HELD, "the operator to scale")
 
     async def run() -> Load:
         load = Load(installed, every_s=0.25)
@@ -68,7 +69,7 @@ def test_upgrade_and_rollback_under_load_lose_and_double_nothing(installed: Rele
     assert load.failures == []
     tries = asyncio.run(tries_of_each_report(installed))
     assert [name for name in load.sessions if tries.get(name) != 1] == []
-    assert installed.replicas("worker") == 3
+    assert set(load.replicas) == {HELD}
 
 
 def test_a_socket_misses_no_message_while_its_pod_is_replaced(installed: Release) -> None:
@@ -94,11 +95,13 @@ def test_a_socket_misses_no_message_while_its_pod_is_replaced(installed: Release
 
 
 def test_two_upgrades_after_writes_of_the_operator_meet_no_conflict(installed: Release, model: str) -> None:
-    for number in (2, 4):
-        scale = {"spec": {"replicas": number}}
-        installed.kubectl("patch", "deployment/afterbell-worker", "--subresource=scale", "--type=merge",
-                          "--field-manager=afterbell-operator", "-p", json.dumps(scale))  # fmt: skip
-        installed.apply("upgrade", "production", values_of(installed, model, service={"port": 80 + number}))
+    for number in (4, 5):
+        pool = {"pool": {"minReplicas": number}}
+        installed.apply("upgrade", "production", values_of(installed, model, worker=pool))
+        wait_until(lambda: installed.replicas("worker") == number, "the operator to scale")  # noqa: B023  # waits here
+        installed.apply(
+            "upgrade", "production", values_of(installed, model, worker=pool, service={"port": 80 + number})
+        )
         assert installed.replicas("worker") == number
     fields = installed.get("deployment", "afterbell-worker", "--show-managed-fields")["metadata"]["managedFields"]
     (of_helm,) = [each["fieldsV1"]["f:spec"] for each in fields if each["manager"] == "helm"]

@@ -124,10 +124,12 @@ class Cluster:
                 self.program[name].kill()
                 self.program[name].start()
 
-    def kubeconfig_of_service_account(self, namespace: str, name: str) -> Path:
-        """For a client that has the rights of a service account and no others."""
+    def kubeconfig_of_service_account(self, namespace: str, name: str, *, in_pods: bool = False) -> Path:
+        """For a client, outside or in a pod, that has the rights of a service account and no others."""
         token = self.kubectl("create", "token", name, "-n", namespace, "--duration=12h").strip()
-        return self.control_plane.kubeconfig(self.home / f"{namespace}-{name}.json", {"token": token})
+        host, port = self._site.api
+        url = f"https://{host}:{port}" if in_pods else None
+        return self.control_plane.kubeconfig(self.home / f"{namespace}-{name}.json", {"token": token}, url)
 
     def let_out(self, port: int, host: str = LOOPBACK) -> str:
         """host:port by which pods reach this port of the tests' own loopback, until the cluster is stopped."""
