@@ -15,7 +15,7 @@ HELM := .tools/helm
 CRDS := .tools/crds
 version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
-.PHONY: help setup demo dev web test test-chart test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs manifests lock clean \
+.PHONY: help setup demo dev web test test-chart lint-chart test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs manifests lock clean \
 	$(addprefix bench-,api queue realtime reports)
 
 help:  ## Show this help
@@ -59,8 +59,19 @@ test-web: $(INSTALLED) web  ## Run the tests of the client module and of the cla
 test-cluster: $(INSTALLED) tools  ## Run the tests that need a Kubernetes cluster: a real control plane, pods as processes
 	$(BIN)/pytest -m cluster --timeout 300 $(ARGS)
 
-test-chart: $(INSTALLED) tools  ## Check, render and install the Helm chart, on a real API server with pods as processes
+test-chart: $(INSTALLED) tools lint-chart  ## Check, render and install the Helm chart, on a real API server with pods as processes
 	$(BIN)/pytest -n 2 --dist loadfile --timeout 300 tests/chart $(ARGS)
+
+LINTERS := checkov==3.3.30 kubernetes-validate==1.37.0 yamllint==1.38.0
+lint-chart: tools  ## Check the rendered chart with checkov, kubernetes-validate and yamllint, from PyPI (400 MB, once)
+	@test -x .tools/lint/bin/checkov || { $(PYTHON) -m venv .tools/lint && .tools/lint/bin/pip install --quiet $(LINTERS); }
+	.tools/lint/bin/yamllint --strict charts/afterbell skaffold.yaml .checkov.yaml
+	@for profile in dev production free-tier large; do \
+	  $(HELM) lint --strict --quiet charts/afterbell -f charts/afterbell/values/$$profile.yaml || exit 1; \
+	  $(HELM) template afterbell charts/afterbell -n afterbell -f charts/afterbell/values/$$profile.yaml >.tools/lint/$$profile.yaml || exit 1; \
+	  .tools/lint/bin/kubernetes-validate --strict --quiet .tools/lint/$$profile.yaml || exit 1; \
+	  .tools/lint/bin/checkov --config-file .checkov.yaml -f .tools/lint/$$profile.yaml || exit 1; \
+	  echo "$$profile: $$(grep -c '^kind:' .tools/lint/$$profile.yaml) objects, nothing to complain about"; done
 
 test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
 	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)

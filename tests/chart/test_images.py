@@ -114,7 +114,7 @@ def test_an_image_has_its_own_packages_and_no_others_and_stays_small(images: dic
 
 @pytest.mark.network
 @pytest.mark.timeout(400)
-@pytest.mark.parametrize("target", ["api", "worker"])
+@pytest.mark.parametrize("target", TARGETS)
 def test_each_entry_point_comes_up_and_says_what_it_lacks(images: dict[str, Path], target: str) -> None:
     """Everything it imports is there: the first thing it misses is a setting."""
     words = re.findall(r'"([^"]+)"', instructions(target, "CMD")[-1])

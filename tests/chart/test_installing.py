@@ -1,7 +1,6 @@
 """The production profile on a real control plane, its pods as processes: installed, used, changed, removed."""
 
 import asyncio
-import json
 import shutil
 import time
 from collections.abc import Iterator
