@@ -3,7 +3,7 @@
 import asyncio
 import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -25,13 +25,19 @@ HELD = 3
 
 @pytest.fixture(scope="module")
 def installed(
-    cluster_with_resources: Cluster, release: Release, engine_urls: EngineUrls, model: str
+    cluster_with_resources: Cluster,
+    release: Release,
+    engine_urls: EngineUrls,
+    model: str,
+    record_testsuite_property: Callable[[str, object], None],
 ) -> Iterator[Release]:
     """Installed with `--wait`: every pod is ready, and it did not take long."""
     with fresh_database(engine_urls) as database_url:
         release.make_secret(DATABASE_URL=database_url, REDIS_URL=str(engine_urls.redis_url))
         release.serve()
-        assert release.install("production", values_of(release, model)) < INSTALL_S
+        took_s = release.install("production", values_of(release, model))
+        assert took_s < INSTALL_S
+        record_testsuite_property("install_to_all_ready_s", round(took_s, 1))
         yield release
 
 
@@ -48,7 +54,9 @@ def test_helm_test_gets_a_real_report(installed: Release) -> None:
     assert "a report was made" in installed.helm("test", "afterbell", "--logs")
 
 
-def test_upgrade_and_rollback_under_load_lose_and_double_nothing(installed: Release, model: str) -> None:
+def test_upgrade_and_rollback_under_load_lose_and_double_nothing(
+    installed: Release, model: str, record_testsuite_property: Callable[[str, object], None]
+) -> None:
     wait_until(lambda: installed.replicas("worker") == HELD, "the operator to scale")
 
     async def run() -> Load:
@@ -65,6 +73,8 @@ def test_upgrade_and_rollback_under_load_lose_and_double_nothing(installed: Rele
         return load
 
     load = asyncio.run(run())
+    for name, figure in (("requests", load.requests), ("resets", load.resets), ("reports", len(load.sessions))):
+        record_testsuite_property(name, figure)
     assert load.failures == []
     tries = asyncio.run(tries_of_each_report(installed))
     assert [name for name in load.sessions if tries.get(name) != 1] == []
