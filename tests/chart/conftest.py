@@ -104,6 +104,14 @@ class Release:
                 self.cluster.kubeconfig_of_service_account(self.namespace, account, in_pods=True)
             return installing.result()
 
+    def own_the_definition(self) -> None:
+        """Pool as the chart has it, Helm its only owner: whom others applied it for, Helm would not overrule."""
+        crds = str(CHART / "crds")
+        self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", crds)
+        nothing = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
+                   "metadata": {"name": "pools.afterbell.dev"}}  # fmt: skip
+        self.cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(nothing))
+
     def _has_account(self, name: str) -> bool:
         found = self.get("serviceaccounts")["items"]
         return name in {each["metadata"]["name"] for each in found}
@@ -176,12 +184,12 @@ class Load:
         self.replicas: list[int] = []
         self._http = release.client()
         self._stop = asyncio.Event()
-        self._task = asyncio.create_task(self._send())
+        self._tasks = [asyncio.create_task(self._send()), asyncio.create_task(self._read())]
 
     async def end(self, within_s: float = 60) -> None:
         """Stop sending and wait until every report is made."""
         self._stop.set()
-        await self._task
+        await asyncio.gather(*self._tasks)
         async with asyncio.timeout(within_s):
             for each in self.sessions:
                 while (await self.ask("GET", f"/api/reports/session/{each}/status"))["status"] != "completed":
@@ -201,6 +209,13 @@ class Load:
                 return dict(answer.json())
             self.failures.append(f"{method} {path}: {answer.status_code} {answer.text[:200]}")
             return {"status": "completed"}
+
+    async def _read(self) -> None:
+        """A connection for each request, as many clients would make them: each meets the pods of its moment."""
+        while not self._stop.is_set():
+            for each in self.sessions[-5:]:
+                await self.ask("GET", f"/api/reports/session/{each}/status", headers={"Connection": "close"})
+            await asyncio.sleep(0.05)
 
     async def _send(self) -> None:
         while not self._stop.is_set():

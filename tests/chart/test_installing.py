@@ -122,6 +122,7 @@ def test_an_upgrade_brings_the_definition_of_pool_up_to_date(installed: Release,
     crd = newer / "crds" / "pools.yaml"
     crd.write_text(crd.read_text("utf-8").replace("shortNames:\n    - abp", "shortNames:\n    - abp\n    - newer"))
     pool = installed.get("pool", "afterbell-worker")
+    installed.own_the_definition()
     for chart, names in ((newer, ["abp", "newer"]), (CHART, ["abp"])):
         installed.apply("upgrade", "production", values_of(installed, model), chart=chart)
         assert installed.cluster.get("crd", "pools.afterbell.dev")["spec"]["names"]["shortNames"] == names

@@ -18,7 +18,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.engines]
 def test_the_api_server_accepts_every_field_of_every_object(cluster_with_resources: Cluster, name: str) -> None:
     words = ["-f", profile("production" if name == "everything" else name)]
     with new_release(cluster_with_resources) as release:
-        release.kubectl("apply", "--server-side", "--force-conflicts", "-f", str(CHART / "crds"))
+        release.own_the_definition()
         text = helm("template", "afterbell", str(CHART), "-n", release.namespace, *words, "-f", "-",
                     stdin=str(EVERYTHING if name == "everything" else {}))  # fmt: skip
         accepted = release.cluster.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-",
