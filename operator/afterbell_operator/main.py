@@ -74,11 +74,12 @@ async def running(settings: OperatorSettings) -> AsyncIterator[Running]:
         kube = Kube(await stack.enter_async_context(_api_client()))
         elector = _elector(settings, kube, lambda: parts.reconciler.wake_all())  # noqa: PLW0108  # made below
         parts = _assembled(settings, kube, elector, client)
-        stack.push_async_callback(parts.observers.close)
-        stack.push_async_callback(parts.reconciler.close)
         stop = asyncio.Event()
         watching = asyncio.create_task(_watch(settings, parts.reconciler, stop))
         stack.push_async_callback(_stopped, stop, watching)
+        # Before kopf: it waits 5 s for every task of the loop that was made after it.
+        stack.push_async_callback(parts.observers.close)
+        stack.push_async_callback(parts.reconciler.close)
         # Ends first: the Lease is free at once, and without it nothing is written while the rest winds down.
         stack.push_async_callback(_ended, asyncio.create_task(elector.run()))
         log.info("operator_up", namespace=settings.watch_namespace or "all", identity=settings.identity)
@@ -114,7 +115,7 @@ def _assembled(settings: OperatorSettings, kube: Kube, elector: Elector, client:
         wall=_unix_now,
     )
     parts = Running(reconciler, elector, observers)
-    metrics.LEADING.set_function(lambda: elector.leading)
+    metrics.LEADER.set_function(lambda: elector.leading)
     return parts
 
 

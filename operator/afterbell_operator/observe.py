@@ -17,6 +17,7 @@ from afterbell.adapters.redis.queue import Queue
 from afterbell.adapters.redis.tidings import tidings
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.facts import QueueLoad
+from afterbell_operator import metrics
 from afterbell_operator.model import Backlog
 
 RETRY_S: Final = 1.0
@@ -107,6 +108,7 @@ class QueueObserver:
         self._changed()
 
     def _fail(self, error: StoreUnavailable) -> None:
+        metrics.failed(error)
         first, self._because = not self._because, str(error)[:200]
         if first:
             log.warning("queue_unknown", queue=self.queue.keys.name, error=self._because)
