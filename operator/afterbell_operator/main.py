@@ -17,6 +17,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from afterbell.adapters.redis.client import RedisClient, connect
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
+from afterbell.adapters.redis.tidings import Ear
 from afterbell.observability.internal_app import create_internal_app
 from afterbell.serving import Serving, bind, until_told
 from afterbell.settings import OperatorSettings, required
@@ -40,18 +41,25 @@ class Observers:
     tick_s: float
     changed: Callable[[str], None]
     found: dict[str, QueueObserver] = field(default_factory=dict)
+    ear: Ear = field(init=False)
+    hearing: "asyncio.Task[None]" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ear = Ear(self.client)
+        self.hearing = asyncio.create_task(self.ear.run())
 
     def of(self, name: str) -> QueueObserver:
         """The observer of a queue; watching from now on."""
         if name not in self.found:
             queue = Queue(self.client, QueueKeys(name), QueueRules())
-            observer = QueueObserver(self.client, queue, tick_s=self.tick_s, changed=lambda: self.changed(name))
+            observer = QueueObserver(self.ear, queue, tick_s=self.tick_s, changed=lambda: self.changed(name))
             self.found[name] = observer
             observer.start()
         return self.found[name]
 
     async def close(self) -> None:
         """Stop all of them."""
+        await _ended(self.hearing)
         for observer in self.found.values():
             await observer.close()
 
