@@ -119,7 +119,7 @@ class Rig:
     async def _started(self, role: str, more: dict[str, str]) -> Process:
         process = Process(role, {**self.environment, **more})
         self.processes.append(process)
-        await until(lambda: f"{role}_up" in process.said() or not process.running, 20, process.said)
+        await until(lambda: f"{role}_up" in process.said() or not process.running, 60, process.said)
         assert process.running, process.said()
         return process
 
