@@ -8,6 +8,7 @@ from typing import Any, Final
 from afterbell_operator.model import Decision, Observation
 
 Json = dict[str, Any]
+WITHIN_RANGE: Final = "DesiredWithinRange"
 _LIMITED: Final = frozenset(
     {"TooManyReplicas", "TooFewReplicas", "CeilingReached", "ScaleUpLimit", "ScaleDownLimit", "Paused"}
 )
@@ -49,7 +50,7 @@ def aspects_of(seen: Observation, decision: Decision, able: Able) -> tuple[Aspec
         observed,
         Aspect("ScalingActive", active, "ValidMetricFound" if active else why_inactive, decision.sentence),
         Aspect("AbleToScale", able.holds, able.reason, able.message),
-        Aspect("ScalingLimited", limited, decision.reason if limited else "DesiredWithinRange", decision.sentence),
+        Aspect("ScalingLimited", limited, decision.reason if limited else WITHIN_RANGE, decision.sentence),
     )
 
 

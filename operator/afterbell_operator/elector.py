@@ -14,6 +14,7 @@ from typing import Final
 
 import structlog
 
+from afterbell_operator import metrics
 from afterbell_operator.kube import CONFLICT, NOT_FOUND, TIMEOUT_S, Kube, KubeRefused, KubeUnavailable, Manifest
 
 log = structlog.get_logger(__name__)
@@ -68,6 +69,7 @@ class Elector:
                 await self._try()
                 if self.leading != self._was_leading:
                     self._was_leading = self.leading
+                    metrics.LEADER_TRANSITIONS.inc()
                     log.info("leadership", leading=self.leading, identity=self._identity)
                     self._changed()
                 await asyncio.sleep(self._terms.retry_s)

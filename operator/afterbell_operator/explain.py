@@ -13,7 +13,7 @@ import structlog
 
 from afterbell_operator import metrics
 from afterbell_operator.act import Target
-from afterbell_operator.conditions import Able, Aspect, aspects_of, conditions, stamp
+from afterbell_operator.conditions import WITHIN_RANGE, Able, Aspect, aspects_of, conditions, stamp
 from afterbell_operator.kube import MANAGER, Kube, KubeRefused, KubeUnavailable
 from afterbell_operator.model import Backlog, Decision, History, Observation, Spec
 from afterbell_operator.records import history_as_json, record
@@ -47,20 +47,18 @@ class Explainer:
 
     def decided(self, key: Key, seen: Observation, spec: Spec, history: History, decision: Decision) -> None:
         """Measure it; record it where the answer is another one than the last."""
-        metrics.DESIRED.labels(*key).set(decision.replicas)
-        metrics.CURRENT.labels(*key).set(seen.replicas)
-        metrics.KNOWN.labels(*key).set(seen.backlog is not None)
-        if seen.backlog is not None:
-            metrics.DEMAND.labels(*key).set(seen.backlog.demand)
-        told = self._told.setdefault("/".join(key), _Told())
+        scaler = "/".join(key)
+        _measure(scaler, seen, spec, decision)
+        told = self._told.setdefault(scaler, _Told())
         answer = (seen.replicas, decision.replicas, decision.reason)
         if answer != told.answer:
+            if decision.reason != WITHIN_RANGE and (told.answer is None or told.answer[2] != decision.reason):
+                metrics.DECISION_BLOCKED.labels(decision.reason).inc()
             told.answer = answer
-            self.sink(record("/".join(key), seen, spec, history, decision))
+            self.sink(record(scaler, seen, spec, history, decision))
 
     async def status(
         self,
-        key: Key,
         manifest: Json,
         seen: Observation,
         decision: Decision,
@@ -72,7 +70,7 @@ class Explainer:
         """Bring the status up to date, and tell a resize as an Event."""
         resized = written is not None and written != seen.replicas
         if resized and written is not None:
-            metrics.RESIZES.labels(*key, "up" if written > seen.replicas else "down").inc()
+            metrics.SCALE_EVENTS.labels("up" if written > seen.replicas else "down", decision.reason).inc()
             await self._event(manifest, seen.replicas, written, decision)
         now_replicas = seen.replicas if written is None else written
         status = self._base(manifest, aspects_of(seen, decision, able))
@@ -126,7 +124,6 @@ class Explainer:
         if merged == before:
             return
         await self.kube.patch_status(_path(manifest), status)
-        metrics.STATUS_WRITES.inc()
         told.status, told.at_s = merged, self.wall()
 
     async def _event(self, manifest: Json, before: int, after: int, decision: Decision) -> None:
@@ -147,6 +144,16 @@ class Explainer:
             await self.kube.create(f"/apis/events.k8s.io/v1/namespaces/{metadata['namespace']}/events", body)
         except (KubeRefused, KubeUnavailable) as error:
             log.warning("event_untold", error=str(error))
+
+
+def _measure(scaler: str, seen: Observation, spec: Spec, decision: Decision) -> None:
+    metrics.DESIRED.labels(scaler).set(decision.replicas)
+    metrics.CURRENT.labels(scaler).set(seen.replicas)
+    metrics.MIN.labels(scaler).set(spec.min_replicas)
+    metrics.MAX.labels(scaler).set(spec.max_replicas)
+    metrics.BACKLOG_KNOWN.labels(scaler).set(seen.backlog is not None)
+    if seen.backlog is not None:
+        metrics.JOBS.labels(scaler).set(seen.backlog.demand)
 
 
 def _essence(status: Json) -> Json:

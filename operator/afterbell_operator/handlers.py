@@ -3,10 +3,12 @@
 Only ``on.event``: no finalizers, no annotations on anybody's objects, nothing to undo when the operator is gone.
 """
 
+import asyncio
 from typing import Any, Final
 
 import kopf
 
+from afterbell_operator import metrics
 from afterbell_operator.reconcile import Reconciler
 from afterbell_operator.resources import GROUP, PLURAL, VERSION
 from afterbell_operator.tables import target_in
@@ -18,6 +20,7 @@ def registry_of(reconciler: Reconciler) -> kopf.OperatorRegistry:
     """Handlers of one operator."""
     registry = kopf.OperatorRegistry()
     tables = reconciler.tables
+    heard = _Heard()
 
     @kopf.on.login(registry=registry)
     def credentials(**given: Any) -> Any:
@@ -25,6 +28,7 @@ def registry_of(reconciler: Reconciler) -> kopf.OperatorRegistry:
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)  # type: ignore[arg-type]
     async def pool_seen(event: Any, body: Any, namespace: str, name: str, **_: Any) -> None:
+        heard.of("pools")
         key = (namespace, name)
         if event["type"] == GONE:
             tables.pools.pop(key, None)
@@ -36,6 +40,7 @@ def registry_of(reconciler: Reconciler) -> kopf.OperatorRegistry:
 
     @kopf.on.event("apps", "v1", "deployments", registry=registry)  # type: ignore[arg-type]
     async def deployment_seen(event: Any, body: Any, namespace: str, name: str, **_: Any) -> None:
+        heard.of("deployments")
         key = (namespace, name)
         if event["type"] == GONE:
             tables.targets.pop(key, None)
@@ -47,6 +52,7 @@ def registry_of(reconciler: Reconciler) -> kopf.OperatorRegistry:
 
     @kopf.on.event("autoscaling", "v2", "horizontalpodautoscalers", registry=registry)  # type: ignore[arg-type]
     async def autoscaler_seen(event: Any, spec: Any, namespace: str, name: str, **_: Any) -> None:
+        heard.of("horizontalpodautoscalers")
         target = spec.get("scaleTargetRef", {})
         key, scaled = (namespace, name), (namespace, str(target.get("name")))
         if event["type"] == GONE or target.get("kind") != "Deployment":
@@ -56,6 +62,20 @@ def registry_of(reconciler: Reconciler) -> kopf.OperatorRegistry:
         reconciler.wake_target(scaled)
 
     return registry
+
+
+class _Heard:
+    """When each kind was last heard of, for its metric."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, float] = {}
+
+    def of(self, kind: str) -> None:
+        """Something of this kind was told just now."""
+        now = asyncio.get_running_loop().time
+        if kind not in self._at:
+            metrics.WATCH_AGE.labels(kind).set_function(lambda: now() - self._at[kind])
+        self._at[kind] = now()
 
 
 def settings_of() -> kopf.OperatorSettings:

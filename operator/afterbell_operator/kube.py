@@ -10,6 +10,8 @@ from typing import Any, Final
 import aiohttp
 from kubernetes.aio.client import ApiClient
 
+from afterbell_operator import metrics
+
 MANAGER: Final = "afterbell-operator"
 TIMEOUT_S: Final = 8.0
 MERGE: Final = "application/merge-patch+json"
@@ -84,7 +86,9 @@ class Kube:
             answer: Any = await self._api.call_api(*request, _request_timeout=self._timeout_s)
             content = await answer.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
+            metrics.KUBE_REQUESTS.labels(method.lower(), metrics.resource_in(path), "unavailable").inc()
             raise KubeUnavailable(f"{method} {path}: {type(error).__name__}: {error}") from error
+        metrics.KUBE_REQUESTS.labels(method.lower(), metrics.resource_in(path), str(answer.status)).inc()
         return _checked(answer.status, content)
 
 

@@ -17,6 +17,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from afterbell.adapters.redis.client import RedisClient, connect
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
+from afterbell.adapters.redis.tidings import Ear
 from afterbell.observability.internal_app import create_internal_app
 from afterbell.serving import Serving, bind, until_told
 from afterbell.settings import OperatorSettings, required
@@ -40,18 +41,25 @@ class Observers:
     tick_s: float
     changed: Callable[[str], None]
     found: dict[str, QueueObserver] = field(default_factory=dict)
+    ear: Ear = field(init=False)
+    hearing: "asyncio.Task[None]" = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ear = Ear(self.client)
+        self.hearing = asyncio.create_task(self.ear.run())
 
     def of(self, name: str) -> QueueObserver:
         """The observer of a queue; watching from now on."""
         if name not in self.found:
             queue = Queue(self.client, QueueKeys(name), QueueRules())
-            observer = QueueObserver(self.client, queue, tick_s=self.tick_s, changed=lambda: self.changed(name))
+            observer = QueueObserver(self.ear, queue, tick_s=self.tick_s, changed=lambda: self.changed(name))
             self.found[name] = observer
             observer.start()
         return self.found[name]
 
     async def close(self) -> None:
         """Stop all of them."""
+        await _ended(self.hearing)
         for observer in self.found.values():
             await observer.close()
 
@@ -74,11 +82,12 @@ async def running(settings: OperatorSettings) -> AsyncIterator[Running]:
         kube = Kube(await stack.enter_async_context(_api_client()))
         elector = _elector(settings, kube, lambda: parts.reconciler.wake_all())  # noqa: PLW0108  # made below
         parts = _assembled(settings, kube, elector, client)
-        stack.push_async_callback(parts.observers.close)
-        stack.push_async_callback(parts.reconciler.close)
         stop = asyncio.Event()
         watching = asyncio.create_task(_watch(settings, parts.reconciler, stop))
         stack.push_async_callback(_stopped, stop, watching)
+        # Before kopf: it waits 5 s for every task of the loop that was made after it.
+        stack.push_async_callback(parts.observers.close)
+        stack.push_async_callback(parts.reconciler.close)
         # Ends first: the Lease is free at once, and without it nothing is written while the rest winds down.
         stack.push_async_callback(_ended, asyncio.create_task(elector.run()))
         log.info("operator_up", namespace=settings.watch_namespace or "all", identity=settings.identity)
@@ -114,7 +123,7 @@ def _assembled(settings: OperatorSettings, kube: Kube, elector: Elector, client:
         wall=_unix_now,
     )
     parts = Running(reconciler, elector, observers)
-    metrics.LEADING.set_function(lambda: elector.leading)
+    metrics.LEADER.set_function(lambda: elector.leading)
     return parts
 
 

@@ -12,11 +12,11 @@ from typing import Final
 
 import structlog
 
-from afterbell.adapters.redis.client import RedisClient
 from afterbell.adapters.redis.queue import Queue
-from afterbell.adapters.redis.tidings import tidings
+from afterbell.adapters.redis.tidings import Ear
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.facts import QueueLoad
+from afterbell_operator import metrics
 from afterbell_operator.model import Backlog
 
 RETRY_S: Final = 1.0
@@ -39,9 +39,9 @@ class Sight:
 class QueueObserver:
     """Watches one queue. ``changed`` is called on every news, the bad ones included."""
 
-    def __init__(self, client: RedisClient, queue: Queue, *, tick_s: float, changed: Callable[[], None]) -> None:
+    def __init__(self, ear: Ear, queue: Queue, *, tick_s: float, changed: Callable[[], None]) -> None:
         self.queue = queue
-        self._client, self._tick_s, self._changed = client, tick_s, changed
+        self._ear, self._tick_s, self._changed = ear, tick_s, changed
         self._load: QueueLoad | None = None
         self._because = f"queue {queue.keys.name} has not been seen yet"
         self._seen_at = self._distrust_until = float("-inf")
@@ -72,17 +72,15 @@ class QueueObserver:
         return asyncio.get_running_loop().time() - self._seen_at
 
     async def _hear(self) -> None:
-        while True:
-            try:
-                async for load in tidings(self._client, self.queue.keys):
-                    if load is None:
-                        self._stir.set()
-                    else:
-                        self._learn(load)
-            except StoreUnavailable as error:
-                self._fail(error)
-                self._stir.set()
-            await asyncio.sleep(RETRY_S)
+        await self._ear.hear(self.queue.keys, self._told)
+
+    def _told(self, news: QueueLoad | StoreUnavailable | None) -> None:
+        if isinstance(news, QueueLoad):
+            self._learn(news)
+            return
+        if news is not None:
+            self._fail(news)
+        self._stir.set()
 
     async def _tick(self) -> None:
         while True:
@@ -107,6 +105,7 @@ class QueueObserver:
         self._changed()
 
     def _fail(self, error: StoreUnavailable) -> None:
+        metrics.failed(error)
         first, self._because = not self._because, str(error)[:200]
         if first:
             log.warning("queue_unknown", queue=self.queue.keys.name, error=self._because)

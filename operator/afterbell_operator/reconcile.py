@@ -91,7 +91,7 @@ class Reconciler:
             pool.task.cancel()
         if pool.acted_on:
             self.actor.forget(*pool.acted_on)
-        metrics.forget(key)
+        metrics.forget("/".join(key))
 
     async def close(self) -> None:
         """End every round."""
@@ -104,15 +104,20 @@ class Reconciler:
         while True:
             pool.again = False
             again_s: float | None = RETRY_S
+            result = "ok"
             try:
-                with metrics.ROUND_SECONDS.time():
+                with metrics.RECONCILE_SECONDS.time():
                     again_s = await self._round(key, pool)
             except Fenced:
+                result = "fenced"
                 log.info("round_fenced", pool="/".join(key))
             except (KubeRefused, KubeUnavailable, StoreUnavailable) as error:
+                result = "failed"
                 log.warning("round_failed", pool="/".join(key), error=f"{type(error).__name__}: {error}")
             except Exception:  # whatever it is, the next round must come
+                result = "broke"
                 log.exception("round_broke", pool="/".join(key))
+            metrics.RECONCILES.labels(result).inc()
             if not pool.again:
                 break
         self._come_again(key, pool, again_s)
@@ -155,6 +160,8 @@ class Reconciler:
         observer = self.observer_of(written.source.backlog.queue)
         target = self.tables.targets[key[0], written.scale_target_ref.name]
         pool.acted_on = (target.namespace, target.name)
+        metrics.BACKLOG_AGE.labels("/".join(key)).set_function(observer.age_s)
+        metrics.READY.labels("/".join(key)).set(target.ready)
         seen = self._seen(target, observer)
         history = self._history(pool, manifest, seen)
         decision = decide(seen, spec, history)
@@ -167,7 +174,7 @@ class Reconciler:
         if came.written is not None and came.written != target.replicas:
             pool.history = applied(decision, decision.replicas - (came.written - target.replicas), seen.at_s)
             self.tables.write_through(target, came.written)
-        await self.explainer.status(key, manifest, seen, decision, able, pool.history, target, came.written)
+        await self.explainer.status(manifest, seen, decision, able, pool.history, target, came.written)
         return _soonest(decision.look_again_s, came.again_s)
 
     async def _act(self, target: Target, decision: Decision, observer: QueueObserver) -> tuple[Round, Able]:
@@ -178,6 +185,7 @@ class Reconciler:
                 return Round(again_s=0.2), Able(message="somebody else changed the target; trying again")
             return Round(again_s=RETRY_S), Able(False, "FailedUpdateScale", f"the API server refused: {error}")
         except StoreUnavailable as error:
+            metrics.failed(error)
             return Round(again_s=RETRY_S), Able(False, "DrainUnknown", f"no pod is taken away: {error}")
         if decision.replicas < target.replicas and came.rolling:
             return came, Able(False, "RolloutUnderWay", "no pod is taken away while a rollout is under way")

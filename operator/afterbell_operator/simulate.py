@@ -36,12 +36,13 @@ class Moment:
 
 @dataclass(slots=True)
 class Course:
-    """What became of a day. ``interrupted`` counts jobs of pods that were taken away."""
+    """What became of a day. ``interrupted`` counts jobs of pods that were taken away, ``removed``."""
 
     moments: list[Moment] = field(default_factory=list)
     waits_s: list[float] = field(default_factory=list)
     resizes: int = 0
     interrupted: int = 0
+    removed: int = 0
     work_s: float = 0.0
 
     @property
@@ -150,5 +151,6 @@ class Simulation:
             self._workers.append(_Worker(Pod(f"pod-{self._made}", created_s=now), now + self._day.pod_start_s))
         surplus = len(self._workers) - self._asked
         for worker in sorted(self._workers, key=lambda one: (one.pod.rank, -one.pod.created_s))[:surplus]:
+            self.course.removed += 1
             self.course.interrupted += len(worker.ends)
             self._workers.remove(worker)

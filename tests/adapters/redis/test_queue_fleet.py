@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.support.queue import jobs, on, settle, take_one
 
+from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue
-from afterbell.adapters.redis.tidings import tidings
+from afterbell.adapters.redis.tidings import Ear, tidings
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.facts import QueueLoad, pod_of
 from afterbell.core.jobs import Done, Retry
@@ -113,3 +115,25 @@ def test_a_subscription_that_breaks_is_an_error_and_no_silence(redis_url: str) -
 
 def test_a_worker_belongs_to_the_pod_it_is_named_after() -> None:
     assert pod_of(f"{POD}-0a1b2c3d") == pod_of(POD) == POD
+
+
+def test_one_ear_hears_more_queues_than_a_client_has_connections(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        client = connect(redis_url)
+        ear, heard = Ear(client), {}
+        hearing = asyncio.create_task(ear.run())
+        queues = [Queue(client, QueueKeys(f"{queue.keys.name}-{number}"), queue.rules) for number in range(12)]
+        for number, one in enumerate(queues):
+            await ear.hear(one.keys, lambda news, number=number: heard.__setitem__(number, news))
+        async with asyncio.timeout(5):
+            while len(heard) < len(queues):  # the confirmations
+                await asyncio.sleep(0.01)
+            for one in queues:
+                await one.put(jobs("a"))
+            while any(news is None or news.waiting != 1 for news in heard.values()):
+                await asyncio.sleep(0.01)
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+        await client.aclose()
+
+    on(redis_url, body)
