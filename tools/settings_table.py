@@ -32,11 +32,13 @@ GROUPS: Final[tuple[type[BaseSettings], ...]] = (
     settings.MoneySettings,
     settings.WorkerSettings,
     settings.RetentionSettings,
+    settings.OperatorSettings,
 )
 _PROCESSES: Final = {
     "api": settings.ApiSettings,
     "worker": settings.WorkerSettings,
     "retention run": settings.RetentionSettings,
+    "operator": settings.OperatorSettings,
 }
 _BOUNDS: Final = (("ge", "at least {}"), ("gt", "more than {}"), ("le", "at most {}"), ("lt", "less than {}"))
 _TYPES: Final = {

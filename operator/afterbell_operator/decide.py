@@ -28,7 +28,8 @@ def decide(seen: Observation, spec: Spec, history: History) -> Decision:
         return _paused(seen, spec.pause, history)
     if seen.backlog is None:
         return _blind(seen, spec, history)
-    return _sighted(seen, seen.backlog, spec, history)
+    decision = _sighted(seen, seen.backlog, spec, history)
+    return decision if seen.trusted or decision.replicas >= seen.replicas else _distrusted(seen, decision, history)
 
 
 def applied(decision: Decision, before: int, at_s: float) -> History:
@@ -68,6 +69,11 @@ def _blind(seen: Observation, spec: Spec, history: History) -> Decision:
     replicas = max(seen.replicas, spec.min_replicas)
     sentence = f"{seen.unknown_because or 'the backlog is unknown'}: {replicas} replicas are kept, none is taken away"
     return _held(seen, history, replicas, "BacklogUnknown", sentence)
+
+
+def _distrusted(seen: Observation, decision: Decision, history: History) -> Decision:
+    sentence = f"Redis lost its data a short while ago: {seen.replicas} replicas are kept; {decision.sentence}"
+    return replace(decision, replicas=seen.replicas, reason="BacklogDistrusted", sentence=sentence, history=history)
 
 
 def _held(

@@ -89,12 +89,16 @@ class Backlog:
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The world at ``at_s``: pods asked for, and the backlog, None where it is unknown (and why)."""
+    """The world at ``at_s``: pods asked for, and the backlog, None where it is unknown (and why).
+
+    Not ``trusted``: the queue lost its data a short while ago, so a small backlog proves nothing.
+    """
 
     at_s: float
     replicas: int
     backlog: Backlog | None
     unknown_because: str = ""
+    trusted: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from typing import Final
 import pytest
 from tests.architecture.repository import ROOT, name_of, pages, python_files, read
 
-from afterbell.settings import ApiSettings, RetentionSettings, WorkerSettings
+from afterbell.settings import ApiSettings, OperatorSettings, RetentionSettings, WorkerSettings
 
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
 FENCE: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -57,7 +57,7 @@ def test_every_test_that_proves_something_exists(page: Path) -> None:
 def test_every_environment_variable_is_a_setting(page: Path) -> None:
     known = {
         field.alias
-        for group in (ApiSettings, WorkerSettings, RetentionSettings)
+        for group in (ApiSettings, WorkerSettings, RetentionSettings, OperatorSettings)
         for field in group.model_fields.values()
     }
     assert set(VARIABLE.findall(page.read_text("utf-8"))) <= known | OTHER_VARIABLES

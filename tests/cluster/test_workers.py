@@ -50,7 +50,7 @@ def environment_of(workload: Workload, up: Platform) -> dict[str, str]:
     }  # fmt: skip
 
 
-def deploy_workers(workload: Workload, environment: dict[str, str]) -> None:
+def deploy_workers(workload: Workload, environment: dict[str, str], replicas: int = 3) -> None:
     env = [{"name": name, "value": value} for name, value in environment.items()]
     env += [
         {"name": "AFTERBELL_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
@@ -60,7 +60,7 @@ def deploy_workers(workload: Workload, environment: dict[str, str]) -> None:
     container = {"name": "worker", "image": "afterbell", "args": ["worker"], "env": env, "readinessProbe": probe}
     labels = {"app": "worker"}
     spec: Manifest = {
-        "replicas": 3, "selector": {"matchLabels": labels},
+        "replicas": replicas, "selector": {"matchLabels": labels},
         "template": {"metadata": {"labels": labels},
                      "spec": {"terminationGracePeriodSeconds": 30, "containers": [container]}},
     }  # fmt: skip

@@ -58,6 +58,14 @@ def test_an_unknown_backlog_never_takes_a_pod_away(spec, day, start) -> None:
         assert "Redis is gone" in blind.sentence
 
 
+@given(specs(), days, st.integers(0, 60))
+def test_a_queue_that_lost_its_data_adds_pods_and_takes_none_away(spec, day, start) -> None:
+    for seen, history in walked(spec, day, start):
+        if seen.backlog is not None:
+            sure, unsure = decide(seen, spec, history), decide(replace(seen, trusted=False), spec, history)
+            assert unsure.replicas == max(sure.replicas, seen.replicas)
+
+
 @given(specs(), days, st.integers(0, 60), st.integers(0, 100), st.integers(0, 100), st.integers(0, 50))
 def test_more_jobs_never_lead_to_fewer_pods(spec, day, start, waiting, running, due) -> None:
     for seen, history in walked(spec, day, start):

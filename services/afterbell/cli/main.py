@@ -5,6 +5,7 @@ import sys
 from collections.abc import Coroutine
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -23,6 +24,8 @@ retention_app = typer.Typer(help="Keep nothing longer than you said.", no_args_i
 app.add_typer(retention_app, name="retention")
 student_app = typer.Typer(help="What is kept about one student.", no_args_is_help=True)
 app.add_typer(student_app, name="student")
+operator_app = typer.Typer(help="Scale workers on Kubernetes, and see why.", no_args_is_help=True)
+app.add_typer(operator_app, name="operator")
 
 CANNOT_START = 2
 
@@ -90,6 +93,51 @@ def worker() -> None:
 
     _log()
     _run(serve(read(WorkerSettings)))
+
+
+@operator_app.command("run")
+def operator_run() -> None:
+    """Run the operator process: keeps the pods of every Pool at what its queue needs."""
+    from afterbell.settings import OperatorSettings, read
+    from afterbell_operator.main import serve
+
+    _log()
+    with asyncio.Runner() as runner:  # not uvloop: kopf is tried on asyncio's own loop
+        runner.run(serve(read(OperatorSettings)))
+
+
+@operator_app.command("replay")
+def operator_replay(
+    file: Annotated[Path, typer.Argument(help="Records of the operator, one a line.", exists=True, dir_okay=False)],
+    spec: Annotated[
+        Path | None, typer.Option(help="A Pool's manifest: what would it have answered?", exists=True, dir_okay=False)
+    ] = None,
+) -> None:
+    """Decide records of the operator again, as they were or with another spec."""
+    from afterbell_operator.replay import replay
+
+    differing = 0
+    for told, same in replay(file.read_text("utf-8").splitlines(), None if spec is None else spec.read_text("utf-8")):
+        typer.echo(told)
+        differing += not same
+    raise typer.Exit(1 if differing and spec is None else 0)
+
+
+@operator_app.command("simulate")
+def operator_simulate(
+    out: Annotated[Path, typer.Argument(help="Where the chart goes, as SVG.", dir_okay=False)],
+    spec: Annotated[
+        Path | None, typer.Option(help="A Pool's manifest; without it, 5 jobs a pod, at most 60 pods.", exists=True)
+    ] = None,
+    jobs: Annotated[int, typer.Option(min=1, max=100_000, help="Jobs in the day.")] = 3000,
+    seed: Annotated[int, typer.Option(help="The same seed, the same day.")] = 1,
+) -> None:
+    """Run a day of jobs through the operator's decisions in seconds, and draw it."""
+    from afterbell_operator.replay import simulated
+
+    chart, told = simulated(None if spec is None else spec.read_text("utf-8"), jobs, seed)
+    out.write_text(chart, "utf-8")
+    typer.echo(f"{told}; drawn in {out}")
 
 
 @app.command()

@@ -5,6 +5,7 @@ The aliases are the environment's names. ``docs/reference/settings.md`` lists th
 
 import socket
 import uuid
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Final, Literal, Self, TypeVar
 
@@ -24,6 +25,7 @@ __all__ = [
     "AuthSettings",
     "ModelSettings",
     "MoneySettings",
+    "OperatorSettings",
     "ProcessSettings",
     "ProviderSettings",
     "QueueSettings",
@@ -315,6 +317,32 @@ class RetentionSettings(StoreSettings):
         30, gt=0, alias="AFTERBELL_KEEP_DELIVERY_DAYS", description="webhook messages that were delivered or given up"
     )
     keep_audit_days: float = Field(730, gt=0, alias="AFTERBELL_KEEP_AUDIT_DAYS", description="the audit log")
+
+
+class OperatorSettings(ProcessSettings, StoreSettings):
+    """The operator process. Queues and numbers are in its Pools."""
+
+    watch_namespace: str = Field(
+        "",
+        alias="AFTERBELL_WATCH_NAMESPACE",
+        description="namespace whose Pools it looks after; empty: all",
+    )
+    lease_namespace: str = Field(
+        "default", alias="AFTERBELL_LEASE_NAMESPACE", description="namespace of the Lease that elects one operator"
+    )
+    lease_name: str = Field("afterbell-operator", alias="AFTERBELL_LEASE_NAME", description="name of that Lease")
+    tick_s: float = Field(
+        120,
+        ge=1,
+        le=140,
+        alias="AFTERBELL_OPERATOR_TICK_SECONDS",
+        description="the operator looks at a queue this often even when the queue told nothing",
+    )
+
+    @cached_property
+    def identity(self) -> str:
+        """This process's name in the Lease, unique so that a restarted pod is never taken for its predecessor."""
+        return f"{socket.gethostname()}-{uuid.uuid4().hex[:8]}"
 
 
 def read(group: type[Group], **given: object) -> Group:

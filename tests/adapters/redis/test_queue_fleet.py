@@ -6,8 +6,10 @@ from collections.abc import AsyncIterator
 import pytest
 from tests.support.queue import jobs, on, settle, take_one
 
-from afterbell.adapters.redis.queue import Queue, load_of
-from afterbell.adapters.redis.tidings import tidings
+from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.queue import Queue
+from afterbell.adapters.redis.tidings import Ear, tidings
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.facts import QueueLoad, pod_of
 from afterbell.core.jobs import Done, Retry
@@ -36,7 +38,6 @@ def test_the_load_is_told_after_every_change_without_a_question(redis_url: str) 
         assert (await told(news)).paused
         await queue.act("cancel", ["b"])
         assert (await told(news)).waiting == 0
-        assert after == load_of(_numbers(after))
         await news.aclose()
 
     on(redis_url, body)
@@ -116,8 +117,23 @@ def test_a_worker_belongs_to_the_pod_it_is_named_after() -> None:
     assert pod_of(f"{POD}-0a1b2c3d") == pod_of(POD) == POD
 
 
-def _numbers(load: QueueLoad) -> list[int]:
-    return [load.at_ms, load.waiting, load.active, load.due, load.due_soon,
-            -1 if load.oldest_waiting_age_ms is None else load.oldest_waiting_age_ms,
-            -1 if load.next_due_in_ms is None else load.next_due_in_ms,
-            int(load.paused), load.overdue, load.puts]  # fmt: skip
+def test_one_ear_hears_more_queues_than_a_client_has_connections(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        client = connect(redis_url)
+        ear, heard = Ear(client), {}
+        hearing = asyncio.create_task(ear.run())
+        queues = [Queue(client, QueueKeys(f"{queue.keys.name}-{number}"), queue.rules) for number in range(12)]
+        for number, one in enumerate(queues):
+            await ear.hear(one.keys, lambda news, number=number: heard.__setitem__(number, news))
+        async with asyncio.timeout(5):
+            while len(heard) < len(queues):  # the confirmations
+                await asyncio.sleep(0.01)
+            for one in queues:
+                await one.put(jobs("a"))
+            while any(news is None or news.waiting != 1 for news in heard.values()):
+                await asyncio.sleep(0.01)
+        hearing.cancel()
+        await asyncio.gather(hearing, return_exceptions=True)
+        await client.aclose()
+
+    on(redis_url, body)

@@ -12,6 +12,9 @@ from redis.exceptions import AuthenticationError, BusyLoadingError, RedisError, 
 from afterbell.adapters.redis.accounting import count_commands_of
 from afterbell.core.errors import SettingsError, StoreUnavailable
 
+RedisClient = redis_asyncio.Redis
+"""For whoever passes a client on without speaking to Redis."""
+
 SOCKET_TIMEOUT_S: Final = 5.0
 CONNECT_TIMEOUT_S: Final = 3.0
 CONNECTIONS_MAX: Final = 8

@@ -1,14 +1,20 @@
 """What the queue says by itself: its load after every change, on one subscription that costs no command."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import suppress
+from typing import Final
 
 from redis.asyncio import Redis
+from redis.asyncio.client import PubSub
 from redis.exceptions import RedisError
 
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import load_of
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.facts import QueueLoad
+
+RETRY_S: Final = 1.0
 
 
 async def tidings(client: Redis, keys: QueueKeys) -> AsyncIterator[QueueLoad | None]:
@@ -22,7 +28,57 @@ async def tidings(client: Redis, keys: QueueKeys) -> AsyncIterator[QueueLoad | N
             async for message in channel.listen():
                 yield _load_in(message["data"])
     except (RedisError, OSError) as error:
-        raise StoreUnavailable("Redis", f"the subscription ended: {type(error).__name__}: {error}") from error
+        raise _ended(error) from error
+
+
+class Ear:
+    """Hears any number of queues on one connection."""
+
+    def __init__(self, client: Redis) -> None:
+        self._client = client
+        self._told: dict[str, Callable[[QueueLoad | StoreUnavailable | None], None]] = {}
+        self._subscribed: set[str] = set()
+        self._channel: PubSub | None = None
+        self._wanted = asyncio.Event()
+
+    async def hear(self, keys: QueueKeys, told: Callable[[QueueLoad | StoreUnavailable | None], None]) -> None:
+        """Call ``told`` with each load; with None where something may have been missed, with an error when it ends."""
+        self._told[keys.facts] = told
+        self._wanted.set()
+        if self._channel is not None:
+            with suppress(RedisError, OSError):  # run says so
+                await self._subscribe(self._channel)
+
+    async def run(self) -> None:
+        """Until cancelled; a lost connection is made again."""
+        while True:
+            await self._wanted.wait()
+            try:
+                async with self._client.pubsub() as channel:
+                    self._subscribed.clear()
+                    await self._subscribe(channel)
+                    self._channel = channel
+                    await self._subscribe(channel)  # those that came meanwhile
+                    async for message in channel.listen():
+                        self._told[message["channel"].decode()](_load_in(message["data"]))
+            except (RedisError, OSError) as error:
+                for told in list(self._told.values()):
+                    told(_ended(error))
+            finally:
+                self._channel = None
+            await asyncio.sleep(RETRY_S)
+
+    async def _subscribe(self, channel: PubSub) -> None:
+        names = self._told.keys() - self._subscribed
+        self._subscribed |= names
+        if names:
+            await channel.subscribe(*names)
+
+
+def _ended(error: Exception) -> StoreUnavailable:
+    unavailable = StoreUnavailable("Redis", f"the subscription ended: {type(error).__name__}: {error}")
+    unavailable.__cause__ = error
+    return unavailable
 
 
 def _load_in(message: object) -> QueueLoad | None:

@@ -1,0 +1,102 @@
+"""What an operator costs that looks after many Pools while nothing happens."""
+
+import asyncio
+import time
+import urllib.request
+from dataclasses import dataclass
+from typing import Final
+
+from benchmarks.scaling_site import NOWHERE, Operator, Site, create, deployment, operating, pool, until_async
+from redis.asyncio import Redis
+
+from afterbell.adapters.redis.client import connect
+
+# Pools share queues: it is their number that is measured, and a hosted Redis has few queues.
+POOLS_A_QUEUE: Final = 20
+MIB: Final = 1 << 20
+SETTLE_S: Final = 20.0
+WRITING: Final = ('verb="patch"', 'verb="post"', 'verb="put"')
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """``loop_p99_ms``: how long /livez takes to answer. The Lease's own renewals are no API writes of a Pool."""
+
+    writes_a_minute: float
+    loop_p99_ms: float
+    rss_mib: float
+    cpu_percent: float
+    commands_a_minute: float
+
+
+async def idle(site: Site, pools: int, seconds: float) -> Idle:
+    """Make the Pools, wait until everything has been said about them, and look on."""
+    namespace = site.namespace()
+    names = [f"idle-{number}" for number in range(pools)]
+    async with site.kube() as kube:
+        await create(kube, namespace, [deployment(name, pods=NOWHERE) for name in names])
+        queues = max(pools // POOLS_A_QUEUE, 1)
+        await create(kube, namespace, [pool(name, f"{namespace}-{n % queues}") for n, name in enumerate(names)])
+    with operating(site, namespace) as operator:
+        await _settled(operator, pools)
+        return await _measured(site, operator, queues, seconds)
+
+
+async def _settled(operator: Operator, pools: int) -> None:
+    """Every Pool has its status, and for a while nothing more was written."""
+    last, since = -1.0, time.monotonic()
+
+    def quiet() -> bool:
+        nonlocal last, since
+        count = _writes(operator)
+        if count != last:
+            last, since = count, time.monotonic()
+        return count >= pools and time.monotonic() - since > SETTLE_S
+
+    await until_async(quiet, f"{pools} Pools to settle", patience_s=420, poll_s=1)
+
+
+async def _measured(site: Site, operator: Operator, queues: int, seconds: float) -> Idle:
+    client = connect(site.redis_url)
+    writes, commands, cpu_s = _writes(operator), await _commands(client), _cpu_s(operator)
+    waits_ms, began = [], time.monotonic()
+    while time.monotonic() - began < seconds:
+        waits_ms.append(await asyncio.to_thread(_answer_ms, operator))
+        await asyncio.sleep(0.1)
+    minutes = (time.monotonic() - began) / 60
+    # Our own two questions left out.
+    commands = (await _commands(client) - commands - 1) / queues / minutes
+    await client.aclose()
+    ordered = sorted(waits_ms)
+    return Idle(
+        writes_a_minute=(_writes(operator) - writes) / minutes,
+        loop_p99_ms=ordered[int(len(ordered) * 0.99)],
+        rss_mib=operator.process.memory_info().rss / MIB,
+        cpu_percent=100 * (_cpu_s(operator) - cpu_s) / (minutes * 60),
+        commands_a_minute=commands,
+    )
+
+
+def _writes(operator: Operator) -> float:
+    return sum(
+        value
+        for name, value in operator.metrics().items()
+        if name.startswith("afterbell_operator_kube_api_requests_total")
+        and 'resource="leases"' not in name
+        and any(verb in name for verb in WRITING)
+    )
+
+
+async def _commands(client: "Redis") -> float:
+    return float((await client.info("stats"))["total_commands_processed"])
+
+
+def _cpu_s(operator: Operator) -> float:
+    times = operator.process.cpu_times()
+    return times.user + times.system
+
+
+def _answer_ms(operator: Operator) -> float:
+    began = time.perf_counter()
+    with urllib.request.urlopen(f"http://127.0.0.1:{operator.port}/livez", timeout=5):
+        return (time.perf_counter() - began) * 1000

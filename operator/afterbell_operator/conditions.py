@@ -1,0 +1,89 @@
+"""What the status of a Pool says: pure. HPA's condition names, plus Ready and BacklogObserved."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from afterbell_operator.model import Decision, Observation
+
+Json = dict[str, Any]
+WITHIN_RANGE: Final = "DesiredWithinRange"
+_LIMITED: Final = frozenset(
+    {"TooManyReplicas", "TooFewReplicas", "CeilingReached", "ScaleUpLimit", "ScaleDownLimit", "Paused"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Aspect:
+    """One condition without its times."""
+
+    type: str
+    holds: bool
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Able:
+    """Whether the target could be changed, why not, and what is under way."""
+
+    holds: bool = True
+    reason: str = "ReadyForNewScale"
+    message: str = "the target is at the decided number"
+
+
+def aspects_of(seen: Observation, decision: Decision, able: Able) -> tuple[Aspect, ...]:
+    """Every condition of a Pool that has a target."""
+    known = seen.backlog is not None
+    active = known and decision.reason != "ScalingDisabled"
+    why_inactive = "ScalingDisabled" if decision.reason == "ScalingDisabled" else "FailedGetBacklog"
+    limited = decision.reason in _LIMITED
+    observed = Aspect(
+        "BacklogObserved",
+        known,
+        ("BacklogDistrusted" if not seen.trusted else "BacklogFound") if known else "BacklogUnknown",
+        "the queue tells its load" if known else seen.unknown_because,
+    )
+    return (
+        _ready(known, active, able, decision),
+        observed,
+        Aspect("ScalingActive", active, "ValidMetricFound" if active else why_inactive, decision.sentence),
+        Aspect("AbleToScale", able.holds, able.reason, able.message),
+        Aspect("ScalingLimited", limited, decision.reason if limited else WITHIN_RANGE, decision.sentence),
+    )
+
+
+def broken(reason: str, message: str) -> tuple[Aspect, ...]:
+    """Every condition of a Pool that cannot work as it is: no target, a conflict, a spec nobody can read."""
+    return (
+        Aspect("Ready", False, reason, message),
+        Aspect("AbleToScale", False, reason, message),
+        Aspect("ScalingActive", False, reason, message),
+    )
+
+
+def conditions(aspects: Sequence[Aspect], before: Sequence[Json], generation: int, now: datetime) -> list[Json]:
+    """As they are stored: the time of a condition moves only when its status does."""
+    known = {one["type"]: one for one in before}
+    made = []
+    for aspect in aspects:
+        status = "True" if aspect.holds else "False"
+        old = known.get(aspect.type)
+        since = old["lastTransitionTime"] if old and old["status"] == status else stamp(now)
+        made.append({"type": aspect.type, "status": status, "reason": aspect.reason, "message": aspect.message[:1024],
+                     "observedGeneration": generation, "lastTransitionTime": since})  # fmt: skip
+    return made
+
+
+def stamp(now: datetime) -> str:
+    """A time as Kubernetes writes it."""
+    return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _ready(known: bool, active: bool, able: Able, decision: Decision) -> Aspect:
+    if not known:
+        return Aspect("Ready", False, "BacklogUnknown", decision.sentence)
+    if not able.holds:
+        return Aspect("Ready", False, able.reason, able.message)
+    return Aspect("Ready", active, "Scaling" if active else "ScalingDisabled", decision.sentence)

@@ -1,0 +1,183 @@
+"""Say why: a record for every decision that changes something, an Event and ten lines of status for every resize.
+
+Nothing is written that says what is written already: an idle Pool costs no request.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import structlog
+
+from afterbell_operator import metrics
+from afterbell_operator.act import Target
+from afterbell_operator.conditions import WITHIN_RANGE, Able, Aspect, aspects_of, conditions, stamp
+from afterbell_operator.kube import MANAGER, Kube, KubeRefused, KubeUnavailable
+from afterbell_operator.model import Backlog, Decision, History, Observation, Spec
+from afterbell_operator.records import history_as_json, record
+from afterbell_operator.resources import DECISIONS_KEPT, GROUP, PLURAL, VERSION
+
+# While nothing but the number of jobs changes, the status follows it this often.
+QUIET_S: Final = 5.0
+
+log = structlog.get_logger(__name__)
+Json = dict[str, Any]
+Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was said last about a Pool."""
+
+    status: Json | None = None
+    at_s: float = 0.0
+    answer: tuple[int, int, str] | None = None
+
+
+@dataclass(slots=True)
+class Explainer:
+    """Writes status and Events; hands records to ``sink``, one line each."""
+
+    kube: Kube
+    sink: Callable[[str], None]
+    wall: Callable[[], float]
+    _told: dict[str, _Told] = field(default_factory=dict)
+
+    def decided(self, key: Key, seen: Observation, spec: Spec, history: History, decision: Decision) -> None:
+        """Measure it; record it where the answer is another one than the last."""
+        scaler = "/".join(key)
+        _measure(scaler, seen, spec, decision)
+        told = self._told.setdefault(scaler, _Told())
+        answer = (seen.replicas, decision.replicas, decision.reason)
+        if answer != told.answer:
+            if decision.reason != WITHIN_RANGE and (told.answer is None or told.answer[2] != decision.reason):
+                metrics.DECISION_BLOCKED.labels(decision.reason).inc()
+            told.answer = answer
+            self.sink(record(scaler, seen, spec, history, decision))
+
+    async def status(
+        self,
+        manifest: Json,
+        seen: Observation,
+        decision: Decision,
+        able: Able,
+        history: History,
+        target: Target,
+        written: int | None,
+    ) -> None:
+        """Bring the status up to date, and tell a resize as an Event."""
+        resized = written is not None and written != seen.replicas
+        if resized and written is not None:
+            metrics.SCALE_EVENTS.labels("up" if written > seen.replicas else "down", decision.reason).inc()
+            await self._event(manifest, seen.replicas, written, decision)
+        now_replicas = seen.replicas if written is None else written
+        status = self._base(manifest, aspects_of(seen, decision, able))
+        status |= {
+            "currentReplicas": now_replicas,
+            "desiredReplicas": decision.replicas,
+            "readyReplicas": target.ready,
+            "reason": decision.reason,
+            "message": decision.sentence[:1024],
+            "history": json.dumps(history_as_json(history), separators=(",", ":")),
+        }
+        if seen.backlog is not None:
+            status["backlog"] = _backlog(seen.backlog)
+        if resized:
+            status["lastScaleTime"] = stamp(_time(self.wall()))
+            status["decisions"] = self._decisions(manifest, seen, now_replicas, decision)
+        await self._write(manifest, status, at_once=resized)
+
+    async def broken(self, manifest: Json, aspects: Sequence[Aspect]) -> None:
+        """A Pool that cannot work as it is."""
+        status = self._base(manifest, aspects)
+        status |= {"reason": aspects[0].reason, "message": aspects[0].message}
+        await self._write(manifest, status, at_once=True)
+
+    def _base(self, manifest: Json, aspects: Sequence[Aspect]) -> Json:
+        before = self._before(manifest).get("conditions", [])
+        generation = int(manifest["metadata"].get("generation", 0))
+        stored = conditions(aspects, before, generation, _time(self.wall()))
+        return {"observedGeneration": generation, "conditions": stored}
+
+    def _before(self, manifest: Json) -> Json:
+        told = self._told.get(_name(manifest))
+        if told is not None and told.status is not None:
+            return told.status
+        stored: Json = manifest.get("status", {})
+        return stored
+
+    def _decisions(self, manifest: Json, seen: Observation, replicas: int, decision: Decision) -> list[Json]:
+        newest = {"time": stamp(_time(seen.at_s)), "fromReplicas": seen.replicas, "toReplicas": replicas,
+                  "reason": decision.reason, "message": decision.sentence[:512]}  # fmt: skip
+        return [newest, *self._before(manifest).get("decisions", [])][:DECISIONS_KEPT]
+
+    async def _write(self, manifest: Json, status: Json, *, at_once: bool) -> None:
+        told = self._told.setdefault(_name(manifest), _Told())
+        before = self._before(manifest)
+        merged = {**before, **status}
+        if _essence(merged) == _essence(before) and not at_once:
+            moved = merged.get("backlog") != before.get("backlog")
+            if not moved or self.wall() - told.at_s < QUIET_S:
+                return
+        if merged == before:
+            return
+        await self.kube.patch_status(_path(manifest), status)
+        told.status, told.at_s = merged, self.wall()
+
+    async def _event(self, manifest: Json, before: int, after: int, decision: Decision) -> None:
+        metadata, now = manifest["metadata"], _time(self.wall())
+        body = {
+            "metadata": {"generateName": f"{metadata['name']}-", "namespace": metadata["namespace"]},
+            "regarding": {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Pool", "name": metadata["name"],
+                          "namespace": metadata["namespace"], "uid": metadata["uid"]},
+            "type": "Normal",
+            "reason": "SuccessfulRescale",
+            "action": "Scale",
+            "note": f"{before} to {after} replicas: {decision.sentence}"[:1000],
+            "reportingController": f"{GROUP}/{MANAGER}",
+            "reportingInstance": MANAGER,
+            "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
+        }  # fmt: skip
+        try:
+            await self.kube.create(f"/apis/events.k8s.io/v1/namespaces/{metadata['namespace']}/events", body)
+        except (KubeRefused, KubeUnavailable) as error:
+            log.warning("event_untold", error=str(error))
+
+
+def _measure(scaler: str, seen: Observation, spec: Spec, decision: Decision) -> None:
+    metrics.DESIRED.labels(scaler).set(decision.replicas)
+    metrics.CURRENT.labels(scaler).set(seen.replicas)
+    metrics.MIN.labels(scaler).set(spec.min_replicas)
+    metrics.MAX.labels(scaler).set(spec.max_replicas)
+    metrics.BACKLOG_KNOWN.labels(scaler).set(seen.backlog is not None)
+    if seen.backlog is not None:
+        metrics.JOBS.labels(scaler).set(seen.backlog.demand)
+
+
+def _essence(status: Json) -> Json:
+    """What is worth a write at once: everything but the jobs of the moment and the words that count them."""
+    kept = {name: status.get(name) for name in ("observedGeneration", "currentReplicas", "desiredReplicas",
+                                                "readyReplicas", "reason")}  # fmt: skip
+    kept["conditions"] = [(one["type"], one["status"], one["reason"]) for one in status.get("conditions", [])]
+    return kept
+
+
+def _backlog(backlog: Backlog) -> Json:
+    summary = f"{backlog.running}+{backlog.waiting}+{backlog.due}"
+    return {"running": backlog.running, "waiting": backlog.waiting, "due": backlog.due,
+            "oldestWaitingSeconds": int(backlog.oldest_s), "summary": summary}  # fmt: skip
+
+
+def _name(manifest: Json) -> str:
+    return f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
+
+
+def _path(manifest: Json) -> str:
+    metadata = manifest["metadata"]
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{metadata['namespace']}/{PLURAL}/{metadata['name']}"
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, UTC)

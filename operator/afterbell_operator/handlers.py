@@ -1,0 +1,98 @@
+"""kopf watches, lists again and keeps credentials; its handlers fill the tables and wake rounds, nothing else.
+
+Only ``on.event``: no finalizers, no annotations on anybody's objects, nothing to undo when the operator is gone.
+"""
+
+import asyncio
+from typing import Any, Final
+
+import kopf
+
+from afterbell_operator import metrics
+from afterbell_operator.reconcile import Reconciler
+from afterbell_operator.resources import GROUP, PLURAL, VERSION
+from afterbell_operator.tables import target_in
+
+GONE: Final = "DELETED"
+
+
+def registry_of(reconciler: Reconciler) -> kopf.OperatorRegistry:
+    """Handlers of one operator."""
+    registry = kopf.OperatorRegistry()
+    tables = reconciler.tables
+    heard = _Heard()
+
+    @kopf.on.login(registry=registry)
+    def credentials(**given: Any) -> Any:
+        return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
+
+    @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)  # type: ignore[arg-type]
+    async def pool_seen(event: Any, body: Any, namespace: str, name: str, **_: Any) -> None:
+        heard.of("pools")
+        key = (namespace, name)
+        if event["type"] == GONE:
+            tables.pools.pop(key, None)
+            reconciler.forget(key)
+            return
+        before, tables.pools[key] = tables.pools.get(key), _plain(body)
+        if before is None or before["metadata"].get("generation") != tables.pools[key]["metadata"].get("generation"):
+            reconciler.wake(key)  # a status of our own making is no news
+
+    @kopf.on.event("apps", "v1", "deployments", registry=registry)  # type: ignore[arg-type]
+    async def deployment_seen(event: Any, body: Any, namespace: str, name: str, **_: Any) -> None:
+        heard.of("deployments")
+        key = (namespace, name)
+        if event["type"] == GONE:
+            tables.targets.pop(key, None)
+        else:
+            before, tables.targets[key] = tables.targets.get(key), target_in(_plain(body))
+            if before == tables.targets[key]:
+                return
+        reconciler.wake_target(key)
+
+    @kopf.on.event("autoscaling", "v2", "horizontalpodautoscalers", registry=registry)  # type: ignore[arg-type]
+    async def autoscaler_seen(event: Any, spec: Any, namespace: str, name: str, **_: Any) -> None:
+        heard.of("horizontalpodautoscalers")
+        target = spec.get("scaleTargetRef", {})
+        key, scaled = (namespace, name), (namespace, str(target.get("name")))
+        if event["type"] == GONE or target.get("kind") != "Deployment":
+            tables.autoscalers.pop(key, None)
+        else:
+            tables.autoscalers[key] = scaled
+        reconciler.wake_target(scaled)
+
+    return registry
+
+
+class _Heard:
+    """When each kind was last heard of, for its metric."""
+
+    def __init__(self) -> None:
+        self._at: dict[str, float] = {}
+
+    def of(self, kind: str) -> None:
+        """Something of this kind was told just now."""
+        now = asyncio.get_running_loop().time
+        if kind not in self._at:
+            metrics.WATCH_AGE.labels(kind).set_function(lambda: now() - self._at[kind])
+        self._at[kind] = now()
+
+
+def settings_of() -> kopf.OperatorSettings:
+    """kopf's settings as measured: short waits after errors, bounded watches, nothing written or posted."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.scanning.disabled = True
+    settings.watching.server_timeout = 300
+    settings.watching.client_timeout = 310
+    settings.watching.connect_timeout = 10
+    settings.networking.request_timeout = 15
+    settings.networking.error_backoffs = [0.2, 0.5, 1, 1, 2, 2, 3]
+    settings.process.ultimate_exiting_timeout = 10
+    return settings
+
+
+def _plain(body: Any) -> dict[str, Any]:
+    """What is kept of an object: without the bookkeeping of field managers, which is most of its size."""
+    metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
+    return {"metadata": metadata, "spec": dict(body.get("spec", {})), "status": dict(body.get("status", {}))}

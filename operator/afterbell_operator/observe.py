@@ -1,0 +1,122 @@
+"""What one queue holds, learned without asking: it tells every change, and a look now and then catches what was missed.
+
+Unknown is not zero. A Redis that does not answer leaves no number; one that lost its data leaves numbers that are not
+trusted for a while, in which the sweeper of the API puts unfinished reports again: they may add pods, never take one.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+import structlog
+
+from afterbell.adapters.redis.queue import Queue
+from afterbell.adapters.redis.tidings import Ear
+from afterbell.core.errors import StoreUnavailable
+from afterbell.core.facts import QueueLoad
+from afterbell_operator import metrics
+from afterbell_operator.model import Backlog
+
+RETRY_S: Final = 1.0
+DISTRUST_S: Final = 180.0
+# A look that is overdue by this many ticks no longer says anything.
+STALE_TICKS: Final = 2.5
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """The backlog, None where it is unknown; why; and whether a smaller number may be believed."""
+
+    backlog: Backlog | None
+    because: str = ""
+    trusted: bool = True
+
+
+class QueueObserver:
+    """Watches one queue. ``changed`` is called on every news, the bad ones included."""
+
+    def __init__(self, ear: Ear, queue: Queue, *, tick_s: float, changed: Callable[[], None]) -> None:
+        self.queue = queue
+        self._ear, self._tick_s, self._changed = ear, tick_s, changed
+        self._load: QueueLoad | None = None
+        self._because = f"queue {queue.keys.name} has not been seen yet"
+        self._seen_at = self._distrust_until = float("-inf")
+        self._stir = asyncio.Event()
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def start(self) -> None:
+        """Begin to hear and to look."""
+        self._tasks = [asyncio.create_task(self._hear()), asyncio.create_task(self._tick())]
+
+    async def close(self) -> None:
+        """Stop both."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def sight(self) -> Sight:
+        """What is known now."""
+        now = asyncio.get_running_loop().time()
+        if self._load is None or self._because:
+            return Sight(None, self._because)
+        if now - self._seen_at > self._tick_s * STALE_TICKS:
+            return Sight(None, f"queue {self.queue.keys.name} was last seen {now - self._seen_at:.0f} s ago")
+        return Sight(_backlog(self._load), trusted=now >= self._distrust_until)
+
+    def age_s(self) -> float:
+        """Seconds since something was known; infinite before the first time."""
+        return asyncio.get_running_loop().time() - self._seen_at
+
+    async def _hear(self) -> None:
+        await self._ear.hear(self.queue.keys, self._told)
+
+    def _told(self, news: QueueLoad | StoreUnavailable | None) -> None:
+        if isinstance(news, QueueLoad):
+            self._learn(news)
+            return
+        if news is not None:
+            self._fail(news)
+        self._stir.set()
+
+    async def _tick(self) -> None:
+        while True:
+            try:
+                load, _ = await self.queue.look_at_fleet()
+                self._learn(load)
+                wait_s = self._tick_s
+            except StoreUnavailable as error:
+                self._fail(error)
+                wait_s = RETRY_S
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait_s):
+                    await self._stir.wait()
+            self._stir.clear()
+
+    def _learn(self, load: QueueLoad) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._load is not None and load.puts < self._load.puts:
+            log.warning("queue_lost_its_data", queue=self.queue.keys.name, puts=load.puts, before=self._load.puts)
+            self._distrust_until = now + DISTRUST_S
+        self._load, self._seen_at, self._because = load, now, ""
+        self._changed()
+
+    def _fail(self, error: StoreUnavailable) -> None:
+        metrics.failed(error)
+        first, self._because = not self._because, str(error)[:200]
+        if first:
+            log.warning("queue_unknown", queue=self.queue.keys.name, error=self._because)
+        self._changed()
+
+
+def _backlog(load: QueueLoad) -> Backlog:
+    return Backlog(
+        waiting=load.waiting,
+        running=load.active,
+        due=load.due_soon,
+        oldest_s=(load.oldest_waiting_age_ms or 0) / 1000,
+        paused=load.paused,
+    )

@@ -1,0 +1,222 @@
+"""The loop: for every Pool that something happened to, observe, decide, act, explain.
+
+Level-based: whatever woke it, a round reads the tables, which kopf's watches fill, and does what is right for what is
+there. A Pool's rounds never overlap; different Pools do not wait for each other.
+"""
+
+import asyncio
+import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+import structlog
+from pydantic import ValidationError
+
+from afterbell.core.errors import StoreUnavailable
+from afterbell_operator import metrics
+from afterbell_operator.act import Actor, Fenced, Round, Target
+from afterbell_operator.conditions import Able, Aspect, broken
+from afterbell_operator.decide import applied, decide
+from afterbell_operator.explain import Explainer
+from afterbell_operator.kube import CONFLICT, KubeRefused, KubeUnavailable
+from afterbell_operator.model import Decision, History, Observation, Sample, Spec
+from afterbell_operator.observe import QueueObserver
+from afterbell_operator.records import history_from
+from afterbell_operator.resources import PoolSpec, spec_of
+from afterbell_operator.tables import Key, Tables
+
+RETRY_S: Final = 1.0
+
+log = structlog.get_logger(__name__)
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Pool:
+    """What is remembered of a Pool between its rounds."""
+
+    history: History | None = None
+    task: "asyncio.Task[None] | None" = None
+    again: bool = False
+    timer: asyncio.TimerHandle | None = None
+    acted_on: Key | None = None
+    uid: str = ""
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Rounds for every Pool in ``tables``. ``wall`` gives Unix seconds; ``leading`` gates everything that writes."""
+
+    tables: Tables
+    actor: Actor
+    explainer: Explainer
+    observer_of: Callable[[str], QueueObserver]
+    leading: Callable[[], bool]
+    wall: Callable[[], float]
+    _pools: dict[Key, _Pool] = field(default_factory=dict)
+
+    def wake(self, key: Key) -> None:
+        """Have a round for this Pool as soon as possible; while one is under way, another follows it."""
+        pool = self._pools.setdefault(key, _Pool())
+        if pool.task is not None and not pool.task.done():
+            pool.again = True
+            return
+        pool.task = asyncio.create_task(self._rounds(key, pool))
+
+    def wake_all(self) -> None:
+        """Leadership changed, say."""
+        for key in list(self.tables.pools):
+            self.wake(key)
+
+    def wake_queue(self, queue: str) -> None:
+        """News of a queue."""
+        for key in self.tables.pools_of_queue(queue):
+            self.wake(key)
+
+    def wake_target(self, target: Key) -> None:
+        """News of a Deployment."""
+        for key in self.tables.pools_of_target(target):
+            self.wake(key)
+
+    def forget(self, key: Key) -> None:
+        """The Pool was deleted. Its Deployment keeps the replicas it has."""
+        pool = self._pools.pop(key, None)
+        if pool is None:
+            return
+        if pool.timer:
+            pool.timer.cancel()
+        if pool.task:
+            pool.task.cancel()
+        if pool.acted_on:
+            self.actor.forget(*pool.acted_on)
+        metrics.forget("/".join(key))
+
+    async def close(self) -> None:
+        """End every round."""
+        tasks = [pool.task for pool in self._pools.values() if pool.task]
+        for key in list(self._pools):
+            self.forget(key)
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _rounds(self, key: Key, pool: _Pool) -> None:
+        while True:
+            pool.again = False
+            again_s: float | None = RETRY_S
+            result = "ok"
+            try:
+                with metrics.RECONCILE_SECONDS.time():
+                    again_s = await self._round(key, pool)
+            except Fenced:
+                result = "fenced"
+                log.info("round_fenced", pool="/".join(key))
+            except (KubeRefused, KubeUnavailable, StoreUnavailable) as error:
+                result = "failed"
+                log.warning("round_failed", pool="/".join(key), error=f"{type(error).__name__}: {error}")
+            except Exception:  # whatever it is, the next round must come
+                result = "broke"
+                log.exception("round_broke", pool="/".join(key))
+            metrics.RECONCILES.labels(result).inc()
+            if not pool.again:
+                break
+        self._come_again(key, pool, again_s)
+
+    def _come_again(self, key: Key, pool: _Pool, again_s: float | None) -> None:
+        if pool.timer:
+            pool.timer.cancel()
+        pool.timer = None
+        if again_s is not None and key in self._pools:
+            pool.timer = asyncio.get_running_loop().call_later(max(again_s, 0.01), self.wake, key)
+
+    async def _round(self, key: Key, pool: _Pool) -> float | None:
+        """One round; seconds until the next, None where only news brings one."""
+        manifest = self.tables.pools.get(key)
+        if manifest is None or not self.leading():
+            return None
+        try:
+            spec, written = spec_of(manifest)
+        except (ValidationError, ValueError, KeyError) as error:
+            await self.explainer.broken(manifest, broken("InvalidSpec", _first_problem(error)))
+            return None
+        problem = self._problem(key, written)
+        if problem:
+            await self.explainer.broken(manifest, problem)
+            return None
+        return await self._scale(key, pool, manifest, spec, written)
+
+    def _problem(self, key: Key, written: PoolSpec) -> tuple[Aspect, ...] | None:
+        target = (key[0], written.scale_target_ref.name)
+        if target not in self.tables.targets:
+            return broken("TargetMissing", f"there is no Deployment {target[1]} in namespace {key[0]}: create it")
+        if other := self.tables.autoscaler_of(target):
+            words = f"HorizontalPodAutoscaler {other} scales {target[1]} as well: delete one of the two"
+            return broken("ConflictingAutoscaler", words)
+        if other := self.tables.older_pool_of(key, target):
+            return broken("ConflictingPool", f"Pool {other} scales {target[1]} already: delete one of the two")
+        return None
+
+    async def _scale(self, key: Key, pool: _Pool, manifest: Json, spec: Spec, written: PoolSpec) -> float | None:
+        observer = self.observer_of(written.source.backlog.queue)
+        target = self.tables.targets[key[0], written.scale_target_ref.name]
+        pool.acted_on = (target.namespace, target.name)
+        metrics.BACKLOG_AGE.labels("/".join(key)).set_function(observer.age_s)
+        metrics.READY.labels("/".join(key)).set(target.ready)
+        seen = self._seen(target, observer)
+        history = self._history(pool, manifest, seen)
+        decision = decide(seen, spec, history)
+        self.explainer.decided(key, seen, spec, history, decision)
+        pool.history = decision.history
+        came = Round()
+        able = Able()
+        if spec.mode == "Auto":
+            came, able = await self._act(target, decision, observer)
+        if came.written is not None and came.written != target.replicas:
+            pool.history = applied(decision, decision.replicas - (came.written - target.replicas), seen.at_s)
+            self.tables.write_through(target, came.written)
+        await self.explainer.status(manifest, seen, decision, able, pool.history, target, came.written)
+        return _soonest(decision.look_again_s, came.again_s)
+
+    async def _act(self, target: Target, decision: Decision, observer: QueueObserver) -> tuple[Round, Able]:
+        try:
+            came = await self.actor.round(target, decision.replicas, observer.queue)
+        except KubeRefused as error:
+            if error.status == CONFLICT:
+                return Round(again_s=0.2), Able(message="somebody else changed the target; trying again")
+            return Round(again_s=RETRY_S), Able(False, "FailedUpdateScale", f"the API server refused: {error}")
+        except StoreUnavailable as error:
+            metrics.failed(error)
+            return Round(again_s=RETRY_S), Able(False, "DrainUnknown", f"no pod is taken away: {error}")
+        if decision.replicas < target.replicas and came.rolling:
+            return came, Able(False, "RolloutUnderWay", "no pod is taken away while a rollout is under way")
+        if came.waits_for:
+            return came, Able(True, "Draining", f"waits for the jobs of {', '.join(came.waits_for[:5])}")
+        return came, Able(True, "SucceededRescale") if came.written is not None else Able()
+
+    def _seen(self, target: Target, observer: QueueObserver) -> Observation:
+        sight = observer.sight()
+        return Observation(round(self.wall(), 3), target.replicas, sight.backlog, sight.because, sight.trusted)
+
+    def _history(self, pool: _Pool, manifest: Json, seen: Observation) -> History:
+        uid = manifest["metadata"]["uid"]
+        if pool.history is not None and pool.uid == uid:
+            return pool.history
+        pool.uid = uid
+        stored = History()
+        with suppress(KeyError, TypeError, ValueError):
+            stored = history_from(json.loads(manifest.get("status", {}).get("history") or "{}"))
+        # What was seen while nobody watched is not known: as if the present number had been right until now.
+        present = Sample(seen.at_s, seen.replicas)
+        kept = tuple(one for one in stored.highs if one.value > present.value)
+        return History((*kept, present), stored.lows, stored.changes, stored.busy_at_s)
+
+
+def _soonest(*waits: float | None) -> float | None:
+    return min((one for one in waits if one is not None), default=None)
+
+
+def _first_problem(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        problem = error.errors(include_input=False, include_url=False)[0]
+        return f"spec.{'.'.join(map(str, problem['loc']))}: {problem['msg']}"
+    return f"the spec cannot be read: {type(error).__name__}"

@@ -1,0 +1,71 @@
+"""What the watches have seen: Pools, the Deployments they name, and the autoscalers that could be in the way."""
+
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from afterbell_operator.act import Target
+
+Key = tuple[str, str]
+"""(namespace, name)"""
+Json = dict[str, Any]
+
+
+@dataclass(slots=True)
+class Tables:
+    """Filled by handlers, read by rounds; an entry is what was stored last, never a difference."""
+
+    pools: dict[Key, Json] = field(default_factory=dict)
+    targets: dict[Key, Target] = field(default_factory=dict)
+    autoscalers: dict[Key, Key] = field(default_factory=dict)
+
+    def pools_of_queue(self, queue: str) -> list[Key]:
+        """Pools that follow the queue."""
+        return [key for key, pool in self.pools.items() if queue_of(pool) == queue]
+
+    def pools_of_target(self, target: Key) -> list[Key]:
+        """Pools that name the Deployment."""
+        return [key for key, pool in self.pools.items() if target_of(pool) == target]
+
+    def queues(self) -> set[str]:
+        """Every queue that some Pool follows."""
+        return {queue_of(pool) for pool in self.pools.values()}
+
+    def autoscaler_of(self, target: Key) -> str | None:
+        """A HorizontalPodAutoscaler on the same Deployment; KEDA makes one for each of its ScaledObjects."""
+        return next((name for (_, name), other in self.autoscalers.items() if other == target), None)
+
+    def older_pool_of(self, key: Key, target: Key) -> str | None:
+        """Another Pool that was there first."""
+        others = [one for one in self.pools_of_target(target) if self._age(one) < self._age(key)]
+        return others[0][1] if others else None
+
+    def write_through(self, target: Target, replicas: int) -> None:
+        """What was just written, until the watch says the same."""
+        key = (target.namespace, target.name)
+        if key in self.targets:
+            self.targets[key] = replace(self.targets[key], replicas=replicas)
+
+    def _age(self, key: Key) -> tuple[str, str]:
+        return (self.pools[key]["metadata"].get("creationTimestamp", ""), key[1])
+
+
+def queue_of(pool: Json) -> str:
+    """The queue a Pool follows."""
+    return str(pool["spec"].get("source", {}).get("backlog", {}).get("queue", "reports"))
+
+
+def target_of(pool: Json) -> Key:
+    """The Deployment a Pool names."""
+    return pool["metadata"]["namespace"], str(pool["spec"].get("scaleTargetRef", {}).get("name", ""))
+
+
+def target_in(deployment: Json) -> Target:
+    """A Deployment as the tables keep it."""
+    metadata, status = deployment["metadata"], deployment.get("status", {})
+    return Target(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        replicas=int(deployment["spec"].get("replicas", 1)),
+        ready=int(status.get("readyReplicas", 0)),
+        rolling=int(status.get("observedGeneration", 0)) < int(metadata.get("generation", 0)),
+    )

@@ -1,0 +1,107 @@
+"""A real operator process against the real API server, and workers of which the test decides when they finish."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from tests.architecture.repository import ROOT
+from tests.operator.pools import pool
+from tests.support.cluster import Cluster, Manifest, wait_until
+
+from afterbell.adapters.redis.queue import Grant
+
+ENVIRONMENT = os.environ  # noqa: TID251 - the operator's environment is made of the test's own
+
+
+def deployment(name: str = "worker", replicas: int | None = None) -> Manifest:
+    labels = {"app": name}
+    container = {"name": "worker", "image": "none", "command": ["sleep", "3600"]}
+    template = {"metadata": {"labels": labels},
+                "spec": {"terminationGracePeriodSeconds": 2, "containers": [container]}}  # fmt: skip
+    spec: Manifest = {"selector": {"matchLabels": labels}, "template": template}
+    if replicas is not None:
+        spec["replicas"] = replicas
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name}, "spec": spec}
+
+
+class OperatorProcess:
+    """`afterbell operator run`; its records are in ``out``, its log in ``log``."""
+
+    def __init__(self, cluster: Cluster, redis_url: str, home: Path, namespace: str, **more: str) -> None:
+        name = uuid.uuid4().hex[:6]
+        self.out, self.log = home / f"records-{name}.jsonl", home / f"operator-{name}.log"
+        environment = {
+            "PATH": ENVIRONMENT["PATH"], "HOME": str(home), "KUBECONFIG": str(cluster.kubeconfig),
+            "PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'operator'}", "REDIS_URL": redis_url,
+            "AFTERBELL_WATCH_NAMESPACE": namespace, "AFTERBELL_LEASE_NAMESPACE": namespace,
+            "AFTERBELL_INTERNAL_PORT": "0", "AFTERBELL_LOG_FORMAT": "json",
+        } | more  # fmt: skip
+        with self.out.open("w") as out, self.log.open("w") as log:
+            self.process = subprocess.Popen(
+                [sys.executable, "-m", "afterbell", "operator", "run"], env=environment, stdout=out, stderr=log
+            )
+
+    def records(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.out.read_text().splitlines()]
+
+    def stop(self, number: int = signal.SIGTERM) -> None:
+        self.process.send_signal(number)
+        self.process.wait(20)
+
+
+@contextmanager
+def operating(cluster: Cluster, redis_url: str, home: Path, namespace: str, **more: str) -> Iterator[OperatorProcess]:
+    process = OperatorProcess(cluster, redis_url, home, namespace, **more)
+    try:
+        yield process
+    finally:
+        if process.process.poll() is None:
+            process.stop()
+
+
+class Site:
+    """One namespace with a Deployment and a Pool on a queue of the test's own."""
+
+    def __init__(self, cluster: Cluster, namespace: str, queue: str) -> None:
+        self.cluster, self.namespace, self.queue = cluster, namespace, queue
+        self.grants: dict[str, list[Grant]] = {}
+
+    def apply(self, *, replicas: int | None = None, **spec: Any) -> None:
+        source = {"backlog": {"queue": self.queue, "jobsPerPod": 1}}
+        quick = {"source": source, "idleAfter": "1s", "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}
+        self.cluster.apply(deployment(replicas=replicas), pool(**quick | spec), namespace=self.namespace)
+
+    def replicas(self) -> int:
+        found = self.cluster.get("deployment", "worker", "-n", self.namespace)
+        return int(found["spec"].get("replicas", 1))
+
+    def pods(self) -> set[str]:
+        pods = self.cluster.pods(self.namespace, "app=worker")
+        return {one["metadata"]["name"] for one in pods if "deletionTimestamp" not in one["metadata"]}
+
+    def status(self) -> dict[str, Any]:
+        found: dict[str, Any] = self.cluster.get("pool", "reports", "-n", self.namespace).get("status", {})
+        return found
+
+    def condition(self, kind: str) -> tuple[str, str]:
+        for one in self.status().get("conditions", []):
+            if one["type"] == kind:
+                return one["status"], one["reason"]
+        return "", ""
+
+    def until_replicas(self, count: int, patience_s: float = 30) -> float:
+        began = time.monotonic()
+        wait_until(lambda: self.replicas() == count, f"{count} replicas", patience_s=patience_s)
+        return time.monotonic() - began
+
+    def until_pods(self, count: int) -> set[str]:
+        wait_until(lambda: len(self.pods()) == count, f"{count} pods", patience_s=30)
+        return self.pods()

@@ -1,0 +1,93 @@
+"""The Pool in Kubernetes: what the server takes, what it refuses and with which words."""
+
+import json
+
+import pytest
+from tests.operator.pools import install_crd, pool
+from tests.support.cluster import Cluster, Refused
+from tools import crd as tool
+
+from afterbell_operator.model import Ceiling, Pause, Policy, Rules
+from afterbell_operator.resources import seconds_of, spec_of
+
+
+def test_the_committed_definition_is_what_the_models_make() -> None:
+    assert tool.FILE.read_text("utf-8") == tool.render(), "run `.venv/bin/python tools/crd.py`"
+
+
+def test_a_pool_is_read_as_it_was_meant() -> None:
+    spec, _ = spec_of(
+        pool(
+            minReplicas=1,
+            source={"backlog": {"startWithin": "1m30s"}},
+            behavior={
+                "scaleDown": {"selectPolicy": "Min", "policies": [{"type": "Pods", "value": 2, "periodSeconds": 60}]}
+            },
+            ceilings=[{"name": "openai", "jobsPerMinute": 10}],
+            pause={"replicas": 2, "until": "2026-11-24T00:00:00Z", "reason": "night"},
+        )
+    )
+    assert (spec.min_replicas, spec.jobs_per_pod, spec.start_within_s, spec.idle_after_s) == (1, 5, 90, 300)
+    assert (spec.up, spec.down) == (Rules(), Rules(60, "Min", (Policy("Pods", 2, 60),)))
+    assert spec.ceilings == (Ceiling("openai", 10, 45),)
+    assert spec.pause == Pause(2, 1795478400.0, "night")
+
+
+@pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("0.5s", 0.5), ("250ms", 0.25)])
+def test_durations_are_read_as_kubernetes_writes_them(text: str, seconds: float) -> None:
+    assert seconds_of(text) == seconds
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster) -> Cluster:
+    install_crd(cluster)
+    return cluster
+
+
+@pytest.mark.cluster
+def test_defaults_appear_in_what_is_stored(served: Cluster, namespace: str) -> None:
+    least = {"scaleTargetRef": {"name": "worker"}, "maxReplicas": 3, "source": {"backlog": {}}}
+    served.apply(pool() | {"spec": least}, namespace=namespace)
+    stored = served.get("pool", "reports", "-n", namespace)["spec"]
+    assert stored["source"]["backlog"] == {
+        "queue": "reports", "jobsPerPod": 5, "startWithin": "0s", "jobDuration": "45s",
+    }  # fmt: skip
+    assert (stored["minReplicas"], stored["idleAfter"], stored["mode"]) == (0, "5m", "Auto")
+    assert spec_of({"spec": stored})[0] == spec_of({"spec": least})[0]
+
+
+@pytest.mark.cluster
+@pytest.mark.parametrize(
+    ("spec", "words"),
+    [
+        ({"minReplicas": 6}, "spec.minReplicas: Invalid value: minReplicas must not exceed maxReplicas"),
+        ({"maxReplicas": 0}, "spec.maxReplicas"),
+        ({"pause": {"replicas": 9}}, "spec.pause.replicas: Invalid value: pause.replicas must not exceed"),
+        ({"idleAfter": "soon"}, "spec.idleAfter"),
+        ({"idleAfter": "48h"}, "must lie between 0s and 24h"),
+        ({"mode": "Maybe"}, 'spec.mode: Unsupported value: "Maybe"'),
+        ({"source": {}}, "spec.source.backlog: Required value"),
+        ({"source": {"backlog": {"queue": "a{b"}}}, "spec.source.backlog.queue"),
+        ({"scaleTargetRef": {"name": "x", "kind": "StatefulSet"}}, "spec.scaleTargetRef.kind"),
+        ({"ceilings": [{"name": "a", "jobsPerMinute": 0}]}, "spec.ceilings[0].jobsPerMinute"),
+        ({"replicas": 3}, 'unknown field "spec.replicas"'),
+    ],
+)  # fmt: skip
+def test_a_pool_that_cannot_be_meant_is_refused_by_its_field(served: Cluster, namespace: str, spec, words) -> None:
+    with pytest.raises(Refused) as refused:
+        served.kubectl("create", "-n", namespace, "-f", "-", stdin=json.dumps(pool(**spec)))
+    assert words in str(refused.value).replace("\n", " ")
+
+
+@pytest.mark.cluster
+def test_a_pool_keeps_its_target(served: Cluster, namespace: str) -> None:
+    served.apply(pool(), namespace=namespace)
+    with pytest.raises(Refused, match="a Pool keeps its target"):
+        served.apply(pool(scaleTargetRef={"name": "other"}), namespace=namespace)
+
+
+@pytest.mark.cluster
+def test_explain_says_units_and_defaults(served: Cluster) -> None:
+    said = served.kubectl("explain", "pool.spec.source.backlog")
+    assert "Jobs a pod runs at once" in said
+    assert "startWithin" in said

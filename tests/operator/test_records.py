@@ -1,0 +1,58 @@
+"""A record is decided again to the same answer, is small, and tells what another spec would have done."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.operator.conftest import specs
+from tests.operator.pools import pool
+from tests.operator.test_decide import days, walked
+
+from afterbell.core.errors import InvalidInput
+from afterbell_operator.decide import decide
+from afterbell_operator.model import Backlog, History, Observation, Pause, Spec
+from afterbell_operator.records import RECORD_BYTES_MAX, decided_again, history_as_json, history_from, record
+from afterbell_operator.replay import replay
+
+
+@given(specs(), days, st.integers(0, 60))
+def test_every_record_is_decided_again_to_the_same_answer(spec, day, start) -> None:
+    for seen, history in walked(spec, day, start):
+        assert decided_again(record("ns/pool", seen, spec, history, decide(seen, spec, history)))
+
+
+@given(specs(), days)
+def test_a_history_survives_the_status(spec, day) -> None:
+    for _, history in walked(spec, day):
+        assert history_from(json.loads(json.dumps(history_as_json(history)))) == history
+
+
+def test_a_record_of_the_usual_spec_stays_below_two_kibibytes_however_long_its_history() -> None:
+    spec, history, replicas = Spec(max_replicas=60), History(), 0
+    for step in range(300):
+        seen = Observation(1_795_478_400.123 + step, replicas, Backlog(waiting=300 - step, oldest_s=12.3))
+        decision = decide(seen, spec, history)
+        assert len(record("a-namespace/reports", seen, spec, history, decision)) <= RECORD_BYTES_MAX
+        history, replicas = decision.history, decision.replicas
+
+
+def test_a_replay_tells_what_another_spec_would_have_done() -> None:
+    seen = Observation(100, 0, Backlog(waiting=12))
+    spec = Spec(max_replicas=20, jobs_per_pod=1, pause=Pause(2, 200, "x"))
+    line = record("ns/reports", seen, spec, History(), decide(seen, spec, History()))
+    assert list(replay([line])) == [("1 ns/reports at 100.000: 2 (same), paused at 2 for 100 s more: x", True)]
+    ((told, same),) = replay([line], json.dumps(pool(maxReplicas=5)))
+    assert not same
+    assert told.startswith("1 ns/reports at 100.000: 5 (recorded 2), 0 running, 12 waiting")
+
+
+@pytest.mark.parametrize("line", ["{", "{}", '{"pool":"a"}', "[]", "null"])
+def test_a_line_that_is_no_record_is_named(line: str) -> None:
+    with pytest.raises(InvalidInput, match="line 1 is no record"):
+        list(replay([line]))
+
+
+def test_a_manifest_that_is_no_pool_is_refused() -> None:
+    with pytest.raises(InvalidInput, match="no Pool"):
+        list(replay([], "spec: {maxReplicas: 0}"))

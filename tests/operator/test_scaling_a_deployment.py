@@ -1,0 +1,228 @@
+"""A Pool on a real cluster: pods follow the queue, no job is cut off, and whatever is in the way is said."""
+
+import asyncio
+import json
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.operator.pools import install_crd, pool
+from tests.operator.running import OperatorProcess, Site, deployment, operating
+from tests.support.cluster import Cluster, wait_until
+from tests.support.queue import jobs
+
+from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.queue import Ended, Grant, Queue, QueueRules
+from afterbell.core.jobs import Done
+from afterbell_operator.records import RECORD_BYTES_MAX, decided_again
+
+pytestmark = pytest.mark.cluster
+RULES = QueueRules(lease_s=60, starts_max=0)
+
+
+class Hands:
+    """The test's own hands in the queue, one connection a call."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url, self.name = url, name
+
+    def do(self, verb: str, *arguments: Any) -> Any:
+        async def run() -> Any:
+            client = connect(self.url)
+            try:
+                return await getattr(Queue(client, QueueKeys(self.name), RULES), verb)(*arguments)
+            finally:
+                await client.aclose()
+
+        return asyncio.run(run())
+
+    def put(self, *ids: str) -> None:
+        self.do("put", jobs(*ids))
+
+    def take(self, pod: str, count: int = 1) -> list[Grant]:
+        return list(self.do("take", f"{pod}-0a1b2c3d", count).grants)
+
+    def finish(self, pod: str, grants: list[Grant]) -> None:
+        self.do("take", f"{pod}-0a1b2c3d", 0, [], [Ended(one, Done()) for one in grants])
+
+    def empty(self) -> None:
+        async def run() -> None:
+            client = connect(self.url)
+            async for key in client.scan_iter(match=QueueKeys(self.name).prefix + "*"):
+                await client.delete(key)
+            await client.aclose()
+
+        asyncio.run(run())
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster) -> Cluster:
+    install_crd(cluster)
+    return cluster
+
+
+@pytest.fixture
+def site(served: Cluster, namespace: str) -> Site:
+    return Site(served, namespace, f"t{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def hands(site: Site, redis_url: str) -> Hands:
+    return Hands(redis_url, site.queue)
+
+
+@pytest.fixture
+def operator(site: Site, redis_url: str, tmp_path: Path) -> Iterator[OperatorProcess]:
+    with operating(site.cluster, redis_url, tmp_path, site.namespace) as process:
+        yield process
+
+
+def test_pods_go_from_zero_to_what_is_needed_in_one_step_and_back_to_zero(
+    site: Site, hands: Hands, operator: OperatorProcess
+) -> None:
+    site.apply(replicas=0)
+    wait_until(lambda: site.condition("Ready") == ("True", "Scaling"), "the Pool to be ready")
+    hands.put("a", "b", "c")
+    assert site.until_replicas(3) < 2
+    pods = sorted(site.until_pods(3))
+    grants = {pod: hands.take(pod) for pod in pods}
+    for pod in pods:
+        hands.finish(pod, grants[pod])
+    site.until_replicas(0)
+    wait_until(lambda: site.status().get("currentReplicas") == 0, "the status to say so")
+    told = [(one["fromReplicas"], one["toReplicas"]) for one in site.status()["decisions"]]
+    assert told[-1] == (0, 3), "one step up"
+    assert told[0][1] == 0
+    described = site.cluster.kubectl("describe", "pool", "reports", "-n", site.namespace)
+    assert "SuccessfulRescale" in described
+    for line in operator.out.read_text().splitlines():
+        assert len(line) <= RECORD_BYTES_MAX
+        assert decided_again(line)
+    columns = site.cluster.kubectl("get", "pools", "-n", site.namespace)
+    assert "0+0+0" in columns
+
+
+def test_the_idle_pod_goes_and_the_busy_one_finishes(site: Site, hands: Hands, operator: OperatorProcess) -> None:
+    site.apply(replicas=3)
+    first, busy, last = sorted(site.until_pods(3))
+    hands.put("a")
+    (grant,) = hands.take(busy)
+    site.until_replicas(1)
+    assert site.until_pods(1) == {busy}
+    hands.put("b")
+    assert hands.do("take", f"{first}-0a1b2c3d", 1).gate in ("drained", ""), "gone pods are forgotten"
+    assert last
+    hands.finish(busy, [grant])
+
+
+def test_a_busy_pod_is_drained_waited_for_and_called_back_when_work_comes(
+    site: Site, hands: Hands, operator: OperatorProcess
+) -> None:
+    site.apply(replicas=2, minReplicas=1, source={"backlog": {"queue": site.queue, "jobsPerPod": 2}})
+    pods = sorted(site.until_pods(2))
+    hands.put("a", "b")
+    grants = {pod: hands.take(pod) for pod in pods}
+    wait_until(lambda: hands.do("look_at_fleet")[1].drained, "one of the two to be drained")
+    assert site.replicas() == 2, "both still work"
+    (drained,) = hands.do("look_at_fleet")[1].drained
+    wait_until(lambda: site.condition("AbleToScale")[1] == "Draining", "the status to say so")
+    hands.put("c", "d")
+    wait_until(lambda: not hands.do("look_at_fleet")[1].drained, "the drain to be taken back")
+    assert site.pods() == set(pods)
+    grants[drained] += hands.take(drained, 1)
+    assert len(grants[drained]) == 2
+    other = next(pod for pod in pods if pod != drained)
+    grants[other] += hands.take(other, 1)
+    for pod in pods:
+        hands.finish(pod, grants[pod])
+    site.until_replicas(1)
+
+
+def test_nothing_is_taken_away_while_redis_is_unknown_or_has_just_lost_its_data(
+    site: Site, hands: Hands, operator: OperatorProcess
+) -> None:
+    site.apply(replicas=2)
+    hands.put("a", "b", "c")
+    site.until_replicas(3)
+    hands.empty()
+    hands.put("d")
+    wait_until(lambda: site.condition("BacklogObserved")[1] == "BacklogDistrusted", "the loss to be noticed")
+    time.sleep(3)
+    assert site.replicas() == 3
+    assert site.status()["reason"] == "BacklogDistrusted"
+
+
+def test_a_redis_that_does_not_answer_is_said_within_five_seconds(site: Site, tmp_path: Path) -> None:
+    site.apply(replicas=2)
+    with operating(site.cluster, "redis://127.0.0.1:1/0", tmp_path, site.namespace):
+        began = time.monotonic()
+        wait_until(lambda: site.condition("BacklogObserved") == ("False", "BacklogUnknown"), "it to be said")
+        assert time.monotonic() - began < 15, "the start of a process included"
+        assert site.replicas() == 2
+
+
+def test_what_is_in_the_way_is_a_condition_that_goes_by_itself(
+    site: Site, hands: Hands, operator: OperatorProcess
+) -> None:
+    source = {"backlog": {"queue": site.queue, "jobsPerPod": 1}}
+    site.cluster.apply(pool(source=source), namespace=site.namespace)
+    wait_until(lambda: site.condition("Ready") == ("False", "TargetMissing"), "the missing target to be said")
+    site.cluster.apply(deployment(replicas=1), namespace=site.namespace)
+    wait_until(lambda: site.condition("Ready")[0] == "True", "the target to be found")
+    site.cluster.kubectl("autoscale", "deployment/worker", "-n", site.namespace, "--max=4", "--cpu-percent=80")
+    wait_until(lambda: site.condition("Ready") == ("False", "ConflictingAutoscaler"), "the HPA to be said")
+    site.cluster.kubectl("delete", "hpa/worker", "-n", site.namespace)
+    wait_until(lambda: site.condition("Ready")[0] == "True", "the Pool to work again")
+    time.sleep(1.1)  # the age of an object is stored in whole seconds
+    site.cluster.apply(pool("second", source=source), namespace=site.namespace)
+    jsonpath = '-o=jsonpath={.status.conditions[?(@.type=="Ready")].reason}'
+    wait_until(
+        lambda: site.cluster.kubectl("get", "pool/second", "-n", site.namespace, jsonpath) == "ConflictingPool",
+        "the second Pool to be refused",
+    )
+    assert site.condition("Ready")[0] == "True", "the first one goes on"
+
+
+def test_advice_writes_nothing_and_a_pause_holds(site: Site, hands: Hands, operator: OperatorProcess) -> None:
+    site.apply(replicas=0, mode="Advise")
+    hands.put("a", "b")
+    wait_until(lambda: site.status().get("desiredReplicas") == 2, "the advice")
+    assert site.replicas() == 0
+    site.apply(pause={"replicas": 1, "reason": "looking at it"})
+    site.until_replicas(1)
+    assert "looking at it" in site.status()["message"]
+
+
+def test_our_field_manager_owns_the_replicas(site: Site, hands: Hands, operator: OperatorProcess) -> None:
+    site.apply(replicas=0)
+    hands.put("a")
+    site.until_replicas(1)
+    found = json.loads(
+        site.cluster.kubectl("get", "deployment/worker", "-n", site.namespace, "-o", "json", "--show-managed-fields")
+    )
+    owners = {one["manager"] for one in found["metadata"]["managedFields"] if one.get("subresource") == "scale"}
+    assert owners == {"afterbell-operator"}
+
+
+def test_a_second_operator_takes_over_from_one_that_ended_and_no_two_ever_lead(
+    site: Site, hands: Hands, redis_url: str, tmp_path: Path
+) -> None:
+    site.apply(replicas=0)
+    with (
+        operating(site.cluster, redis_url, tmp_path, site.namespace) as one,
+        operating(site.cluster, redis_url, tmp_path, site.namespace) as other,
+    ):
+        wait_until(lambda: '"leading": true' in one.log.read_text() + other.log.read_text(), "one of them to lead")
+        leader, standby = (one, other) if '"leading": true' in one.log.read_text() else (other, one)
+        wait_until(lambda: site.condition("Ready")[0] == "True", "the Pool to be ready")
+        assert '"leading": true' not in standby.log.read_text()
+        began = time.monotonic()
+        leader.process.terminate()
+        wait_until(lambda: '"leading": true' in standby.log.read_text(), "the standby to lead")
+        assert time.monotonic() - began < 5
+        hands.put("a")
+        assert site.until_replicas(1) < 3
