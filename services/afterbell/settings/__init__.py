@@ -15,12 +15,14 @@ from pydantic_settings import NoDecode
 from afterbell.core.addresses import networks_of
 from afterbell.core.errors import SettingsError
 from afterbell.core.session import BODY_BYTES_MAX
+from afterbell.settings.admin import AdminSettings
 from afterbell.settings.group import SettingsGroup
 from afterbell.settings.model import ModelSettings, MoneySettings, ProviderSettings
 from afterbell.settings.realtime import RealtimeSettings
 
 __all__ = [
     "DEVELOPMENT_SECRET",
+    "AdminSettings",
     "ApiSettings",
     "AuthSettings",
     "ModelSettings",
@@ -205,7 +207,9 @@ class WebhookSettings(SettingsGroup):
         return texts
 
 
-class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings, RealtimeSettings, WebhookSettings):
+class ApiSettings(
+    ProcessSettings, StoreSettings, QueueSettings, AuthSettings, AdminSettings, RealtimeSettings, WebhookSettings
+):
     """The api process."""
 
     port: int = Field(5000, ge=0, le=65535, alias="PORT", description="port of the REST API")
@@ -252,6 +256,13 @@ class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings, R
     def serves_classroom(self) -> bool:
         """Whether the classroom page is at ``/``."""
         return not self.production if self.classroom is None else self.classroom
+
+    @property
+    def admin_key(self) -> str | None:
+        """The secret of the admin API's tokens, None where there is no admin API."""
+        if self.admin_secret is not None:
+            return self.admin_secret.get_secret_value()
+        return None if self.production else DEVELOPMENT_SECRET
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:
