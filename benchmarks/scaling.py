@@ -54,7 +54,7 @@ class Size:
     outage_s: float
 
 
-FULL: Final = Size(200, 3, 200, 10_000, 2_000, 120, 3, 60)
+FULL: Final = Size(200, 3, 200, 10_000, 2_000, 60, 3, 60)
 QUICK: Final = Size(20, 1, 16, 1_000, 100, 10, 1, 10)
 
 

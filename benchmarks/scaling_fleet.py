@@ -64,9 +64,9 @@ class _Fleet:
                 self._leaves(one["metadata"]["name"], newest["labels"][HASH] if newest else "")
         for gone in self.template.keys() - names - self.leaving:
             self._leaves(gone, newest["labels"][HASH] if newest else self.template[gone])
-        for one in pods:
-            if one["status"].get("phase") == "Running" or one["metadata"]["name"] in self.running:
-                await self._work(one["metadata"]["name"])
+        up = {one["metadata"]["name"] for one in pods if one["status"].get("phase") == "Running"}
+        for pod in sorted(up | self.running.keys()):  # whoever leaves finishes first
+            await self._work(pod)
         return len(names - self.leaving)
 
     def _leaves(self, pod: str, newest: str) -> None:

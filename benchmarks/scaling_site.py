@@ -130,7 +130,11 @@ class Operator:
     def end(self, *, kill: bool = False) -> None:
         """SIGTERM, or SIGKILL."""
         (self.process.kill if kill else self.process.terminate)()
-        self.process.wait(20)
+        try:
+            self.process.wait(20)
+        except psutil.TimeoutExpired:
+            self.process.kill()
+            raise BenchError("the operator did not end within 20 s of SIGTERM") from None
 
 
 @contextmanager

@@ -31,10 +31,11 @@ def registry_of(reconciler: Reconciler) -> kopf.OperatorRegistry:
         heard.of("pools")
         key = (namespace, name)
         if event["type"] == GONE:
-            tables.pools.pop(key, None)
+            tables.drop(key)
             reconciler.forget(key)
             return
-        before, tables.pools[key] = tables.pools.get(key), _plain(body)
+        before = tables.pools.get(key)
+        tables.keep(key, _plain(body))
         if before is None or before["metadata"].get("generation") != tables.pools[key]["metadata"].get("generation"):
             reconciler.wake(key)  # a status of our own making is no news
 

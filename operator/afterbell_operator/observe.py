@@ -43,6 +43,7 @@ class QueueObserver:
         self.queue = queue
         self._ear, self._tick_s, self._changed = ear, tick_s, changed
         self._load: QueueLoad | None = None
+        self._shown: Sight | None = None
         self._because = f"queue {queue.keys.name} has not been seen yet"
         self._seen_at = self._distrust_until = float("-inf")
         self._stir = asyncio.Event()
@@ -102,11 +103,14 @@ class QueueObserver:
             log.warning("queue_lost_its_data", queue=self.queue.keys.name, puts=load.puts, before=self._load.puts)
             self._distrust_until = now + DISTRUST_S
         self._load, self._seen_at, self._because = load, now, ""
-        self._changed()
+        sight = self.sight()
+        if sight != self._shown:  # an idle queue looked at again wakes nobody
+            self._shown = sight
+            self._changed()
 
     def _fail(self, error: StoreUnavailable) -> None:
         metrics.failed(error)
-        first, self._because = not self._because, str(error)[:200]
+        first, self._because, self._shown = not self._because, str(error)[:200], None
         if first:
             log.warning("queue_unknown", queue=self.queue.keys.name, error=self._because)
         self._changed()

@@ -17,14 +17,31 @@ class Tables:
     pools: dict[Key, Json] = field(default_factory=dict)
     targets: dict[Key, Target] = field(default_factory=dict)
     autoscalers: dict[Key, Key] = field(default_factory=dict)
+    # Every round asks both; without them a round of 2,000 Pools would read each of the 2,000.
+    _of_queue: dict[str, set[Key]] = field(default_factory=dict)
+    _of_target: dict[Key, set[Key]] = field(default_factory=dict)
+
+    def keep(self, key: Key, pool: Json) -> None:
+        """A Pool as it is stored now."""
+        self.drop(key)
+        self.pools[key] = pool
+        self._of_queue.setdefault(queue_of(pool), set()).add(key)
+        self._of_target.setdefault(target_of(pool), set()).add(key)
+
+    def drop(self, key: Key) -> None:
+        """A Pool that is gone."""
+        pool = self.pools.pop(key, None)
+        if pool is not None:
+            self._of_queue[queue_of(pool)].discard(key)
+            self._of_target[target_of(pool)].discard(key)
 
     def pools_of_queue(self, queue: str) -> list[Key]:
         """Pools that follow the queue."""
-        return [key for key, pool in self.pools.items() if queue_of(pool) == queue]
+        return sorted(self._of_queue.get(queue, ()))
 
     def pools_of_target(self, target: Key) -> list[Key]:
         """Pools that name the Deployment."""
-        return [key for key, pool in self.pools.items() if target_of(pool) == target]
+        return sorted(self._of_target.get(target, ()))
 
     def queues(self) -> set[str]:
         """Every queue that some Pool follows."""
