@@ -12,9 +12,10 @@ LIVE_CLIENT := $(WEB)/vendor/socket.io.esm.min.js
 TOXIPROXY := .tools/toxiproxy-server
 CONTROL_PLANE := $(addprefix .tools/,kube-apiserver kube-controller-manager kube-scheduler kubectl)
 HELM := .tools/helm
+CRDS := .tools/crds
 version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
-.PHONY: help setup demo dev web test test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs lock clean \
+.PHONY: help setup demo dev web test test-chart lint-chart test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs manifests lock clean \
 	$(addprefix bench-,api queue operator realtime reports)
 
 help:  ## Show this help
@@ -58,6 +59,20 @@ test-web: $(INSTALLED) web  ## Run the tests of the client module and of the cla
 test-cluster: $(INSTALLED) tools  ## Run the tests that need a Kubernetes cluster: a real control plane, pods as processes
 	$(BIN)/pytest -m cluster --timeout 300 $(ARGS)
 
+test-chart: $(INSTALLED) tools lint-chart  ## Check, render and install the Helm chart, on a real API server with pods as processes
+	$(BIN)/pytest -n 2 --dist loadfile --timeout 300 tests/chart $(ARGS)
+
+LINTERS := checkov==3.3.30 kubernetes-validate==1.37.0 yamllint==1.38.0
+lint-chart: tools  ## Check the rendered chart with checkov, kubernetes-validate and yamllint, from PyPI (400 MB, once)
+	@test -x .tools/lint/bin/checkov || { $(PYTHON) -m venv .tools/lint && .tools/lint/bin/pip install --quiet $(LINTERS); }
+	.tools/lint/bin/yamllint --strict charts/afterbell skaffold.yaml .checkov.yaml
+	@for profile in dev production free-tier large; do \
+	  $(HELM) lint --strict --quiet charts/afterbell -f charts/afterbell/values/$$profile.yaml || exit 1; \
+	  $(HELM) template afterbell charts/afterbell -n afterbell -f charts/afterbell/values/$$profile.yaml >.tools/lint/$$profile.yaml || exit 1; \
+	  .tools/lint/bin/kubernetes-validate --strict --quiet .tools/lint/$$profile.yaml || exit 1; \
+	  .tools/lint/bin/checkov --config-file .checkov.yaml -f .tools/lint/$$profile.yaml || exit 1; \
+	  echo "$$profile: $$(grep -c '^kind:' .tools/lint/$$profile.yaml) objects, nothing to complain about"; done
+
 test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
 	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
 
@@ -68,7 +83,7 @@ soak: $(INSTALLED) tools  ## Break parts at random for MINUTES=10, repeatable wi
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
 tools:  ## Build the test tools written in Go, where Go is installed
-	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory $(TOXIPROXY) $(CONTROL_PLANE) $(HELM); \
+	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory $(TOXIPROXY) $(CONTROL_PLANE) $(HELM) $(CRDS); \
 	else echo "no Go: the tests that need the fault proxy or a Kubernetes cluster will be skipped (install Go 1.24 or newer)"; fi
 
 $(TOXIPROXY): tools/toxiproxy/go.mod tools/toxiproxy/go.sum
@@ -86,6 +101,16 @@ $(HELM): tools/helm/go.mod tools/helm/go.sum
 	@echo "building helm $(VERSION), once; it takes about 2 minutes on two cores"
 	cd tools/helm && $(GO_BUILD) "-s -w -X helm.sh/helm/v4/internal/version.version=$(VERSION)" -o $(CURDIR)/$@ \
 	  helm.sh/helm/v4/cmd/helm
+
+# Definitions of the custom resources of others that the chart makes; `go mod download` compares them with go.sum.
+$(CRDS): tools/crds/go.mod tools/crds/go.sum
+	@mkdir -p $@
+	cd tools/crds && $(GO) mod download && install -m 644 \
+	  "$$($(GO) list -m -f '{{.Dir}}' sigs.k8s.io/gateway-api)"/config/crd/standard/*_httproutes.yaml \
+	  "$$($(GO) list -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)"/example/prometheus-operator-crd/*_pod*.yaml \
+	  "$$($(GO) list -m -f '{{.Dir}}' github.com/prometheus-operator/prometheus-operator)"/example/prometheus-operator-crd/*rules.yaml \
+	  $(CURDIR)/$@
+	@touch $@
 
 check: $(INSTALLED)  ## Lint, types, import contracts and the pure tests; under a minute
 	$(BIN)/ruff format --check --quiet .
@@ -122,6 +147,10 @@ bench-operator: $(INSTALLED) tools  ## Measure the operator on a real control pl
 
 docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
+	PYTHONPATH=services:operator $(BIN)/python tools/chart_reference.py
+
+manifests: $(INSTALLED) tools  ## Render manifests/ from the chart, for people without Helm
+	$(BIN)/python tools/manifests.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
 	for extra in api worker operator embedded node dev; do \

@@ -5,6 +5,7 @@ The small rooms carry ``chat:typing``, which neither stores: that is the bus bet
 """
 
 import asyncio
+import random
 import shutil
 import subprocess
 import sys
@@ -27,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.harness import Figure, against_peer, note, report
 from benchmarks.realtime_sockets import Socket
-from benchmarks.servers import AFTERBELL, await_port, free_port, process, valkey_on_tcp
+from benchmarks.servers import AFTERBELL, await_port, free_port, metric, process, valkey_on_tcp
 
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.migrate import upgrade
@@ -40,6 +41,10 @@ PACKAGES: Final = ("socket.io@4.8.4", "@socket.io/redis-adapter@8.3.0", "redis@5
 SOCKETS: Final = 1_000
 SMALL: Final = 4
 TEXT: Final = "x" * 100
+# A delivery that never came counts as one that took this long.
+LOST_S: Final = 60.0
+# Tasks that the first socket or message starts and that stay.
+STARTED_ONCE_MAX: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,7 @@ class System:
     processes: tuple[psutil.Process, psutil.Process]
     token: str
     redis: int
+    internal_port: int = 0
 
     def cpu_s(self) -> float:
         """CPU seconds both have used."""
@@ -65,20 +71,20 @@ def ours(folder: Path, database_url: str) -> Iterator[System]:
     """Two ``afterbell api`` processes on one Valkey."""
     with ExitStack() as stack:
         redis = stack.enter_context(valkey_on_tcp(folder))
-        ports, processes = [], []
-        for name in ("a", "b"):
+        ports, processes, internal = [], [], [free_port(), free_port()]
+        for number, name in enumerate("ab"):
             ports.append(free_port())
             log = folder / f"api-{name}.log"
             variables = {
                 "REDIS_URL": f"redis://127.0.0.1:{redis}/0", "DATABASE_URL": database_url, "PORT": str(ports[-1]),
-                "AFTERBELL_INTERNAL_PORT": str(free_port()), "AFTERBELL_JWT_SECRET": SECRET,
+                "AFTERBELL_INTERNAL_PORT": str(internal[number]), "AFTERBELL_JWT_SECRET": SECRET,
                 "AFTERBELL_EVENTS_PER_SECOND": "100000", "AFTERBELL_EVENTS_BURST": "100000",
                 "AFTERBELL_SOCKETS_PER_USER": "100000", "AFTERBELL_SOCKETS_MAX": "10000",
                 "AFTERBELL_LOG_LEVEL": "warning",
             }  # fmt: skip
             processes.append(stack.enter_context(process(*AFTERBELL, "api", log=log, **variables)))
             await_port(ports[-1], log)
-        yield System((ports[0], ports[1]), (processes[0], processes[1]), _token(), redis)
+        yield System((ports[0], ports[1]), (processes[0], processes[1]), _token(), redis, internal[0])
 
 
 @contextmanager
@@ -110,8 +116,8 @@ def _packages() -> Path | None:
     if not (CACHE / "node_modules" / "redis").exists():
         note(f"installing the peer's packages into {CACHE}")
         CACHE.mkdir(parents=True, exist_ok=True)
-        command = ("npm", "install", "--no-audit", "--no-fund", "--silent", *PACKAGES)
-        if subprocess.run(command, cwd=CACHE, check=False).returncode != 0:
+        command = ("npm", "install", "--prefix", str(CACHE), "--no-audit", "--no-fund", "--silent", *PACKAGES)
+        if subprocess.run(command, check=False).returncode != 0:
             note("no peer: npm install did not work; no ratio is printed")
             return None
     return CACHE / "node_modules"
@@ -135,13 +141,13 @@ async def lessons(system: System, count: int) -> list[str]:
     return names
 
 
-async def opened(system: System, rooms: list[str], heard: Any) -> list[Socket]:
-    """One socket a room named, by turns on either process, each in its room."""
+async def opened(system: System, rooms: list[str], heard: Any, pods: int = 2) -> list[Socket]:
+    """One socket a room named, by turns on the first ``pods`` processes, each in its room."""
     made: list[Socket] = []
     for first in range(0, len(rooms), 50):
         some = rooms[first : first + 50]
         new = await asyncio.gather(
-            *(Socket.open(system.ports[(first + n) % 2], system.token, heard) for n in range(len(some)))
+            *(Socket.open(system.ports[(first + n) % pods], system.token, heard) for n in range(len(some)))
         )
         await asyncio.gather(*(one.ask("session:join", {"session": room}) for one, room in zip(new, some, strict=True)))
         made += new
@@ -159,10 +165,15 @@ class Measured:
     small_us: float
     connections: float
     ack_p99_ms: float
+    idle_us: float
+    churn_left: float
 
 
 async def measure(system: System, seconds: float) -> Measured:
     """Memory, fan-out, small rooms, acknowledgements, in this order."""
+    await asyncio.sleep(1.5)
+    tasks = metric(system.internal_port, "afterbell_realtime_tasks") if system.internal_port else 0.0
+    await closed(await opened(system, (await lessons(system, 1)) * 100, _ignore))  # what is loaded late is base
     base = system.rss()
     delivered = 0
 
@@ -182,7 +193,8 @@ async def measure(system: System, seconds: float) -> Measured:
     note(f"  fan-out: {delivered:,} deliveries, {fanout_us:.1f} µs each")
     await closed(everybody)
     p99_ms, small_us, connections = await small_rooms(system, seconds)
-    return Measured(kilobytes, base / 2e6, fanout_us, p99_ms, small_us, connections, await acks(system, seconds))
+    return Measured(kilobytes, base / 2e6, fanout_us, p99_ms, small_us, connections, await acks(system, seconds),
+                    await idle_pod(system, seconds), await churned(system, tasks))  # fmt: skip
 
 
 async def small_rooms(
@@ -216,33 +228,86 @@ async def small_rooms(
     note(f"  small rooms: {len(took):,} of {wanted:,} deliveries, {used_us:.0f} µs each")
     connections = await redis_connections(system.redis)
     await closed(everybody)
-    late = [float("inf")] * (wanted - len(took))
-    return p99_ms(took + late), used_us, connections / 2
+    lost = [LOST_S] * (wanted - len(took))
+    return p99_ms(took + lost), used_us, connections / 2
 
 
 async def acks(system: System, seconds: float, writers: int = 50) -> float:
     """p99 in ms of chat:send → acknowledgement, each writer sending its next when the last is acknowledged."""
     names = await lessons(system, writers)
-    everybody = await opened(system, names, lambda *_: None)
+    everybody = await opened(system, names, _ignore)
     took: list[float] = []
     until = time.perf_counter() + seconds
 
     async def write(socket: Socket, room: str) -> None:
         number = 0
+        await asyncio.sleep(random.uniform(0, 0.2))  # people do not type in step
         while time.perf_counter() < until:
             began, number = time.perf_counter(), number + 1
             await socket.ask("chat:send", {"session": room, "id": f"m{number}", "text": TEXT})
             took.append(time.perf_counter() - began)
-            await asyncio.sleep(0.2)  # a quick typist: 250 messages a second from all of them
+            await asyncio.sleep(random.uniform(0.1, 0.3))  # quick typists: 250 messages a second from all of them
 
     await asyncio.gather(*(write(one, name) for one, name in zip(everybody, names, strict=True)))
     await closed(everybody)
     return p99_ms(took)
 
 
+async def idle_pod(system: System, seconds: float, rate: int = 1_000) -> float:
+    """CPU µs that a process without members spends on each message of the other one's rooms."""
+    await asyncio.sleep(2)  # shards that nobody needs any more are left
+    names = [name for name in await lessons(system, 25) for _ in range(SMALL)]
+    everybody = await opened(system, names, _ignore, 1)
+    resting_s = await _cpu_of_second(system, seconds)
+    task = asyncio.create_task(_cpu_of_second(system, seconds))
+    began = time.perf_counter()
+    for number in range(int(rate * seconds)):
+        one = number % len(everybody)
+        everybody[one].emit("chat:typing", {"session": names[one], "typing": True}, "0")
+        if number % 10 == 0:
+            await asyncio.sleep(max(began + number / rate - time.perf_counter(), 0))
+    busy_s = await task
+    await closed(everybody)
+    return max(busy_s - resting_s, 0) / (rate * seconds) * 1e6
+
+
+async def _cpu_of_second(system: System, seconds: float) -> float:
+    def used() -> float:
+        times = system.processes[1].cpu_times()
+        return float(times.user + times.system)
+
+    before = used()
+    await asyncio.sleep(seconds)
+    return used() - before
+
+
+async def churned(system: System, before: float, sockets: int = 5_000) -> float:
+    """Sockets, rooms and tasks that are left when so many have come and gone; 0 for the peer, which cannot be asked."""
+    if not system.internal_port:
+        return 0.0
+    names = await lessons(system, 50)
+    for _ in range(sockets // 250):
+        await closed(await opened(system, names * 5, _ignore, 1))
+    left: list[float] = []
+    for _ in range(20):  # an absence of five seconds is forgiven, and a socket's ping task ends after 25
+        await asyncio.sleep(2)
+        left = [metric(system.internal_port, f"afterbell_realtime_{name}") for name in ("sockets", "rooms", "tasks")]
+        if left[2] <= before:
+            break
+    note(f"  churn: {left[0]:.0f} sockets, {left[1]:.0f} rooms, {left[2]:.0f} tasks ({before:.0f} before) are left")
+    return left[0] + left[1] + max(left[2] - before - STARTED_ONCE_MAX, 0)
+
+
+def _ignore(*_: object) -> None:
+    """An event nobody counts."""
+
+
 def p99_ms(took: list[float]) -> float:
-    """The 99th percentile in milliseconds."""
-    return sorted(took)[int(len(took) * 0.99) - 1] * 1000
+    """The 99th percentile in milliseconds; the rest of the picture for people."""
+    ordered = sorted(took)
+    half, most, slowest = (ordered[int(len(ordered) * share) - 1] * 1000 for share in (0.5, 0.99, 1))
+    note(f"  p50 {half:.1f} ms, p99 {most:.1f} ms, max {slowest:.1f} ms")
+    return most
 
 
 async def closed(everybody: list[Socket]) -> None:
@@ -277,6 +342,8 @@ def figures(own: list[Measured], peer: list[Measured]) -> list[Figure]:
         figure("rooms_of_4_cpu_per_delivery", "µs", None, "small_us"),
         figure("redis_connections_per_process", "connections", 4, "connections"),
         figure("send_to_ack_p99_50_writers", "ms", 20, "ack_p99_ms"),
+        figure("idle_pod_cpu_per_foreign_message", "µs", 5, "idle_us"),
+        figure("left_after_5000_sockets", "things", 0, "churn_left"),
     ]
     ratio = against_peer(fanout, 2.0)
     return found if ratio is None else [*found, ratio]
@@ -312,4 +379,6 @@ def main(runs: int = 3, seconds: float = 10) -> None:
 
 
 if __name__ == "__main__":
-    typer.run(main)
+    app = typer.Typer(pretty_exceptions_enable=False)
+    app.command()(main)
+    app()

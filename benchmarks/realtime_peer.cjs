@@ -15,7 +15,7 @@ const { Server } = require("socket.io");
     socket.on("session:join", async ({ session }, ack) => { await socket.join(session); ack({ ok: true }); });
     socket.on("chat:send", ({ session, id, text }, ack) => {
       io.to(session).emit("chat:message", { session, seq: ++seq, id, sender: "p-tutor", text, at: new Date().toISOString() });
-      ack({ ok: true, id, seq });
+      ack?.({ ok: true, id, seq });
     });
     socket.on("chat:typing", ({ session, typing }, ack) => {
       socket.to(session).emit("chat:typing", { session, user: "p-tutor", typing });

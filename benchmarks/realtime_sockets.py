@@ -87,7 +87,9 @@ class Socket(asyncio.Protocol):
             self._heard(self, body)
         elif body.startswith(b"43"):
             number, _, _ = body[2:].partition(b"[")
-            self._asked.pop(int(number)).set_result(body)
+            waiting = self._asked.pop(int(number), None)
+            if waiting is not None:
+                waiting.set_result(body)
         elif body == b"2":
             self._send("3")
         elif body.startswith(b"0"):

@@ -24,6 +24,7 @@ GROUPS: Final[tuple[type[BaseSettings], ...]] = (
     settings.StoreSettings,
     settings.QueueSettings,
     settings.AuthSettings,
+    settings.AdminSettings,
     settings.RealtimeSettings,
     settings.WebhookSettings,
     settings.ApiSettings,

@@ -96,7 +96,7 @@ def endpoints() -> Iterator[str]:
 
     nothing = cast("Any", None)  # building the app touches no store
     for app in (
-        create_app(Services(ApiSettings(), nothing, nothing, nothing, nothing, nothing)),
+        create_app(Services(ApiSettings(), *[nothing] * 6)),
         create_internal_app(ready, drain=ready),
     ):
         for path, methods in app.openapi()["paths"].items():

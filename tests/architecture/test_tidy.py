@@ -20,7 +20,7 @@ CODE: Final = ("services", "operator", "tests", "benchmarks", "examples", "tools
 VAGUE_NAMES: Final = re.compile(r"(^|_)(utils?|helpers?|common|misc|managers?)$")
 BARE_NOQA: Final = re.compile(r"#\s*noqa(?!:\s*[A-Z]+\d+)", re.IGNORECASE)
 # Folders of tests that mirror no package: what they hold is said in CONTRIBUTING.md.
-OWN_TEST_FOLDERS: Final = frozenset({"architecture", "cluster", "faults", "flows", "support"})
+OWN_TEST_FOLDERS: Final = frozenset({"architecture", "chart", "cluster", "faults", "flows", "support"})
 
 
 def functions(*folders: str) -> Iterator[tuple[str, int]]:

@@ -1,11 +1,15 @@
 """Two api processes' servers on the same stores, as two pods are."""
 
+import tempfile
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+from tests.faults.servers import TcpValkey
 from tests.support.api import STUDENT, TUTOR, Api, api_on, imported, migrated, token_for
-from tests.support.engines import fresh_database
+from tests.support.engines import fresh_database, require_wheels
 
 from afterbell.embedded.engines import EngineUrls
 
@@ -40,3 +44,25 @@ def pods(engine_urls: EngineUrls) -> Iterator[Pods]:
         redis_url = engine_urls.redis_url or ""
         with api_on(redis_url, database_url, **FAST) as a, api_on(redis_url, database_url, queue=a.queue, **FAST) as b:
             yield Pods(a, b)
+
+
+@pytest.fixture(scope="module")
+def home() -> Iterator[Path]:
+    with tempfile.TemporaryDirectory(prefix="afterbell-rt-") as path:
+        yield Path(path)
+
+
+@pytest.fixture
+def valkey(home: Path) -> Iterator[TcpValkey]:
+    require_wheels("valkey")
+    server = TcpValkey(home / uuid.uuid4().hex[:6])
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def database(engine_urls: EngineUrls) -> Iterator[str]:
+    with fresh_database(engine_urls) as url:
+        migrated(url)
+        yield url

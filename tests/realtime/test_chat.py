@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.realtime.conftest import Pods
-from tests.support.api import PARENT, STAFF, token_for
+from tests.support.api import PARENT, STAFF, imported, token_for
 from tests.support.sockets import clients
 
 pytestmark = pytest.mark.engines
@@ -50,6 +50,30 @@ def test_a_message_sent_over_rest_is_broadcast_and_a_new_import_asks_to_read_ane
             await student.until(lambda: bool(student.events["rt:resync"]))
             assert student.events["rt:resync"] == [{"session": session, "reason": "imported"}]
             assert student.live == [1]
+
+    asyncio.run(run())
+
+
+def test_who_is_imported_out_of_a_session_is_out_on_either_pod_and_hears_no_more(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor, pods.student) as (tutor, student):
+            await tutor.join(session)
+            await student.join(session)
+            await student.ask("report:watch", session=session)
+            with pods.a.client() as client:
+                alone = [{"id": "p-tutor", "role": "tutor", "display_name": "T"}]
+                imported(client, session, messages=[], participants=alone)
+            removed = {"session": session, "reason": "removed"}
+            await student.until(lambda: removed in student.events["rt:resync"])
+            heard = len(student.events["chat:message"])
+            assert (await tutor.say("among ourselves"))["ok"]
+            answer = await student.ask("chat:send", session=session, id=str(uuid.uuid4()), text="still here")
+            assert answer["code"] == "not_joined"
+            assert (await student.ask("session:join", session=session))["code"] == "not_found"
+            assert len(student.events["chat:message"]) == heard
+            assert removed not in tutor.events["rt:resync"]
 
     asyncio.run(run())
 
@@ -120,6 +144,24 @@ def test_history_is_read_forwards_and_backwards_in_pages(pods: Pods) -> None:
             assert await page(after=2, limit=3) == ([3, 4, 5], 5)
             assert await page(after=5) == ([6, 7], None)
             assert await page(before=4, limit=2) == ([2, 3], None)
+
+    asyncio.run(run())
+
+
+def test_long_messages_come_in_pages_that_a_slow_reader_can_take(pods: Pods) -> None:
+    said = [{"id": f"m{n}", "sender": "p-tutor", "text": f"{n} " + "x" * 7_900} for n in range(1, 51)]
+    session = pods.lesson(messages=said)
+
+    async def run() -> None:
+        async with clients(pods.tutor) as (tutor,):
+            joined = await tutor.join(session)
+            assert 20 < len(joined["messages"]) < 40
+            assert joined["nextAfter"] == joined["messages"][-1]["seq"]
+            rest = await tutor.ask("chat:history", session=session, after=joined["nextAfter"])
+            assert [one["seq"] for one in rest["messages"]] == list(range(joined["nextAfter"] + 1, 51))
+            before = await tutor.ask("chat:history", session=session, before=51)
+            assert before["messages"][-1]["seq"] == 50
+            assert 20 < len(before["messages"]) < 40
 
     asyncio.run(run())
 

@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -29,7 +30,7 @@ ENVIRONMENT = os.environ  # noqa: TID251 - CI is told by it, and kubectl needs a
 NODES = 2
 Manifest = dict[str, Any]
 # What the images of the chart run; their entrypoints in services/Dockerfile.
-IMAGES = {"afterbell": [sys.executable, "-m", "afterbell"]}
+IMAGES = {f"afterbell{target}": [sys.executable, "-m", "afterbell"] for target in ("", "-api", "-worker", "-operator")}
 
 
 class Cluster:
@@ -123,14 +124,32 @@ class Cluster:
                 self.program[name].kill()
                 self.program[name].start()
 
-    def kubeconfig_of_service_account(self, namespace: str, name: str) -> Path:
-        """For a client that has the rights of a service account and no others."""
+    def kubeconfig_of_service_account(self, namespace: str, name: str, *, in_pods: bool = False) -> Path:
+        """For a client, outside or in a pod, that has the rights of a service account and no others."""
         token = self.kubectl("create", "token", name, "-n", namespace, "--duration=12h").strip()
-        return self.control_plane.kubeconfig(self.home / f"{namespace}-{name}.json", {"token": token})
+        host, port = self._site.api
+        url = f"https://{host}:{port}" if in_pods else None
+        return self.control_plane.kubeconfig(self.home / f"{namespace}-{name}.json", {"token": token}, url)
 
     def let_out(self, port: int, host: str = LOOPBACK) -> str:
         """host:port by which pods reach this port of the tests' own loopback, until the cluster is stopped."""
         return f"{host}:{port}" if not self._site.network else self._let_out(port, host)
+
+    def serve(self, namespace: str, service: str, port: str = "http") -> str:
+        """http://host:port on the tests' loopback that leads to the ready pods of a Service."""
+        listener = socket.create_server((LOOPBACK, 0))
+        number = listener.fileno()
+        inside = self.control_plane.kubeconfig(
+            self.home / "service.json", as_user(self.control_plane.admin), self.control_plane.url_inside
+        )
+        words = [str(number), str(inside), namespace, service, port]
+        command = [sys.executable, "-m", "tests.support.service", *words]
+        proxy = Program("service", command, self._site, self.home / "service.log", descriptors=(number,))
+        proxy.start()
+        self.control_plane.programs[f"service-{namespace}-{service}-{port}"] = proxy
+        address = f"http://{LOOPBACK}:{listener.getsockname()[1]}"
+        listener.close()
+        return address
 
     def _let_out(self, port: int, host: str) -> str:
         inside = f"{self._site.prefix}.0.1"

@@ -10,7 +10,8 @@ from contextlib import suppress
 from functools import partial
 
 
-async def _link(host: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+async def link(host: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Join a connection with one to host:port, until one of the two ends."""
     try:
         far_reader, far_writer = await asyncio.open_connection(host, port)
     except OSError:
@@ -35,7 +36,7 @@ async def _pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 
 async def main(descriptor: int, host: str, port: int) -> None:
     with socket.socket(fileno=descriptor) as listener:
-        server = await asyncio.start_server(partial(_link, host, port), sock=listener)
+        server = await asyncio.start_server(partial(link, host, port), sock=listener)
         await server.serve_forever()
 
 

@@ -94,7 +94,7 @@ test("a lesson in two tabs on two servers, to the report", async () => {
   await shot(student, "3-chat-student");
 
   await tutor.click("#end");
-  const seen = await barOf(student);
+  const seen = await barOf(student, tutor);
   assert.ok(seen.length > 3, `the bar moved: ${seen}`);
   assert.deepEqual(seen, [...seen].sort((a, b) => a - b), "the bar never goes back");
   assert.equal(seen.at(-1), 100);
@@ -103,15 +103,18 @@ test("a lesson in two tabs on two servers, to the report", async () => {
   for (const [page, name] of [[tutor, "tutor"], [student, "student"]]) await readReport(page, name);
 });
 
-/** What the bar showed until the report was ready. */
-async function barOf(page) {
+/** What the bar showed until the report was ready; a picture of both tabs on the way. */
+async function barOf(page, other) {
   const bar = page.locator("#progress");
   await bar.waitFor();
   const seen = [];
   for (let pictured = false; !(await page.locator("#read").isVisible()); ) {
     const value = Number(await bar.getAttribute("aria-valuenow"));
     if (seen.at(-1) !== value) seen.push(value);
-    if (!pictured && value > 30 && value < 90) pictured = Boolean(await shot(page, "4-writing"));
+    if (!pictured && value > 30 && value < 90) {
+      pictured = true;
+      await Promise.all([shot(page, "4-writing-student"), shot(other, "4-writing-tutor")]);
+    }
     await page.waitForTimeout(20);
   }
   return [...seen, Number(await bar.getAttribute("aria-valuenow"))].filter((one, at, all) => one !== all[at - 1]);

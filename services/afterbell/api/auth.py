@@ -1,10 +1,10 @@
-"""Tokens: who calls. HS256 with the platform's secret; every claim is checked before anything is read."""
+"""Tokens: who calls. Signed with the platform's secret or keys; every claim is checked before anything is read."""
 
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import jwt
 from fastapi import Request, Response
@@ -18,6 +18,7 @@ from afterbell.core.session import ID_CHARS_MAX
 ALGORITHM: Final = "HS256"
 LEEWAY_S: Final = 10
 REMEMBERED_MAX: Final = 4096
+Key = str | jwt.PyJWK
 
 
 class Unauthenticated(AfterbellError):
@@ -34,6 +35,17 @@ class Verified:
     expires_at: float
 
 
+# The caller, and when the token ends (seconds since 1970).
+Checked = tuple[Caller, float]
+
+
+class Check(Protocol):
+    """What says whom a token speaks for."""
+
+    async def check(self, token: str, now: float) -> Checked:
+        """The caller of a token that holds at ``now`` (seconds since 1970). Raises AfterbellError."""
+
+
 class Verifier:
     """Checks tokens, and remembers those that held: the signature cannot change, only the clock can.
 
@@ -41,30 +53,49 @@ class Verifier:
     """
 
     def __init__(self, secret: str, audience: str | None, *, remembered_max: int = REMEMBERED_MAX) -> None:
-        self._verified = lru_cache(remembered_max)(partial(verified, secret=secret, audience=audience))
+        self._secret = secret
+        self._verified = remembering(audience, None, remembered_max)
+
+    async def check(self, token: str, now: float) -> Checked:
+        """As ``verified_at``, which waits for nothing."""
+        return self.verified_at(token, now)
 
     def caller_of(self, token: str, now: float) -> Caller:
         """The caller of a token that holds at ``now`` (seconds since 1970). Raises Unauthenticated."""
         return self.verified_at(token, now)[0]
 
-    def verified_at(self, token: str, now: float) -> tuple[Caller, float]:
+    def verified_at(self, token: str, now: float) -> Checked:
         """The caller, and when the token ends (seconds since 1970). Raises Unauthenticated."""
-        found = self._verified(token)
-        if now >= found.expires_at + LEEWAY_S:
-            raise _expired()
-        return found.caller, found.expires_at
+        return unexpired(self._verified(token, self._secret), now)
+
+
+def remembering(audience: str | None, issuer: str | None, remembered_max: int) -> "Callable[[str, Key], Verified]":
+    """``verified`` that checks a signature once a token and key."""
+    return lru_cache(remembered_max)(partial(verified, audience=audience, issuer=issuer))
+
+
+def unexpired(found: Verified, now: float) -> Checked:
+    """The caller while the token holds. Raises Unauthenticated afterwards."""
+    if now >= found.expires_at + LEEWAY_S:
+        raise _expired()
+    return found.caller, found.expires_at
 
 
 def caller_of(token: str, secret: str, audience: str | None) -> Caller:
     """The caller a token speaks for. Raises Unauthenticated with the reason, never with the token."""
-    return verified(token, secret=secret, audience=audience).caller
+    return verified(token, secret, audience=audience).caller
 
 
-def verified(token: str, *, secret: str, audience: str | None) -> Verified:
-    """What a token says, every claim checked. Raises Unauthenticated with the reason, never with the token."""
+def verified(token: str, key: Key, *, audience: str | None, issuer: str | None = None) -> Verified:
+    """What a token says, every claim checked. A secret means HS256, a public key the one algorithm it is for.
+
+    Raises Unauthenticated with the reason, never with the token.
+    """
+    algorithm = ALGORITHM if isinstance(key, str) else key.algorithm_name
+    options: Any = {"require": ["sub", "exp"], "verify_aud": audience is not None}
     try:
-        claims = jwt.decode(token, secret, algorithms=[ALGORITHM], audience=audience, leeway=LEEWAY_S,
-                            options={"require": ["sub", "exp"], "verify_aud": audience is not None})  # fmt: skip
+        claims = jwt.decode(token, key, algorithms=[algorithm], audience=audience, issuer=issuer, leeway=LEEWAY_S,
+                            options=options)  # fmt: skip
     except jwt.ExpiredSignatureError:
         raise _expired() from None
     except jwt.InvalidTokenError as error:
@@ -85,13 +116,13 @@ def mint(
     return jwt.encode(claims, secret, algorithm=ALGORITHM)
 
 
-def authenticate(request: Request) -> Caller:
+async def authenticate(request: Request) -> Caller:
     """The caller of a request. Raises Unauthenticated."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("send a token: Authorization: Bearer <JWT>")
-    verifier: Verifier = request.app.state.verifier
-    return verifier.caller_of(token.strip(), datetime.now(UTC).timestamp())
+    verifier: Check = request.app.state.verifier
+    return (await verifier.check(token.strip(), datetime.now(UTC).timestamp()))[0]
 
 
 class CallerFirst(APIRoute):
@@ -102,7 +133,7 @@ class CallerFirst(APIRoute):
         handle = super().get_route_handler()
 
         async def known(request: Request) -> Response:
-            request.state.caller = authenticate(request)
+            request.state.caller = await authenticate(request)
             return await handle(request)
 
         return known

@@ -18,15 +18,18 @@ from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.adapters.webhooks.client import WebhookClient
 from afterbell.api import classroom, openapi, problems
-from afterbell.api.auth import Verifier
+from afterbell.api.admin_desk import Desk
+from afterbell.api.auth import Check, Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox, SweepRules
-from afterbell.api.routes import events, privacy, reports, sessions, webhooks
+from afterbell.api.routes import admin, events, privacy, reports, sessions, webhooks
 from afterbell.api.services import Services
+from afterbell.api.signing_keys import KeyVerifier, SigningKeys
 from afterbell.api.webhook_sender import WebhookSender
 from afterbell.core.addresses import networks_of
 from afterbell.core.errors import StoreUnavailable
 from afterbell.observability.internal_app import create_internal_app
+from afterbell.realtime.bus import Bus, NoBus
 from afterbell.realtime.protocol import WebSockets
 from afterbell.realtime.server import Realtime
 from afterbell.serving import Serving, bind, freeze_started, port_of, until_told
@@ -46,8 +49,7 @@ def create_app(services: Services) -> FastAPI:
         redirect_slashes=False,  # a redirect names the scheme and host it sees, which behind a proxy are the wrong ones
     )
     app.state.services = services
-    secret, audience = services.settings.jwt_secret.get_secret_value(), services.settings.jwt_audience
-    app.state.verifier = Verifier(secret, audience)
+    app.state.verifier = services.verifier
     problems.install(app)
     app.include_router(events.router)
     app.include_router(reports.router)
@@ -78,14 +80,18 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     queue = Queue(redis, QueueKeys(settings.queue), QueueRules.of(settings))
     sweep = SweepRules(settings.sweep_s, settings.unput_s, settings.reput_s, settings.silent_s)
     outbox = Outbox(database, queue, sweep=sweep)
-    realtime = _realtime(settings, database, queue.keys.prefix)
+    keys = SigningKeys(settings.jwks_url) if settings.jwks_url else None
+    verifier = _verifier(settings, keys)
+    realtime = _realtime(settings, database, queue.keys.prefix, verifier)
     client = WebhookClient(allowed=networks_of(settings.webhook_allow), timeout_s=settings.webhook_timeout_s)
     sender = WebhookSender(database, client, timeout_s=settings.webhook_timeout_s, now=_utc_now)
-    services = Services(settings, database, ReportRequests(database), outbox, realtime, client)
+    services = Services(settings, database, ReportRequests(database), outbox, verifier, realtime, client)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         stack.push_async_callback(database.close)
         stack.push_async_callback(client.aclose)
+        if keys is not None:
+            stack.push_async_callback(keys.aclose)
         public = stack.enter_context(bind(settings.bind, settings.port, variable="PORT"))
         internal = stack.enter_context(bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT"))
         await database.check()
@@ -96,6 +102,8 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
             background.start()
             stack.push_async_callback(background.stop)
         internal_app = create_internal_app(_readiness(database, realtime), drain=_drain(settings, realtime))
+        if (admin_key := settings.admin_key) is not None:
+            admin.install(internal_app, Desk(database, queue, outbox), admin_key)
         public_app = realtime.beside(create_app(services))
         for serving in (
             Serving(public_app, public, websockets=WebSockets, frame_bytes_max=settings.frame_bytes_max),
@@ -119,11 +127,17 @@ async def serve(settings: ApiSettings) -> None:
         await until_told()
 
 
-def _realtime(settings: ApiSettings, database: Database, prefix: str) -> Realtime:
+def _verifier(settings: ApiSettings, keys: SigningKeys | None) -> Check:
+    if keys is not None:
+        return KeyVerifier(keys, settings.jwt_audience, settings.jwt_issuer)
+    return Verifier(settings.jwt_secret.get_secret_value(), settings.jwt_audience)
+
+
+def _realtime(settings: ApiSettings, database: Database, prefix: str, verifier: Check) -> Realtime:
     url = required(settings.database_url, "DATABASE_URL")
-    bus = RedisBus(required(settings.redis_url, "REDIS_URL"), prefix)
-    verifier = Verifier(settings.jwt_secret.get_secret_value(), settings.jwt_audience)
-    return Realtime(database, url, bus, settings, verifier.verified_at)
+    live = required(settings.live_redis_url or settings.redis_url, "REDIS_URL")
+    bus: Bus = NoBus() if live == "none" else RedisBus(live, prefix)
+    return Realtime(database, url, bus, settings, verifier.check)
 
 
 def _drain(settings: ApiSettings, realtime: Realtime) -> Any:

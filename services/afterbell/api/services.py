@@ -7,6 +7,7 @@ from fastapi import Request
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.requests import ReportRequests
 from afterbell.adapters.webhooks.client import WebhookClient
+from afterbell.api.auth import Check
 from afterbell.api.outbox import Outbox
 from afterbell.realtime.server import Realtime
 from afterbell.settings import ApiSettings
@@ -20,6 +21,7 @@ class Services:
     database: Database
     requests: ReportRequests
     outbox: Outbox
+    verifier: Check
     realtime: Realtime
     webhooks: WebhookClient
 

@@ -11,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from afterbell import __version__
+from afterbell.cli.admin import jobs_app, queue_app
 from afterbell.core.errors import AfterbellError, InvalidInput, StoreUnavailable
 from afterbell.core.report import Role
 
@@ -26,6 +27,8 @@ student_app = typer.Typer(help="What is kept about one student.", no_args_is_hel
 app.add_typer(student_app, name="student")
 operator_app = typer.Typer(help="Scale workers on Kubernetes, and see why.", no_args_is_help=True)
 app.add_typer(operator_app, name="operator")
+app.add_typer(queue_app, name="queue")
+app.add_typer(jobs_app, name="jobs")
 
 CANNOT_START = 2
 
@@ -165,8 +168,12 @@ def token(
     tenant: Annotated[str, typer.Option(help="The platform's customer.")] = "dev",
     student: Annotated[list[str] | None, typer.Option(help="A child a parent may read about; repeatable.")] = None,
     hours: Annotated[float, typer.Option(min=0.01, max=8760, help="How long it holds.")] = 24.0,
+    admin: Annotated[str | None, typer.Option(help="viewer or operator: a token of the admin API instead.")] = None,
 ) -> None:
-    """Mint a token with AFTERBELL_JWT_SECRET, for development and tests."""
+    """Mint a token with AFTERBELL_JWT_SECRET, for development and tests; or one of the admin API."""
+    if admin is not None:
+        typer.echo(_admin_token(admin, sub, hours))
+        return
     from afterbell.api.auth import mint
     from afterbell.settings import ApiSettings, read
 
@@ -319,6 +326,20 @@ def _log(default: str | None = None) -> None:
     settings = read(ProcessSettings)
     level = settings.log_level if default is None or "log_level" in settings.model_fields_set else default
     configure(level, settings.log_style)
+
+
+def _admin_token(text: str, sub: str, hours: float) -> str:
+    from afterbell.api.admin_auth import ADMIN_ROLES, mint_admin
+    from afterbell.settings import ApiSettings, read
+
+    key = read(ApiSettings).admin_key
+    if key is None:
+        raise InvalidInput("AFTERBELL_ADMIN_SECRET is not set: in production there is no admin API without it")
+    for role in ADMIN_ROLES:
+        if role == text:
+            lifetime = timedelta(hours=hours)
+            return mint_admin(key, subject=sub, role=role, now=datetime.now(UTC), lifetime=lifetime)
+    raise InvalidInput(f"--admin {text!r} is not one of {', '.join(ADMIN_ROLES)}", field="admin")
 
 
 def _role(text: str) -> Role:

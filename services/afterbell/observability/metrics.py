@@ -63,10 +63,19 @@ RT_EVENTS: Final = Histogram(
     "afterbell_realtime_event_seconds", "Time from a client's event to its acknowledgement", ["event", "result"],
     buckets=_ACK_BUCKETS,
 )  # fmt: skip
+RT_FANOUT: Final = Histogram(
+    "afterbell_realtime_fanout_sockets", "Sockets of this process one event went to",
+    buckets=(1, 2, 5, 10, 50, 100, 500, 1_000, 5_000),
+)  # fmt: skip
+RT_UNREAD_MAX: Final = Gauge("afterbell_realtime_unread_max_bytes", "What the slowest reader has not taken yet")
+RT_DISCONNECTED: Final = Counter("afterbell_realtime_disconnects_total", "Sockets that went, by reason", ["reason"])
+RT_CATCHUPS: Final = Counter("afterbell_realtime_catchups_total", "Pages of messages read by clients")
+RT_BUS_QUEUED: Final = Gauge("afterbell_realtime_bus_queue_depth", "Messages waiting to be published")
 RT_DELIVERED: Final = Counter("afterbell_realtime_delivered_total", "Copies of events handed to sockets")
 RT_SKIPPED: Final = Counter("afterbell_realtime_skipped_total", "Outdated progress not sent to slow readers")
 RT_CATCHUP_ROWS: Final = Counter("afterbell_realtime_catchup_rows_total", "Messages read again by clients")
 RT_DRAINING: Final = Gauge("afterbell_realtime_draining", "1 while this process sends its sockets away")
+RT_TASKS: Final = Gauge("afterbell_realtime_tasks", "Tasks of the event loop; three or four a socket")
 RT_LOOP_LAG: Final = Gauge("afterbell_realtime_loop_lag_seconds", "How late the event loop's last one-second tick came")
 RT_BUS_CONNECTED: Final = Gauge("afterbell_realtime_bus_connected", "1 while other api pods are within reach")
 RT_BUS_PUBLISHED: Final = Counter("afterbell_realtime_bus_published_total", "Messages published to other pods")

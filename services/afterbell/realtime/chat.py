@@ -15,7 +15,7 @@ from afterbell.realtime.rooms import Member, room_of
 from afterbell.realtime.wire import PAGE_MAX, Event, History, Join, Of, Refused, Send, Typing, moment, parsed
 
 Handler = Callable[[Member, object], Awaitable[dict[str, Any]]]
-SEQ_MAX: Final = 2**31 - 1
+PAGE_CHARS_MAX: Final = 256 * 1024
 
 
 def said(message: StoredMessage) -> dict[str, Any]:
@@ -103,8 +103,10 @@ class Chat:
             found = await sessions.read_before(
                 connection, tenant, asked.session, before=asked.before, limit=asked.limit
             )
-        metrics.RT_CATCHUP_ROWS.inc(len(found))
-        return {"messages": [said(one) for one in found], "nextAfter": None}
+        page = found[len(found) - _fitting(found[::-1]) :]
+        metrics.RT_CATCHUPS.inc()
+        metrics.RT_CATCHUP_ROWS.inc(len(page))
+        return {"messages": [said(one) for one in page], "nextAfter": None}
 
     async def typing(self, member: Member, payload: object) -> dict[str, Any]:
         """Tell the others that the caller writes, or does no more."""
@@ -162,6 +164,17 @@ def no_session(session_id: str) -> Refused:
 
 async def _page(connection: Any, tenant: str, session_id: str, after: int, limit: int) -> dict[str, Any]:
     found = await sessions.read_messages(connection, tenant, session_id, after=after, limit=limit + 1)
-    page = found[:limit]
+    page = found[: _fitting(found[:limit])]
+    metrics.RT_CATCHUPS.inc()
     metrics.RT_CATCHUP_ROWS.inc(len(page))
-    return {"messages": [said(one) for one in page], "nextAfter": page[-1].seq if len(found) > limit else None}
+    return {"messages": [said(one) for one in page], "nextAfter": page[-1].seq if len(found) > len(page) else None}
+
+
+def _fitting(found: list[StoredMessage]) -> int:
+    """How many fit into one acknowledgement, at least one: a slow reader must not be sent megabytes at once."""
+    chars = 0
+    for number, one in enumerate(found):
+        chars += len(one.text)
+        if chars > PAGE_CHARS_MAX:
+            return max(number, 1)
+    return len(found)

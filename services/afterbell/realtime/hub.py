@@ -5,10 +5,12 @@ Messages between pods are JSON lists, the first word says what they are:
     ["presence", room, [joined], [left]]    a pod's people came or went
     ["who", shard]                          tell everybody you have in this shard's rooms
     ["here", shard, {room: [users]}]        the answer
+    ["changed", room]                       a session was imported anew: who takes part may have changed
     ["alive"]  ["bye"]  ["missed", shard]   a sign of life, the last one, and: some of mine did not reach you
 """
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import orjson
@@ -28,14 +30,16 @@ class Hub:
     def __init__(self, rooms: Rooms, bus: Bus) -> None:
         self._rooms, self._bus = rooms, bus
         self.presence = Presence()
+        self._on_changed: Callable[[list[str]], None] = lambda _rooms: None
 
     @property
     def connected(self) -> bool:
         """Whether other pods are within reach."""
         return self._bus.connected
 
-    def start(self) -> None:
-        """Begin to hear the other pods."""
+    def start(self, changed: Callable[[list[str]], None]) -> None:
+        """Begin to hear the other pods. ``changed`` gets rooms whose sessions may have other people now."""
+        self._on_changed = changed
         self._bus.start(self._heard, self._turned)
 
     async def stop(self) -> None:
@@ -48,6 +52,11 @@ class Hub:
         """Hand an event to everybody in the room, on every pod. Never waits, never raises."""
         self._rooms.deliver(room, event, skip=skip)
         self._bus.publish(shard_of(room), orjson.dumps(["event", room, event.text]))
+
+    def change(self, room: str) -> None:
+        """Tell every pod, this one included, that a session was imported anew."""
+        self._on_changed([room])
+        self._bus.publish(shard_of(room), orjson.dumps(["changed", room]))
 
     async def enter(self, room: str, member: Member) -> None:
         """A member comes in: from now on it hears the room, and the others hear of it."""
@@ -104,17 +113,24 @@ class Hub:
         kind = message[0]
         if kind == "event":
             self._rooms.deliver(message[1], Event(message[2]))
-        elif kind == "presence":
+        elif kind == "changed":
+            self._on_changed([message[1]])
+        elif kind == "missed":
+            self._resync(None if message[1] == "pods" else int(message[1]), "overflow")
+        elif kind == "who":
+            self._answer(int(message[1]))
+        else:
+            self._obey_presence(pod, message)
+
+    def _obey_presence(self, pod: str, message: list[Any]) -> None:
+        kind = message[0]
+        if kind == "presence":
             self._show(self.presence.told(pod, Change(message[1], tuple(message[2]), tuple(message[3])), self._now()))
         elif kind == "here":
             shard = int(message[1])
             of = lambda room: shard_of(room) == shard  # noqa: E731
             for change in self.presence.told_all(pod, message[2], self._now(), of=of):
                 self._show(change)
-        elif kind == "who":
-            self._answer(int(message[1]))
-        elif kind == "missed":
-            self._resync(None if message[1] == "pods" else int(message[1]), "overflow")
         elif kind == "bye":
             for change in self.presence.gone(pod):
                 self._show(change)
@@ -138,6 +154,7 @@ class Hub:
             member.tell(event)
         if connected:
             self._resync(None, "bus")
+            self._on_changed(self._rooms.names())
             self._ask()
             for shard in range(SHARDS):
                 self._answer(shard)

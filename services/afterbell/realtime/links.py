@@ -1,15 +1,14 @@
 """The door: every WebSocket passes here, before and below Socket.IO. Caps, garbage, and closing for certain."""
 
 import asyncio
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from afterbell.observability import metrics
-from afterbell.realtime.protocol import ABORT
+from afterbell.realtime.protocol import WIRE
 
 PATH: Final = "/socket.io/"
 UNUSABLE, POLICY, GOING_AWAY = 1003, 1008, 1012
@@ -18,8 +17,26 @@ UNUSABLE, POLICY, GOING_AWAY = 1003, 1008, 1012
 _PACKETS: Final = ("1", "3", "40", "41", "42", "43")
 # Time for the client's own close frame; then the connection is cut, also under a reader that reads nothing.
 CLOSE_GRACE_S: Final = 1.0
+# Most that may wait in this process for one reader.
+UNREAD_BYTES_MAX: Final = 1024 * 1024
+# A reader that has so much unread, and takes none of it for so long, has stopped.
+STALLED_BYTES: Final = 32 * 1024
+STALLED_S: Final = 8.0
 
 log = structlog.get_logger(__name__)
+
+
+class Wire(Protocol):
+    """What a link needs of the protocol under it."""
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send a whole frame."""
+
+    def unread_bytes(self) -> int:
+        """What was sent and not taken."""
+
+    def abort(self) -> None:
+        """Cut the connection."""
 
 
 @dataclass(slots=True, eq=False)
@@ -28,10 +45,31 @@ class Link:
 
     opened_at: float
     send: Send = field(repr=False)
-    abort: Callable[[], None] = field(repr=False)
+    wire: Wire = field(repr=False)
     connected: bool = False
     closing: bool = False
+    _unread: int = 0
+    _taken_at: float = 0.0
     _tasks: set["asyncio.Task[None]"] = field(default_factory=set, repr=False)
+
+    def push(self, frame: bytes) -> None:
+        """Send a frame past every queue; a reader that is too slow for it is closed."""
+        if self.closing:
+            return
+        if self.wire.unread_bytes() > UNREAD_BYTES_MAX:
+            self.close(POLICY, "slow_consumer")
+            return
+        self.wire.send_frame(frame)
+
+    def watch(self, now: float) -> int:
+        """Bytes unread, once a second; a reader that takes nothing for STALLED_S seconds is closed."""
+        unread, before = self.wire.unread_bytes(), self._unread
+        self._unread = unread
+        if unread < STALLED_BYTES or unread < before:
+            self._taken_at = now
+        elif now - self._taken_at > STALLED_S:
+            self.close(POLICY, "slow_consumer")
+        return unread
 
     def close(self, code: int, reason: str) -> None:
         """Close with a code; certain within a second, whatever the client does."""
@@ -43,7 +81,7 @@ class Link:
         task = asyncio.create_task(self._close(code, reason))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
-        asyncio.get_running_loop().call_later(CLOSE_GRACE_S, self.abort)
+        asyncio.get_running_loop().call_later(CLOSE_GRACE_S, self.wire.abort)
 
     async def _close(self, code: int, reason: str) -> None:
         try:
@@ -73,7 +111,8 @@ class Door:
             await self._serve(scope, receive, send)
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        link = Link(asyncio.get_running_loop().time(), send, scope["extensions"].get(ABORT, _nothing))
+        now = asyncio.get_running_loop().time()
+        link = Link(now, send, scope["extensions"][WIRE], _taken_at=now)
         scope["afterbell.link"] = link
         self.links.add(link)
         metrics.RT_SOCKETS.set(len(self.links))
@@ -96,10 +135,6 @@ class Door:
 
 def _is_packet(text: Any) -> bool:
     return isinstance(text, str) and text.startswith(_PACKETS)
-
-
-def _nothing() -> None:
-    """A server that cannot abort a connection."""
 
 
 async def _answer(send: Send, kind: str, status: int, body: bytes) -> None:

@@ -1,4 +1,4 @@
-"""uvicorn's WebSockets, with what ASGI has no word for: giving a connection up, and little memory for slow readers."""
+"""uvicorn's WebSockets, with what ASGI has no word for: whole frames, giving a connection up, what is still unread."""
 
 import socket
 from asyncio import BaseTransport
@@ -6,9 +6,10 @@ from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.http11 import Request
+from websockets.protocol import OPEN
 
-ABORT: Final = "afterbell.abort"
-"""Extension of a WebSocket's scope: a function that cuts the connection, also under a reader that reads nothing."""
+WIRE: Final = "afterbell.wire"
+"""Extension of a WebSocket's scope: the protocol itself, for ``send_frame``, ``unread_bytes`` and ``abort``."""
 # Left to itself the kernel keeps up to 4 MB for a reader that has stopped.
 SEND_BUFFER_BYTES: Final = 128 * 1024
 
@@ -28,7 +29,20 @@ class WebSockets(WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if hasattr(self, "scope"):
             extensions: Any = self.scope["extensions"]
-            extensions[ABORT] = self.transport.abort
+            extensions[WIRE] = self
+
+    def send_frame(self, frame: bytes) -> None:
+        """Send a frame that was built before, once for all who get it. One that comes after the end is left out."""
+        if self.handshake_complete and not self.close_sent and self.conn.state is OPEN:
+            self.transport.write(frame)
+
+    def unread_bytes(self) -> int:
+        """What the reader and the kernel have not taken yet."""
+        return self.transport.get_write_buffer_size()
+
+    def abort(self) -> None:
+        """Cut the connection, also under a reader that reads nothing."""
+        self.transport.abort()
 
     async def send(self, message: Any) -> None:
         """Send as uvicorn does, which takes a handshake refused with a status for one that was forgotten."""

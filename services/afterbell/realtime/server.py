@@ -3,12 +3,11 @@
 import asyncio
 import random
 import re
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
-import socketio
 import structlog
 from socketio.exceptions import ConnectionRefusedError as ConnectionRefused
 from starlette.types import ASGIApp
@@ -18,69 +17,34 @@ from afterbell.adapters.db.sessions import StoredMessage
 from afterbell.core.access import Caller, may, takes_part
 from afterbell.core.errors import AfterbellError, StoreUnavailable
 from afterbell.core.pacing import Bucket
+from afterbell.core.session import Participant
 from afterbell.observability import metrics
 from afterbell.realtime.bus import Bus
 from afterbell.realtime.chat import Chat, Handler, no_session
+from afterbell.realtime.engine import NAMESPACE, socketio_server
 from afterbell.realtime.hub import Hub
-from afterbell.realtime.links import GOING_AWAY, POLICY, UNUSABLE, Door, Link
+from afterbell.realtime.links import GOING_AWAY, POLICY, Door, Link
 from afterbell.realtime.progress import ReportFeed, ready_of
 from afterbell.realtime.rooms import Member, Rooms, room_of, session_of
 from afterbell.realtime.wire import RETRY_MS, Event, Of, Refresh, Refused, moment, parsed
 from afterbell.settings import RealtimeSettings
 
-NAMESPACE: Final = "/"
 CONNECT_WITHIN_S: Final = 10.0
 EXPIRING_BEFORE_S: Final = 60.0
 EXPIRED_GRACE_S: Final = 25.0
 # Refusals in a row, without a pause between, after which a flooding socket is closed.
 REFUSALS_MAX: Final = 100
+# Who asks and does not read the answers is closed.
+UNREAD_ANSWERS_MAX: Final = 256
 DRAIN_STEPS_PER_S: Final = 10
 # The news reaches everybody before the first connection is closed.
 DRAIN_NOTICE_S: Final = 0.1
 _EVENT: Final = re.compile(r"2(\d*)\[")
 
 # Raises AfterbellError; gives the caller and when the token ends, seconds since 1970.
-Verify = Callable[[str, float], tuple[Caller, float]]
+Verify = Callable[[str, float], Awaitable[tuple[Caller, float]]]
 
 log = structlog.get_logger(__name__)
-
-
-class _Manager(socketio.AsyncManager):  # type: ignore[misc]  # python-socketio has no types
-    """Rooms are ours (rooms.py): a socket that goes is in no room but its own, and none need be searched."""
-
-    def basic_disconnect(self, sid: str, namespace: str, **kwargs: Any) -> None:
-        everybody = self.rooms.get(namespace, {})
-        kept = {room: members for room, members in everybody.items() if room in (None, sid)} if everybody else {}
-        self.rooms[namespace], others = kept, everybody
-        super().basic_disconnect(sid, namespace, **kwargs)
-        for room in (None, sid):
-            others.pop(room, None)
-        others.update(self.rooms.get(namespace, {}))
-        if others:
-            self.rooms[namespace] = others
-
-
-class _Server(socketio.AsyncServer):  # type: ignore[misc]
-    """Asks before a packet is looked at, and closes the connection that sends what is none."""
-
-    admits: Callable[[str, str], str | None]
-
-    async def _handle_eio_message(self, eio_sid: str, data: Any) -> None:
-        answer = self.admits(eio_sid, data)
-        if answer is not None:
-            if answer:
-                await self._answer(eio_sid, answer)
-            return
-        try:
-            await super()._handle_eio_message(eio_sid, data)
-        except (ValueError, TypeError, KeyError, IndexError, AttributeError, RecursionError):
-            link: Link = self.environ[eio_sid]["asgi.scope"]["afterbell.link"]
-            link.close(UNUSABLE, "garbage")
-
-    async def _answer(self, eio_sid: str, packet: str) -> None:
-        socket = self.eio.sockets.get(eio_sid)
-        if socket is not None:
-            socket.queue.put_nowait(Event(packet).packet())
 
 
 @dataclass(slots=True)
@@ -103,7 +67,8 @@ class Realtime:
         self._by_eio: dict[str, Member] = {}
         self._draining: _Drain | None = None
         self._ticking: asyncio.Task[None] | None = None
-        self._sio = _server(settings, self._admits)
+        self._looking: set[asyncio.Task[None]] = set()
+        self._sio = socketio_server(settings, self._admits)
         self._handlers: dict[str, Handler] = self.chat.handlers | {
             "report:watch": self._watch,
             "report:unwatch": self._unwatch,
@@ -121,7 +86,7 @@ class Realtime:
 
     def start(self) -> None:
         """Begin; needs neither Redis nor a client."""
-        self.hub.start()
+        self.hub.start(self._people_changed)
         self.feed.start()
         self._ticking = asyncio.create_task(self._tick_forever())
 
@@ -154,6 +119,7 @@ class Realtime:
         """Whatever clients show of this session may be out of date."""
         event = Event.of("rt:resync", {"session": session_id, "reason": "imported"})
         self.hub.emit(room_of(tenant, session_id), event)
+        self.hub.change(room_of(tenant, session_id))
 
     async def drain(self, window_s: float) -> int:
         """Take no more sockets, tell everybody when to come back, close in batches. How many were sent away."""
@@ -171,7 +137,7 @@ class Realtime:
         link: Link = environ["asgi.scope"]["afterbell.link"]
         token = auth.get("token") if isinstance(auth, dict) else None
         try:
-            caller, expires_at = self._verify(token if isinstance(token, str) else "", _wall_clock())
+            caller, expires_at = await self._verify(token if isinstance(token, str) else "", _wall_clock())
         except AfterbellError as error:
             metrics.RT_HANDSHAKES.labels(error.code).inc()
             asyncio.get_running_loop().call_later(1, link.close, POLICY, "refused")
@@ -183,17 +149,18 @@ class Realtime:
         metrics.RT_HANDSHAKES.labels("connected").inc()
         eio_sid = self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)
         bucket = Bucket.full(self._settings.events_per_s, self._settings.events_burst, self._now())
-        member = Member(sid, caller, expires_at, link, self._sio.eio.sockets[eio_sid], bucket)
+        member = Member(sid, caller, expires_at, link, eio_sid, bucket)
         link.connected = True
         self._members[sid] = self._by_eio[eio_sid] = member
         if not self.hub.connected:
             member.tell(Event.of("rt:degraded", {"degraded": True}))
 
-    async def _disconnect(self, sid: str, _reason: str) -> None:
+    async def _disconnect(self, sid: str, reason: str) -> None:
+        metrics.RT_DISCONNECTED.labels(reason).inc()
         member = self._members.pop(sid, None)
         if member is None:
             return
-        self._by_eio.pop(member.eio.sid, None)
+        self._by_eio.pop(member.eio_sid, None)
         for room in list(member.rooms):
             self.hub.leave(room, member)
         for room in member.watches:
@@ -206,6 +173,9 @@ class Realtime:
         member = self._by_eio.get(eio_sid)
         if member is None:
             return None if isinstance(data, str) and data[:1] in ("0", "1") else ""
+        if self._sio.eio.sockets[eio_sid].queue.qsize() > UNREAD_ANSWERS_MAX:
+            member.link.close(POLICY, "slow_consumer")
+            return ""
         wait_s = member.bucket.take(self._now())
         if wait_s == 0:
             return None
@@ -276,7 +246,7 @@ class Realtime:
         return {}
 
     async def _refresh(self, member: Member, payload: object) -> dict[str, Any]:
-        caller, expires_at = self._verify(parsed(Refresh, payload).token, _wall_clock())
+        caller, expires_at = await self._verify(parsed(Refresh, payload).token, _wall_clock())
         if (caller.subject, caller.tenant) != (member.caller.subject, member.caller.tenant):
             raise Refused("forbidden", "the new token speaks for somebody else: connect anew")
         member.caller, member.expires_at, member.warned, member.expired = caller, expires_at, False, False
@@ -285,6 +255,42 @@ class Realtime:
                 del member.rooms[room]
                 self.hub.leave(room, member)
         return {"expiresAt": moment(datetime.fromtimestamp(expires_at, UTC))}
+
+    # --- who takes part may change while they talk
+
+    def _people_changed(self, rooms: list[str]) -> None:
+        task = asyncio.create_task(self._look_again(rooms))
+        self._looking.add(task)
+        task.add_done_callback(self._looking.discard)
+
+    async def _look_again(self, rooms: list[str]) -> None:
+        for room in rooms:
+            members = {*self.rooms.of(room), *(one for one in self._members.values() if room in one.watches)}
+            if not members:
+                continue
+            tenant, _, session_id = room.partition("\n")
+            try:
+                people = await self.chat.people(tenant, session_id)
+            except Refused:
+                people = ()
+            except StoreUnavailable as error:
+                log.warning("people_not_looked_at", error=str(error))
+                return
+            for member in members:
+                self._seat(member, room, people)
+
+    def _seat(self, member: Member, room: str, people: tuple[Participant, ...]) -> None:
+        """Who still takes part stays, with the people of today; who does not is out, and told to look again."""
+        if people and takes_part(member.caller, (person.id for person in people)):
+            if room in member.rooms:
+                member.rooms[room] = people
+            return
+        if member.rooms.pop(room, None) is not None:
+            self.hub.leave(room, member)
+        if room in member.watches:
+            member.watches.discard(room)
+            self.feed.unwatch((member.caller.tenant, session_of(room)), member)
+        member.tell(Event.of("rt:resync", {"session": session_of(room), "reason": "removed"}))
 
     # --- once a second
 
@@ -302,9 +308,13 @@ class Realtime:
     def _tick(self) -> None:
         self.hub.tick()
         now, clock = self._now(), _wall_clock()
+        unread = 0
         for link in list(self._door.links if self._door else ()):
+            unread = max(unread, link.watch(now))
             if not link.connected and now - link.opened_at > CONNECT_WITHIN_S:
                 link.close(POLICY, "never_connected")
+        metrics.RT_UNREAD_MAX.set(unread)
+        metrics.RT_TASKS.set(len(asyncio.all_tasks()))
         for member in list(self._members.values()):
             self._expire(member, clock)
 
@@ -313,7 +323,7 @@ class Realtime:
         if left_s < -EXPIRED_GRACE_S and not member.expired:
             member.expired = True
             member.tell(Event.of("auth:expired", {}))
-            member.push(Event("1").packet(), 1)  # a Socket.IO DISCONNECT: the client does not come back by itself
+            member.link.push(Event("1").frame())  # a Socket.IO DISCONNECT: the client does not come back by itself
             asyncio.get_running_loop().call_later(0.5, member.link.close, POLICY, "token_expired")
         elif left_s < EXPIRING_BEFORE_S and not member.warned:
             member.warned = True
@@ -351,24 +361,6 @@ def _show(member: Member, name: str, payload: dict[str, Any]) -> None:
         metrics.RT_SKIPPED.inc()
         return
     member.tell(Event.of(name, payload))
-
-
-def _server(settings: RealtimeSettings, admits: Callable[[str, Any], str | None]) -> Any:
-    server = _Server(
-        client_manager=_Manager(),
-        async_mode="asgi",
-        transports=["websocket"],
-        # None checks for the same origin; an empty list would check nothing.
-        cors_allowed_origins=list(settings.allowed_origins) or None,
-        # One socket's events are handled in the order in which they came, and a flood waits in the kernel.
-        async_handlers=False,
-        max_http_buffer_size=settings.frame_bytes_max,
-        http_compression=False,
-        logger=False,
-        engineio_logger=False,
-    )
-    server.admits = admits
-    return server
 
 
 def _wall_clock() -> float:

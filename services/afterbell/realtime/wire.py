@@ -1,11 +1,10 @@
-"""What crosses the sockets: payloads of clients, refusals, and packets that are encoded once for everybody."""
+"""What crosses the sockets: payloads of clients, refusals, and frames that are built once for everybody."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 import orjson
-from engineio.packet import MESSAGE, Packet
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from afterbell.core.session import ID_CHARS_MAX, MESSAGE_CHARS_MAX
@@ -17,6 +16,7 @@ Text = Annotated[str, StringConstraints(min_length=1, max_length=MESSAGE_CHARS_M
 Seq = Annotated[int, Field(ge=0, le=2**31 - 1, strict=True)]
 PAGE_MAX: Final = 500
 RETRY_MS: Final = 2_000
+TEXT_FRAME: Final = 0x81  # RFC 6455: the last and only frame of a text message
 
 
 class _Payload(BaseModel):
@@ -86,21 +86,14 @@ class Event:
         """The Socket.IO packet of an event in the namespace ``/``."""
         return cls("2" + orjson.dumps([name, payload], default=str, option=orjson.OPT_UTC_Z).decode())
 
-    def packet(self) -> "EncodedPacket":
-        """The Engine.IO packet around it."""
-        return EncodedPacket(self.text)
-
-
-class EncodedPacket(Packet):  # type: ignore[misc]  # python-engineio has no types
-    """A message packet that was encoded before it was queued."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__(MESSAGE, text)
-        self._encoded = "4" + text
-
-    def encode(self, b64: bool = False) -> str:  # noqa: ARG002  # polling is off
-        """The frame, as it is sent."""
-        return self._encoded
+    def frame(self) -> bytes:
+        """The WebSocket frame of the Engine.IO message around it, as a server sends it."""
+        body = b"4" + self.text.encode()
+        if len(body) < 126:
+            return bytes((TEXT_FRAME, len(body))) + body
+        if len(body) < 65_536:
+            return bytes((TEXT_FRAME, 126)) + len(body).to_bytes(2, "big") + body
+        return bytes((TEXT_FRAME, 127)) + len(body).to_bytes(8, "big") + body
 
 
 def parsed(model: type[BaseModel], payload: object) -> Any:

@@ -15,12 +15,14 @@ from pydantic_settings import NoDecode
 from afterbell.core.addresses import networks_of
 from afterbell.core.errors import SettingsError
 from afterbell.core.session import BODY_BYTES_MAX
+from afterbell.settings.admin import AdminSettings
 from afterbell.settings.group import SettingsGroup
 from afterbell.settings.model import ModelSettings, MoneySettings, ProviderSettings
 from afterbell.settings.realtime import RealtimeSettings
 
 __all__ = [
     "DEVELOPMENT_SECRET",
+    "AdminSettings",
     "ApiSettings",
     "AuthSettings",
     "ModelSettings",
@@ -171,6 +173,16 @@ class AuthSettings(SettingsGroup):
     jwt_audience: str | None = Field(
         None, alias="AFTERBELL_JWT_AUDIENCE", description="`aud` a token must carry, where set"
     )
+    jwks_url: str | None = Field(
+        None,
+        alias="AFTERBELL_JWKS_URL",
+        pattern=r"^https?://\S+$",
+        description="where the platform publishes its public keys (JWKS); tokens must then be signed with one of them, "
+        "and AFTERBELL_JWT_SECRET is not used; https in production",
+    )
+    jwt_issuer: str | None = Field(
+        None, alias="AFTERBELL_JWT_ISSUER", description="`iss` a token must carry, where set; with AFTERBELL_JWKS_URL"
+    )
 
 
 class WebhookSettings(SettingsGroup):
@@ -195,7 +207,9 @@ class WebhookSettings(SettingsGroup):
         return texts
 
 
-class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings, RealtimeSettings, WebhookSettings):
+class ApiSettings(
+    ProcessSettings, StoreSettings, QueueSettings, AuthSettings, AdminSettings, RealtimeSettings, WebhookSettings
+):
     """The api process."""
 
     port: int = Field(5000, ge=0, le=65535, alias="PORT", description="port of the REST API")
@@ -243,8 +257,19 @@ class ApiSettings(ProcessSettings, StoreSettings, QueueSettings, AuthSettings, R
         """Whether the classroom page is at ``/``."""
         return not self.production if self.classroom is None else self.classroom
 
+    @property
+    def admin_key(self) -> str | None:
+        """The secret of the admin API's tokens, None where there is no admin API."""
+        if self.admin_secret is not None:
+            return self.admin_secret.get_secret_value()
+        return None if self.production else DEVELOPMENT_SECRET
+
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:
+        if self.jwks_url is not None:
+            if self.production and not self.jwks_url.startswith("https://"):
+                raise ValueError("AFTERBELL_JWKS_URL must begin with https:// in production")
+            return self
         if self.production and self.jwt_secret.get_secret_value() == DEVELOPMENT_SECRET:
             raise ValueError("AFTERBELL_JWT_SECRET is the development secret; set one of your own in production")
         if len(self.jwt_secret.get_secret_value().encode()) < SECRET_BYTES_MIN:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from afterbell.settings.group import SettingsGroup
@@ -15,6 +15,11 @@ class RealtimeSettings(SettingsGroup):
         (),
         alias="AFTERBELL_ALLOWED_ORIGINS",
         description="origins of pages that may connect, comma-separated; empty: only the API's own",
+    )
+    live_redis_url: SecretStr | None = Field(
+        None,
+        alias="AFTERBELL_LIVE_REDIS_URL",
+        description="Redis that carries chat between api processes; empty: REDIS_URL; `none`: there is but one",
     )
     sockets_max: int = Field(
         2_000, ge=1, alias="AFTERBELL_SOCKETS_MAX", description="sockets a process holds; more are refused with 503"

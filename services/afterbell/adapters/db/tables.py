@@ -133,6 +133,10 @@ reports = Table(
 # The sweeper's and the position's way in: only what is unfinished, oldest first.
 Index("reports_unfinished_idx", reports.c.created_at, postgresql_where=text(_UNFINISHED))
 
+# Lists of jobs, newest first, whole or of one status.
+Index("reports_created_at_id_idx", reports.c.created_at, reports.c.id)
+Index("reports_status_created_at_id_idx", reports.c.status, reports.c.created_at, reports.c.id)
+
 Index("reports_upgrade_idx", reports.c.finished_at, postgresql_where=text("upgrade_pending"))
 
 report_attempts = Table(

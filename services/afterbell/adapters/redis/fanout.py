@@ -59,7 +59,7 @@ class RedisBus:
         self._echo_at = self._probed_at = 0.0
         self._pubsub: PubSub | None = None
         self._on_message: Callable[[bytes], None] = lambda _message: None
-        self._on_turned: Callable[[], None] = lambda: None
+        self._on_turn: Callable[[], None] = lambda: None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -124,6 +124,7 @@ class RedisBus:
         while self._queue or not self._stopped:
             await self._stir.wait()
             self._stir.clear()
+            metrics.RT_BUS_QUEUED.set(len(self._queue))
             try:
                 await self._send_once()
             except _AWAY as error:

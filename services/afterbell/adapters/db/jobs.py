@@ -1,0 +1,114 @@
+"""Jobs as administrators see them, across all tenants: lists, search, one job with all its tries."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, delete, func, select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from afterbell.adapters.db.tables import model_calls, report_attempts, reports
+from afterbell.core.jobs import ReportStatus
+
+_SHOWN: Final = (
+    reports.c.id, reports.c.tenant_id, reports.c.session_id, reports.c.version, reports.c.status, reports.c.stage,
+    reports.c.progress, reports.c.attempt, reports.c.error, reports.c.requested_by, reports.c.bulk,
+    reports.c.created_at, reports.c.started_at, reports.c.finished_at, reports.c.updated_at,
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class JobFilter:
+    """Which jobs. None: whatever it is. ``error``: words of the last error; ``before``: asked for earlier than that."""
+
+    states: frozenset[ReportStatus] | None = None
+    tenant: str | None = None
+    session: str | None = None
+    error: str | None = None
+    before: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a page ends; the next one begins after it."""
+
+    created_at: datetime
+    report_id: UUID
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What an act has to know about a job."""
+
+    report_id: UUID
+    tenant_id: str
+    status: ReportStatus
+    bulk: bool
+
+
+async def counts(connection: AsyncConnection) -> dict[str, int]:
+    """How many jobs there are of each status."""
+    rows = await connection.execute(select(reports.c.status, func.count()).group_by(reports.c.status))
+    return {row.status: row[1] for row in rows}
+
+
+async def page(
+    connection: AsyncConnection, wanted: JobFilter, *, after: Place | None = None, limit: int
+) -> list[dict[str, Any]]:
+    """Up to ``limit`` matching jobs, newest first."""
+    statement = select(*_SHOWN).where(*_conditions(wanted))
+    if after is not None:
+        statement = statement.where(tuple_(reports.c.created_at, reports.c.id) < (after.created_at, after.report_id))
+    statement = statement.order_by(reports.c.created_at.desc(), reports.c.id.desc()).limit(limit)
+    return [_plain(row) for row in (await connection.execute(statement)).mappings()]
+
+
+async def count(connection: AsyncConnection, wanted: JobFilter) -> int:
+    """How many jobs match."""
+    return await connection.scalar(select(func.count()).select_from(reports).where(*_conditions(wanted))) or 0
+
+
+async def show(connection: AsyncConnection, report_id: UUID) -> dict[str, Any] | None:
+    """One job with its ``attempts``, oldest first, and its model ``calls`` with their costs; None where unknown."""
+    found = (await connection.execute(select(*_SHOWN).where(reports.c.id == report_id))).mappings().one_or_none()
+    if found is None:
+        return None
+    tries = select(report_attempts).where(report_attempts.c.report_id == report_id).order_by(report_attempts.c.attempt)
+    calls = select(model_calls).where(model_calls.c.report_id == report_id).order_by(model_calls.c.started_at)
+    attempts = [_plain(row) for row in (await connection.execute(tries)).mappings()]
+    booked = [_plain(row) for row in (await connection.execute(calls)).mappings()]
+    return _plain(found) | {"attempts": attempts, "calls": booked}
+
+
+async def known(connection: AsyncConnection, report_ids: Sequence[UUID]) -> dict[UUID, Known]:
+    """Those of the jobs that exist, locked to the transaction's end; in one order, so that no acts block each other."""
+    columns = (reports.c.id, reports.c.tenant_id, reports.c.status, reports.c.bulk)
+    statement = select(*columns).where(reports.c.id.in_(report_ids)).order_by(reports.c.id).with_for_update()
+    return {row.id: Known(row.id, row.tenant_id, row.status, row.bulk) for row in await connection.execute(statement)}
+
+
+async def remove(connection: AsyncConnection, report_ids: Sequence[UUID]) -> None:
+    """Delete jobs; what their model calls cost stays in the books."""
+    await connection.execute(delete(reports).where(reports.c.id.in_(report_ids)))
+
+
+def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
+    """SQLAlchemy's names are a kind of str that no JSON writer takes as a key."""
+    return {str(name): value for name, value in row.items()}
+
+
+def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
+    found: list[ColumnElement[bool]] = []
+    if wanted.states is not None:
+        found.append(reports.c.status.in_(sorted(wanted.states)))
+    if wanted.tenant is not None:
+        found.append(reports.c.tenant_id == wanted.tenant)
+    if wanted.session is not None:
+        found.append(reports.c.session_id == wanted.session)
+    if wanted.error is not None:
+        found.append(reports.c.error.icontains(wanted.error, autoescape=True))
+    if wanted.before is not None:
+        found.append(reports.c.created_at < wanted.before)
+    return found

@@ -1,0 +1,203 @@
+"""The admin API: the queue, its jobs and workers, seen and steered. On the internal port only."""
+
+import base64
+import binascii
+from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Final
+from uuid import UUID
+
+import orjson
+from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
+from pydantic import BaseModel, ConfigDict, Field
+
+from afterbell.adapters.db import audit, jobs
+from afterbell.adapters.db.jobs import JobFilter, Place
+from afterbell.adapters.redis.queue import JobVerb, QueueVerb, WorkerVerb
+from afterbell.api import problems
+from afterbell.api.admin_auth import Admin, AdminFirst
+from afterbell.api.admin_desk import Desk, may_be
+from afterbell.api.envelope import Envelope
+from afterbell.core.errors import Conflict, InvalidInput, NotFound
+from afterbell.core.jobs import ReportStatus, job_id_of, report_id_of
+
+router = APIRouter(prefix="/admin", route_class=AdminFirst)
+BODY_BYTES_MAX: Final = 64 * 1024
+PAGE_MAX: Final = 200
+ERROR_CHARS_MAX: Final = 4_000
+Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Why = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+Worker = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")]
+
+
+class ReasonIn(BaseModel):
+    """Why it is done; the audit log keeps it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    reason: Why
+
+
+class Where(BaseModel):
+    """Which jobs; what is left out matches all."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    state: list[ReportStatus] | None = None
+    tenant: Text | None = None
+    session: Text | None = None
+    error: Text | None = None
+    older_than_s: Annotated[float, Field(ge=0, le=10 * 366 * 86400)] | None = None
+
+    def to_filter(self, now: datetime) -> JobFilter:
+        """As the record is asked."""
+        before = None if self.older_than_s is None else now - timedelta(seconds=self.older_than_s)
+        states = None if self.state is None else frozenset(self.state)
+        return JobFilter(states, self.tenant, self.session, self.error, before)
+
+
+class BulkIn(ReasonIn):
+    """An act on all jobs that match, a part of them each call: call again with ``nextPage`` until it is null."""
+
+    where: Where = Where()
+    dry_run: bool = False
+    page: Text | None = None
+
+
+class ListIn(Where):
+    """A page of jobs, as a query string asks for it."""
+
+    page: Text | None = None
+    limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = 50
+
+
+def install(app: FastAPI, desk: Desk, secret: str) -> None:
+    """Serve the admin API on the internal app."""
+    app.state.desk, app.state.admin_secret = desk, secret
+    problems.install(app)
+    app.include_router(router)
+    app.add_middleware(Envelope, body_bytes_max=BODY_BYTES_MAX)
+
+
+@router.get("/queue")
+async def queue_status(request: Request) -> Response:
+    """Everything about the queue at this moment."""
+    return _json(await _desk(request).status())
+
+
+@router.post("/queue/{verb}")
+async def switch_queue(verb: QueueVerb, body: ReasonIn, request: Request) -> Response:
+    """Pause: nothing starts, what runs goes on. Resume ends it."""
+    await _desk(request).switch(verb, _admin(request), body.reason)
+    return _json({"done": verb})
+
+
+@router.post("/workers/{worker}/{verb}")
+async def steer_worker(worker: Worker, verb: WorkerVerb, body: ReasonIn, request: Request) -> Response:
+    """Drain a worker, or every worker of a pod: it starts nothing more. Undrain ends it."""
+    await _desk(request).steer(verb, worker, _admin(request), body.reason)
+    return _json({"done": verb, "worker": worker})
+
+
+@router.get("/jobs")
+async def list_jobs(request: Request, asked: Annotated[ListIn, Query()]) -> Response:
+    """Jobs, newest first."""
+    async with _desk(request).database.statement() as connection:
+        wanted, after = asked.to_filter(datetime.now(UTC)), _place(asked.page)
+        rows = await jobs.page(connection, wanted, after=after, limit=asked.limit)
+    following = _token(rows[-1]) if len(rows) == asked.limit else None
+    return _json({"jobs": [_job(row) for row in rows], "nextPage": following})
+
+
+@router.get("/jobs/{job_id}")
+async def show_job(job_id: str, request: Request) -> Response:
+    """One job with its tries and what its model calls cost."""
+    report_id = _report_id(job_id)
+    async with _desk(request).database.transaction() as connection:
+        found = await jobs.show(connection, report_id)
+    if found is None:
+        raise _unknown(job_id)
+    attempts, calls = found.pop("attempts"), found.pop("calls")
+    cost = sum(call["cost_usd"] or 0 for call in calls)
+    return _json(_job(found) | {"attempts": attempts, "calls": calls, "cost_usd": str(cost)})
+
+
+@router.post("/jobs/{job_id}/{verb}")
+async def act_on_job(job_id: str, verb: JobVerb, body: ReasonIn, request: Request) -> Response:
+    """Retry, promote, cancel or remove one job."""
+    report_id = _report_id(job_id)
+    word = (await _desk(request).act(verb, [report_id], _admin(request), body.reason))[report_id]
+    if word == "unknown":
+        raise _unknown(job_id)
+    if word != "ok":
+        raise Conflict(f"{job_id} is {word}: there is nothing to {verb}")
+    return _json({"done": verb, "jobId": job_id})
+
+
+@router.post("/jobs/{verb}")
+async def act_on_jobs(verb: JobVerb, body: BulkIn, request: Request) -> Response:
+    """Retry, promote, cancel or remove all jobs that match, or only count them."""
+    desk, wanted = _desk(request), body.where.to_filter(datetime.now(UTC))
+    if body.dry_run:
+        async with desk.database.statement() as connection:
+            return _json({"matched": await jobs.count(connection, may_be(verb, wanted)), "dry_run": True})
+    words, end = await desk.act_on_next(verb, wanted, _admin(request), body.reason, after=_place(body.page))
+    following = None if end is None else _token({"created_at": end.created_at, "id": end.report_id})
+    return _json({"done": words.pop("ok", 0), "skipped": dict(words), "nextPage": following})
+
+
+@router.get("/audit")
+async def read_audit(
+    request: Request,
+    before: Annotated[int | None, Query(ge=1, le=2**63 - 1)] = None,
+    limit: Annotated[int, Query(ge=1, le=PAGE_MAX)] = 50,
+) -> Response:
+    """Who did what, newest first, over all tenants."""
+    async with _desk(request).database.statement() as connection:
+        rows = await audit.read(connection, None, before=before, limit=limit)
+    acts = [{"id": row.id, "at": row.at} | asdict(row.act) for row in rows]
+    return _json({"acts": acts, "nextBefore": rows[-1].id if len(rows) == limit else None})
+
+
+def _desk(request: Request) -> Desk:
+    found: Desk = request.app.state.desk
+    return found
+
+
+def _admin(request: Request) -> Admin:
+    found: Admin = request.state.admin
+    return found
+
+
+def _json(body: dict[str, Any]) -> Response:
+    return Response(orjson.dumps({"success": True} | body, default=str), media_type="application/json",
+                    headers={"Cache-Control": "private, no-store"})  # fmt: skip
+
+
+def _job(row: dict[str, Any]) -> dict[str, Any]:
+    report_id = row.pop("id")
+    error = row["error"] and row["error"][:ERROR_CHARS_MAX]
+    return {"jobId": job_id_of(report_id)} | row | {"error": error}
+
+
+def _report_id(job_id: str) -> UUID:
+    try:
+        return report_id_of(job_id)
+    except ValueError:
+        raise _unknown(job_id) from None
+
+
+def _unknown(job_id: str) -> NotFound:
+    return NotFound(f"there is no job {job_id[:80]!r}: look for it with GET /admin/jobs")
+
+
+def _token(row: dict[str, Any]) -> str:
+    return base64.urlsafe_b64encode(f"{row['created_at'].isoformat()} {row['id']}".encode()).decode()
+
+
+def _place(token: str | None) -> Place | None:
+    if token is None:
+        return None
+    try:
+        created_at, report_id = base64.urlsafe_b64decode(token.encode()).decode().split(" ")
+        return Place(datetime.fromisoformat(created_at).astimezone(UTC), UUID(report_id))
+    except (ValueError, OverflowError, binascii.Error):
+        raise InvalidInput("page: this is no page of this list: use the nextPage of an answer", field="page") from None

@@ -1,0 +1,220 @@
+"""The admin API on the internal port: seen and steered by those who may, and written down."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import httpx2
+import pytest
+from sqlalchemy import text
+from tests.support.api import SECRET, Api, imported, token_for, until
+
+from afterbell.adapters.redis.queue import Ended
+from afterbell.api.admin_auth import AdminRole, mint_admin
+from afterbell.core.jobs import Dead, Retry
+from afterbell.settings import DEVELOPMENT_SECRET, ApiSettings, read
+
+pytestmark = pytest.mark.engines
+WHY = {"reason": "the provider is back"}
+
+
+def admin(api: Api, role: AdminRole = "operator", *, secret: str = DEVELOPMENT_SECRET) -> httpx2.Client:
+    token = mint_admin(secret, subject="ada", role=role, now=datetime.now(UTC), lifetime=timedelta(hours=1))
+    return httpx2.Client(base_url=api.internal_url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
+
+
+def asked(api: Api, tenant: str = "school") -> str:
+    with api.client(tenant) as client:
+        return str(client.post(f"/api/reports/session/{imported(client)}").json()["jobId"])
+
+
+def failed(api: Api, error: str, tenant: str = "school") -> str:
+    """A job that failed for good, in the record and in the queue."""
+    job_id = asked(api, tenant)
+    until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+
+    async def bury(queue: Any) -> None:
+        (grant,) = (await queue.take("w-00000001", 1)).grants
+        await queue.take("w-00000001", 0, [], [Ended(grant, Dead(error))])
+
+    api.jobs(bury)
+    values = {"id": job_id.removeprefix("report-"), "error": error}
+    fail = text("UPDATE reports SET status = 'failed', error = :error WHERE id = CAST(:id AS text)::uuid")
+    api.record(lambda connection: connection.execute(fail, values))
+    return job_id
+
+
+def acts(client: httpx2.Client, job_id: str) -> list[dict[str, Any]]:
+    return [act for act in client.get("/admin/audit").json()["acts"] if act["subject"] == job_id]
+
+
+def cleared(client: httpx2.Client) -> None:
+    """No job waits any more, so that a test sees its own only."""
+    client.post("/admin/jobs/cancel", json=WHY)
+
+
+def test_nobody_without_an_admin_token_sees_or_does_anything(api: Api) -> None:
+    platform = token_for(role="admin", subject="boss")
+    forged = mint_admin(SECRET, subject="eve", role="operator", now=datetime.now(UTC), lifetime=timedelta(hours=1))
+    for token in ("", platform, forged):
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        for path in ("/admin/queue", "/admin/jobs", "/admin/audit"):
+            answer = httpx2.get(api.internal_url + path, headers=headers)
+            assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
+            assert not token or token not in answer.text
+
+
+def test_a_viewer_looks_and_changes_nothing(api: Api) -> None:
+    with admin(api, "viewer") as client:
+        assert client.get("/admin/queue").status_code == 200
+        answer = client.post("/admin/queue/pause", json=WHY)
+        assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
+        assert client.get("/admin/queue").json()["facts"]["paused"] is False
+
+
+def test_the_public_port_has_no_admin_api(api: Api) -> None:
+    with admin(api) as client:
+        assert httpx2.get(api.url + "/admin/queue", headers=client.headers).status_code == 404
+
+
+def test_production_has_no_admin_api_without_a_secret_of_its_own() -> None:
+    def key(**given: Any) -> str | None:
+        return read(ApiSettings, app_env="production", jwt_secret=SECRET, **given).admin_key
+
+    assert key() is None
+    assert key(admin_secret=SECRET) == SECRET
+
+
+def test_a_pause_stops_starts_and_is_written_down_with_who_and_why(api: Api) -> None:
+    with admin(api) as client:
+        cleared(client)
+        assert client.post("/admin/queue/pause", json=WHY).status_code == 200
+        asked(api)
+        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+        assert api.jobs(lambda queue: queue.take("w-00000001", 1)).grants == ()
+        assert client.post("/admin/queue/resume", json=WHY).status_code == 200
+        assert client.get("/admin/queue").json()["facts"]["paused"] is False
+        first = client.get("/admin/audit").json()["acts"][0]
+        assert (first["action"], first["actor"], first["reason"]) == ("queue.resume", "operator:ada", WHY["reason"])
+        cleared(client)
+
+
+def test_a_drained_worker_is_named_until_it_is_undrained(api: Api) -> None:
+    with admin(api) as client:
+        client.post("/admin/workers/pod-7/drain", json=WHY)
+        assert client.get("/admin/queue").json()["drained"] == ["pod-7"]
+        client.post("/admin/workers/pod-7/undrain", json=WHY)
+        assert client.get("/admin/queue").json()["drained"] == []
+
+
+def test_jobs_are_found_by_state_tenant_session_and_words_of_the_error(api: Api) -> None:
+    tenant = f"tenant-{uuid.uuid4().hex}"
+    with admin(api) as client:
+        cleared(client)
+        job_id = failed(api, "the 100% odd_model is away", tenant)
+
+        def ids(**query: Any) -> list[str]:
+            found = client.get("/admin/jobs", params={"tenant": tenant} | query).json()["jobs"]
+            return [job["jobId"] for job in found]
+
+        session = client.get("/admin/jobs", params={"tenant": tenant}).json()["jobs"][0]["session_id"]
+        assert ids(state="failed") == ids(session=session) == ids(error="100% ODD_model") == [job_id]
+        assert ids(state="queued") == ids(error="100_ odd") == ids(session="other") == ids(older_than_s=60) == []
+
+
+def test_pages_follow_each_other_without_a_job_twice_or_left_out(api: Api) -> None:
+    tenant = f"tenant-{uuid.uuid4().hex}"
+    made = [asked(api, tenant) for _ in range(5)]
+    found: list[str] = []
+    with admin(api) as client:
+        page: str | None = None
+        while True:
+            params = {"tenant": tenant, "limit": 2} | ({"page": page} if page else {})
+            answer = client.get("/admin/jobs", params=params).json()
+            found += [job["jobId"] for job in answer["jobs"]]
+            page = answer["nextPage"]
+            if page is None:
+                break
+        assert found == made[::-1]
+        cleared(client)
+
+
+def test_a_failed_job_is_retried_once_and_the_queue_has_it_again(api: Api) -> None:
+    with admin(api) as client:
+        cleared(client)
+        job_id = failed(api, "away")
+        assert client.post(f"/admin/jobs/{job_id}/retry", json=WHY).status_code == 200
+        assert api.jobs(lambda queue: queue.look()).waiting == 1
+        again = client.post(f"/admin/jobs/{job_id}/retry", json=WHY)
+        assert (again.status_code, again.json()["code"]) == (409, "conflict")
+        assert "queued" in again.json()["detail"]
+        (act,) = acts(client, job_id)
+        assert (act["action"], act["details"]) == ("job.retry", {"status": "failed"})
+        cleared(client)
+
+
+def test_all_that_match_are_retried_and_a_dry_run_only_counts_them(api: Api) -> None:
+    with admin(api) as client:
+        cleared(client)
+        marked, other = failed(api, "odd quota"), failed(api, "another")
+        body = WHY | {"where": {"error": "odd quota"}}
+        assert client.post("/admin/jobs/retry", json=body | {"dry_run": True}).json()["matched"] == 1
+        assert acts(client, marked) == []
+        answer = client.post("/admin/jobs/retry", json=body).json()
+        assert (answer["done"], answer["nextPage"]) == (1, None)
+        assert client.get(f"/admin/jobs/{marked}").json()["status"] == "queued"
+        assert client.get(f"/admin/jobs/{other}").json()["status"] == "failed"
+        cleared(client)
+
+
+def test_a_job_that_waits_for_its_next_try_is_promoted(api: Api) -> None:
+    with admin(api) as client:
+        cleared(client)
+        job_id = asked(api)
+        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+
+        async def fail_once(queue: Any) -> None:
+            (grant,) = (await queue.take("w-00000001", 1)).grants
+            await queue.take("w-00000001", 0, [], [Ended(grant, Retry(600, "away"))])
+
+        api.jobs(fail_once)
+        assert client.post(f"/admin/jobs/{job_id}/promote", json=WHY).status_code == 200
+        facts = api.jobs(lambda queue: queue.look())
+        assert (facts.waiting, facts.due) == (1, 0)
+        assert client.post(f"/admin/jobs/{job_id}/promote", json=WHY).status_code == 409
+        assert len(acts(client, job_id)) == 1
+        cleared(client)
+
+
+def test_a_cancelled_job_leaves_the_queue_and_a_removed_one_is_gone(api: Api) -> None:
+    with admin(api) as client:
+        cleared(client)
+        job_id = asked(api)
+        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+        assert client.post(f"/admin/jobs/{job_id}/cancel", json=WHY).status_code == 200
+        assert api.jobs(lambda queue: queue.look()).waiting == 0
+        assert client.get(f"/admin/jobs/{job_id}").json()["status"] == "cancelled"
+        assert client.post(f"/admin/jobs/{job_id}/remove", json=WHY).status_code == 200
+        assert client.get(f"/admin/jobs/{job_id}").status_code == 404
+        assert [act["action"] for act in acts(client, job_id)] == ["job.remove", "job.cancel"]
+
+
+@pytest.mark.parametrize("job_id", ["report-x", f"report-{uuid.uuid4()}", "nonsense"])
+def test_an_unknown_job_is_named(api: Api, job_id: str) -> None:
+    with admin(api) as client:
+        for answer in (client.get(f"/admin/jobs/{job_id}"), client.post(f"/admin/jobs/{job_id}/retry", json=WHY)):
+            assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+            assert job_id in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/admin/queue/pause", {}), ("/admin/queue/pause", {"reason": "  "}), ("/admin/queue/stop", WHY),
+     ("/admin/jobs/retry", WHY | {"where": {"colour": "red"}}), ("/admin/jobs/retry", WHY | {"page": "nonsense"}),
+     ("/admin/workers/a b/drain", WHY)],
+)  # fmt: skip
+def test_what_cannot_be_meant_is_refused_and_says_where(api: Api, path: str, body: dict[str, Any]) -> None:
+    with admin(api) as client:
+        answer = client.post(path, json=body)
+        assert (answer.status_code, answer.json()["code"]) == (422, "invalid_input")
+        assert answer.json()["field"]

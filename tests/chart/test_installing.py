@@ -1,0 +1,176 @@
+"""The production profile on a real control plane, its pods as processes: installed, used, changed, removed."""
+
+import asyncio
+import shutil
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+from tests.chart.conftest import Load, Release, merged
+from tests.support.chart import CHART
+from tests.support.cluster import Cluster, wait_until
+from tests.support.engines import fresh_database
+from tests.support.sockets import clients
+
+from afterbell.adapters.db.engine import Database
+from afterbell.embedded.engines import EngineUrls
+
+pytestmark = [pytest.mark.cluster, pytest.mark.engines]
+INSTALL_S = 60.0
+HELD = 3
+
+
+@pytest.fixture(scope="module")
+def installed(
+    cluster_with_resources: Cluster,
+    release: Release,
+    engine_urls: EngineUrls,
+    model: str,
+    record_testsuite_property: Callable[[str, object], None],
+) -> Iterator[Release]:
+    """Installed with `--wait`: every pod is ready, and it did not take long."""
+    with fresh_database(engine_urls) as database_url:
+        release.make_secret(DATABASE_URL=database_url, REDIS_URL=str(engine_urls.redis_url))
+        release.serve()
+        took_s = release.install("production", values_of(release, model))
+        assert took_s < INSTALL_S
+        record_testsuite_property("install_to_all_ready_s", round(took_s, 1))
+        yield release
+
+
+def values_of(release: Release, model: str, **more: Any) -> dict[str, Any]:
+    given = {
+        "model": {"baseUrl": model}, "queue": {"name": release.namespace},
+        "tests": {"url": release.url_inside},
+        "worker": {"pool": {"minReplicas": HELD}},
+    }  # fmt: skip
+    return release.values(**merged(given, more))
+
+
+def test_helm_test_gets_a_real_report(installed: Release) -> None:
+    assert "a report was made" in installed.helm("test", "afterbell", "--logs")
+
+
+def test_upgrade_and_rollback_under_load_lose_and_double_nothing(
+    installed: Release, model: str, record_testsuite_property: Callable[[str, object], None]
+) -> None:
+    wait_until(lambda: installed.replicas("worker") == HELD, "the operator to scale")
+
+    async def run() -> Load:
+        load = Load(installed, every_s=0.25)
+        before = installed.pod_names("api") | installed.pod_names("worker")
+        changed = values_of(installed, model, worker={"concurrency": 3})
+        await asyncio.to_thread(installed.apply, "upgrade", "production", changed, "--wait", "--timeout=90s")
+        between = installed.pod_names("api") | installed.pod_names("worker")
+        await asyncio.to_thread(installed.helm, "rollback", "afterbell", "1", "--wait", "--timeout=90s")
+        after = installed.pod_names("api") | installed.pod_names("worker")
+        await load.end()
+        assert not before & between
+        assert not between & after
+        return load
+
+    load = asyncio.run(run())
+    for name, figure in (("requests", load.requests), ("resets", load.resets), ("reports", len(load.sessions))):
+        record_testsuite_property(name, figure)
+    assert load.failures == []
+    tries = asyncio.run(tries_of_each_report(installed))
+    assert [name for name in load.sessions if tries.get(name) != 1] == []
+    assert set(load.replicas) == {HELD}
+
+
+def test_a_socket_misses_no_message_while_its_pod_is_replaced(installed: Release) -> None:
+    async def run() -> None:
+        async with clients((installed.url, installed.token()), (installed.url, installed.token())) as (one, other):
+            await hold_a_lesson(installed)
+            await one.join("lesson")
+            await other.join("lesson")
+            restart = asyncio.create_task(asyncio.to_thread(restart_api, installed))
+            said = 0
+            while not restart.done() or said < 20:
+                answer = await one.say(f"message {said}")
+                assert answer["ok"], answer
+                said += 1
+                await asyncio.sleep(0.3)
+            await restart
+            await other.until(lambda: len(other.shown) == said, within_s=40)
+            texts = [other.shown[seq]["text"] for seq in sorted(other.shown)]
+            assert texts == [f"message {number}" for number in range(said)]
+            assert len(other.events["connect"]) >= 2
+
+    asyncio.run(run())
+
+
+def test_two_upgrades_after_writes_of_the_operator_meet_no_conflict(installed: Release, model: str) -> None:
+    for number in (4, 5):
+        pool = {"pool": {"minReplicas": number}}
+        installed.apply("upgrade", "production", values_of(installed, model, worker=pool))
+        wait_until(lambda: installed.replicas("worker") == number, "the operator to scale")  # noqa: B023  # waits here
+        installed.apply(
+            "upgrade", "production", values_of(installed, model, worker=pool, service={"port": 80 + number})
+        )
+        assert installed.replicas("worker") == number
+    fields = installed.get("deployment", "afterbell-worker", "--show-managed-fields")["metadata"]["managedFields"]
+    (of_helm,) = [each["fieldsV1"]["f:spec"] for each in fields if each["manager"] == "helm"]
+    assert "f:replicas" not in of_helm
+
+
+def test_an_upgrade_brings_the_definition_of_pool_up_to_date(installed: Release, model: str, tmp_path: Path) -> None:
+    newer = shutil.copytree(CHART, tmp_path / "afterbell")
+    crd = newer / "crds" / "pools.yaml"
+    crd.write_text(crd.read_text("utf-8").replace("shortNames:\n    - abp", "shortNames:\n    - abp\n    - newer"))
+    pool = installed.get("pool", "afterbell-worker")
+    installed.own_the_definition()
+    for chart, names in ((newer, ["abp", "newer"]), (CHART, ["abp"])):
+        installed.apply("upgrade", "production", values_of(installed, model), chart=chart)
+        assert installed.cluster.get("crd", "pools.afterbell.dev")["spec"]["names"]["shortNames"] == names
+    assert installed.get("pool", "afterbell-worker")["metadata"]["uid"] == pool["metadata"]["uid"]
+
+
+def test_uninstall_leaves_the_definition_the_data_and_the_secret_and_says_so(installed: Release) -> None:
+    asyncio.run(hold_a_lesson(installed))
+    notes = installed.helm("get", "notes", "afterbell")
+    assert "keeps the Pool definition (CRD) and never touches your stores" in notes
+    installed.helm("uninstall", "afterbell", "--wait", "--timeout=90s")
+    installed.cluster.get("crd", "pools.afterbell.dev")
+    installed.get("secret", "afterbell")
+    assert asyncio.run(rows(installed, "SELECT id FROM sessions WHERE id = 'lesson'"))
+    left = installed.get("deployments,pools,services,configmaps,jobs,cronjobs,roles,rolebindings", "-l",
+                         "app.kubernetes.io/part-of=afterbell")["items"]  # fmt: skip
+    assert left == []
+
+
+def restart_api(installed: Release) -> None:
+    installed.kubectl("rollout", "restart", "deployment/afterbell-api")
+    installed.kubectl("rollout", "status", "deployment/afterbell-api", "--timeout=90s")
+    deadline = time.monotonic() + 60
+    while len(installed.cluster.pods(installed.namespace, "app.kubernetes.io/component=api")) > 2:
+        assert time.monotonic() < deadline, "the old pods do not end"
+        time.sleep(0.5)
+
+
+async def hold_a_lesson(installed: Release) -> None:
+    people = [{"id": "boss", "role": "tutor", "display_name": "Okan"}]
+    async with installed.client() as http:
+        session = {"id": "lesson", "subject": "mathematics", "participants": people, "messages": []}
+        (await http.put("/api/sessions/lesson", json=session)).raise_for_status()
+
+
+async def tries_of_each_report(installed: Release) -> dict[str, int]:
+    found = await rows(
+        installed,
+        "SELECT r.session_id, count(a.*) AS tries FROM reports r JOIN report_attempts a ON a.report_id = r.id "
+        "GROUP BY r.id, r.session_id",
+    )
+    return {row.session_id: row.tries for row in found}
+
+
+async def rows(installed: Release, statement: str) -> list[Any]:
+    database = Database(installed.secret["DATABASE_URL"], pool_size=1)
+    try:
+        async with database.statement() as connection:
+            return list(await connection.execute(text(statement)))
+    finally:
+        await database.close()

@@ -1,0 +1,65 @@
+"""`afterbell queue …` and `afterbell jobs …` on a served API, as an operator types them."""
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from tests.support.api import Api, fresh_api, imported, until
+from tests.support.command import refused, run
+
+from afterbell.embedded.engines import EngineUrls
+
+pytestmark = pytest.mark.engines
+WHY = ("--reason", "trying it")
+
+
+@pytest.fixture(scope="module")
+def api(engine_urls: EngineUrls) -> Iterator[Api]:
+    with fresh_api(engine_urls) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def operator(api: Api) -> dict[str, str]:
+    minted = run("token", "--admin", "operator", "--sub", "ada")
+    assert minted.returncode == 0, minted.stderr
+    return {"AFTERBELL_ADMIN_TOKEN": minted.stdout.strip(), "AFTERBELL_ADMIN_URL": api.internal_url}
+
+
+def test_the_queue_is_seen_paused_resumed_drained_and_undrained(api: Api, operator: dict[str, str]) -> None:
+    assert run("queue", "pause", *WHY, **operator).returncode == 0
+    assert run("queue", "drain", "pod-7", *WHY, **operator).returncode == 0
+    found = json.loads(run("queue", "status", "--json", **operator).stdout)
+    assert (found["facts"]["paused"], found["drained"]) == (True, ["pod-7"])
+    assert "paused" in run("queue", "status", **operator).stdout
+    assert run("queue", "resume", *WHY, **operator).returncode == 0
+    assert run("queue", "undrain", "pod-7", *WHY, **operator).returncode == 0
+    found = json.loads(run("queue", "status", "--json", **operator).stdout)
+    assert (found["facts"]["paused"], found["drained"]) == (False, [])
+
+
+def test_jobs_are_listed_shown_and_acted_on_one_by_one_or_all_that_match(api: Api, operator: dict[str, str]) -> None:
+    with api.client() as client:
+        made = [client.post(f"/api/reports/session/{imported(client)}").json()["jobId"] for _ in range(3)]
+    until(lambda: api.jobs(lambda queue: queue.look()).waiting == 3)
+    listed = json.loads(run("jobs", "list", "--state", "queued", "--json", **operator).stdout)
+    assert [job["jobId"] for job in listed["jobs"]] == made[::-1]
+    assert "queued" in run("jobs", "show", made[0], **operator).stdout
+    done = run("jobs", "cancel", made[0], *WHY, **operator)
+    assert (done.returncode, done.stdout) == (0, f"{made[0]}: cancel done\n")
+    again = run("jobs", "cancel", made[0], *WHY, **operator)
+    assert again.returncode == 1
+    assert "is cancelled" in again.stderr
+    assert run("jobs", "remove", "--all", "--dry-run", *WHY, **operator).stdout == "3 jobs match\n"
+    every = run("jobs", "cancel", "--all", "--tenant", "school", "--yes", *WHY, **operator)
+    assert (every.returncode, every.stdout) == (0, "2 jobs match\ncancel: 2 done\n"), every.stderr
+    assert api.jobs(lambda queue: queue.look()).waiting == 0
+    assert run("jobs", "show", "report-x", **operator).returncode == 1
+
+
+def test_a_command_that_cannot_be_meant_says_so_and_changes_nothing(operator: dict[str, str]) -> None:
+    refused(run("queue", "status"), "no admin token")
+    refused(run("jobs", "retry", *WHY, **operator), "which jobs?")
+    refused(run("jobs", "retry", "report-x", "--all", *WHY, **operator), "which jobs?")
+    refused(run("token", "--admin", "owner"), "viewer, operator")
+    assert run("queue", "pause", **operator).returncode == 2
