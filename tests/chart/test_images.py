@@ -4,9 +4,10 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import pytest
 from tests.support.control_plane import ROOT
@@ -88,8 +89,14 @@ def built(target: str, app: Path) -> Path:
         source, destination = rest.split()[-2:]
         if "--from=code" in rest:
             origin = ROOT / next(each.split()[0] for each in instructions("code", "COPY") if each.endswith(source))
-            shutil.copytree(origin, app / destination.removeprefix("/app/"), ignore=shutil.ignore_patterns("vendor"))
+            shutil.copytree(origin, app / destination.removeprefix("/app/"), ignore=kept_out())
     return app
+
+
+def kept_out() -> Callable[[Any, list[str]], set[str]]:
+    """What never reaches the builder, and the page's script, which `make web` puts where Node is."""
+    lines = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+    return shutil.ignore_patterns("vendor", *(line.removeprefix("**/") for line in lines if line.startswith("**/")))
 
 
 def perform(command: str, app: Path) -> None:
