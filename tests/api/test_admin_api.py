@@ -11,7 +11,7 @@ from tests.support.api import SECRET, Api, imported, token_for, until
 
 from afterbell.adapters.redis.queue import Ended
 from afterbell.api.admin_auth import AdminRole, mint_admin
-from afterbell.core.jobs import Dead, Retry
+from afterbell.core.jobs import Dead, Defer, Retry
 from afterbell.settings import DEVELOPMENT_SECRET, ApiSettings, read
 
 pytestmark = pytest.mark.engines
@@ -96,6 +96,43 @@ def test_a_pause_stops_starts_and_is_written_down_with_who_and_why(api: Api) -> 
         assert client.get("/admin/queue").json()["facts"]["paused"] is False
         first = client.get("/admin/audit").json()["acts"][0]
         assert (first["action"], first["actor"], first["reason"]) == ("queue.resume", "operator:ada", WHY["reason"])
+        cleared(client)
+
+
+def test_why_work_waits_is_told_in_one_sentence(api: Api) -> None:
+    with admin(api, "viewer") as client:
+
+        def why() -> dict[str, Any]:
+            return dict(client.get("/admin/queue/why").json())
+
+        with admin(api) as operator:
+            cleared(operator)
+        assert why() == {"success": True, "cause": "nothing_waits", "sentence": "Nothing waits."}
+        asked(api)
+        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+        assert why()["cause"] == "scaling"
+        api.jobs(lambda queue: queue.provider("wait", "small-1", 20_000))
+        assert (why()["cause"], "small-1" in why()["sentence"]) == ("told_to_wait", True)
+        api.jobs(lambda queue: queue.provider("ok", "small-1"))
+        with admin(api) as operator:
+            cleared(operator)
+
+
+def test_jobs_that_wait_for_a_budget_say_so(api: Api) -> None:
+    with admin(api) as client:
+        cleared(client)
+        job_id = asked(api)
+        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+
+        async def defer(queue: Any) -> None:
+            (grant,) = (await queue.take("w-00000001", 1)).grants
+            await queue.take("w-00000001", 0, [], [Ended(grant, Defer(600, "BudgetSpent: the day's"))])
+
+        api.jobs(defer)
+        values = {"id": job_id.removeprefix("report-"), "error": "BudgetSpent: the day's"}
+        put_off = text("UPDATE reports SET status = 'deferred', error = :error WHERE id = CAST(:id AS text)::uuid")
+        api.record(lambda connection: connection.execute(put_off, values))
+        assert client.get("/admin/queue/why").json()["cause"] == "budget"
         cleared(client)
 
 

@@ -32,6 +32,7 @@ def test_the_queue_is_seen_paused_resumed_drained_and_undrained(api: Api, operat
     found = json.loads(run("queue", "status", "--json", **operator).stdout)
     assert (found["facts"]["paused"], found["drained"]) == (True, ["pod-7"])
     assert "paused" in run("queue", "status", **operator).stdout
+    assert run("queue", "why", **operator).stdout.startswith("nothing_waits: ")
     assert run("queue", "resume", *WHY, **operator).returncode == 0
     assert run("queue", "undrain", "pod-7", *WHY, **operator).returncode == 0
     found = json.loads(run("queue", "status", "--json", **operator).stdout)

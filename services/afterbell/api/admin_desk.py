@@ -22,6 +22,7 @@ from afterbell.api.admin_auth import Admin
 from afterbell.api.outbox import Outbox
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.jobs import ReportStatus, job_id_of
+from afterbell.core.why import WaitFacts, Why, why
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,18 @@ class Desk:
             "drained": sorted(fleet.drained),
             "jobs": found,
         }
+
+    async def why(self) -> Why:
+        """Why work waits at this moment; also where Redis is away."""
+        async with self.database.statement() as connection:
+            counted = await jobs.counts(connection)
+            unpaid = await jobs.out_of_budget(connection)
+        try:
+            standing = await self._queue.standing()
+        except StoreUnavailable as error:
+            log.warning("queue_away", error=str(error))
+            standing = None
+        return why(WaitFacts(standing, counted, unpaid))
 
     async def switch(self, verb: QueueVerb, admin: Admin, reason: str) -> None:
         """Pause or resume the queue."""

@@ -73,6 +73,16 @@ def queue_status(url: URL = DEFAULT_URL, bearer: BEARER = None, as_json: JSON = 
     Console().print(table)
 
 
+@queue_app.command("why")
+def queue_why(url: URL = DEFAULT_URL, bearer: BEARER = None, as_json: JSON = False) -> None:
+    """Why work waits, in one sentence."""
+    found = _get(url, bearer, "/admin/queue/why")
+    if as_json:
+        _print_json(found)
+    else:
+        typer.echo(f"{found['cause']}: {_shown(found['sentence'])}")
+
+
 @queue_app.command("pause")
 def queue_pause(reason: REASON, url: URL = DEFAULT_URL, bearer: BEARER = None) -> None:
     """Start nothing more; what runs goes on."""

@@ -54,6 +54,13 @@ async def counts(connection: AsyncConnection) -> dict[str, int]:
     return {row.status: row[1] for row in rows}
 
 
+async def out_of_budget(connection: AsyncConnection) -> int:
+    """How many jobs wait because a model budget is spent."""
+    statement = select(func.count()).select_from(reports)
+    spent = (reports.c.status == "deferred", reports.c.error.startswith("BudgetSpent:"))
+    return await connection.scalar(statement.where(*spent)) or 0
+
+
 async def page(
     connection: AsyncConnection, wanted: JobFilter, *, after: Place | None = None, limit: int
 ) -> list[dict[str, Any]]:

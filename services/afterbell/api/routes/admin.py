@@ -83,6 +83,12 @@ async def queue_status(request: Request) -> Response:
     return _json(await _desk(request).status())
 
 
+@router.get("/queue/why")
+async def why_work_waits(request: Request) -> Response:
+    """One sentence: why work waits, and what to do."""
+    return _json(asdict(await _desk(request).why()))
+
+
 @router.post("/queue/{verb}")
 async def switch_queue(verb: QueueVerb, body: ReasonIn, request: Request) -> Response:
     """Pause: nothing starts, what runs goes on. Resume ends it."""
