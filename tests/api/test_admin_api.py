@@ -236,6 +236,21 @@ def test_a_cancelled_job_leaves_the_queue_and_a_removed_one_is_gone(api: Api) ->
         assert [act["action"] for act in acts(client, job_id)] == ["job.remove", "job.cancel"]
 
 
+def test_the_lines_of_each_try_are_shown(api: Api) -> None:
+    job_id = asked(api)
+    tries = text("""INSERT INTO report_attempts (report_id, attempt, worker, outcome, log) VALUES
+        (CAST(:id AS text)::uuid, 1, 'w-1', 'retry', '[{"event": "model_failed"}]'),
+        (CAST(:id AS text)::uuid, 2, 'w-1', NULL, NULL)""")
+    api.record(lambda connection: connection.execute(tries, {"id": job_id.removeprefix("report-")}))
+    with admin(api, "viewer") as client:
+        found = client.get(f"/admin/jobs/{job_id}/logs").json()["tries"]
+        assert [(one["attempt"], one["log"]) for one in found] == [(1, [{"event": "model_failed"}]), (2, [])]
+        (second,) = client.get(f"/admin/jobs/{job_id}/logs", params={"attempt": 2}).json()["tries"]
+        assert second["attempt"] == 2
+        assert "log" not in client.get(f"/admin/jobs/{job_id}").json()["attempts"][0]
+        assert client.get("/admin/jobs/report-x/logs").status_code == 404
+
+
 @pytest.mark.parametrize("job_id", ["report-x", "report-5f0c1f0e-6f0b-4c53-9d0e-1f3f5a0d7c11", "nonsense"])
 def test_an_unknown_job_is_named(api: Api, job_id: str) -> None:
     with admin(api) as client:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterator
 
 import pytest
+from sqlalchemy import text
 from tests.support.api import Api, fresh_api, imported, until
 from tests.support.command import refused, run
 
@@ -56,6 +57,20 @@ def test_jobs_are_listed_shown_and_acted_on_one_by_one_or_all_that_match(api: Ap
     assert (every.returncode, every.stdout) == (0, "2 jobs match\ncancel: 2 done\n"), every.stderr
     assert api.jobs(lambda queue: queue.look()).waiting == 0
     assert run("jobs", "show", "report-x", **operator).returncode == 1
+
+
+def test_the_lines_of_a_job_are_printed_and_cannot_move_the_terminal(api: Api, operator: dict[str, str]) -> None:
+    with api.client() as client:
+        job_id = client.post(f"/api/reports/session/{imported(client)}").json()["jobId"]
+    line = json.dumps([{"event": "try_failed", "level": "error", "exception": "Trace\n\u001b[2Jline"}])
+    insert = text("INSERT INTO report_attempts (report_id, attempt, worker, outcome, log)"
+                  " VALUES (CAST(:id AS text)::uuid, 1, 'w-1', 'retry', CAST(:line AS text)::jsonb)")  # fmt: skip
+    values = {"id": job_id.removeprefix("report-"), "line": line}
+    api.record(lambda connection: connection.execute(insert, values))
+    shown = run("jobs", "logs", job_id, **operator).stdout
+    assert shown.splitlines()[0] == "try 1 on w-1: retry"
+    assert "try_failed exception=Trace\\n\\x1b[2Jline" in shown
+    assert json.loads(run("jobs", "logs", job_id, "--json", **operator).stdout)["tries"][0]["attempt"] == 1
 
 
 def test_a_command_that_cannot_be_meant_says_so_and_changes_nothing(operator: dict[str, str]) -> None:

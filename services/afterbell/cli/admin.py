@@ -155,6 +155,31 @@ def jobs_show(job: JOB, url: URL = DEFAULT_URL, bearer: BEARER = None, as_json: 
     screen.print(tries)
 
 
+@jobs_app.command("logs")
+def jobs_logs(
+    job: JOB, attempt: Annotated[int | None, typer.Option(min=1, help="Only this try's.")] = None,
+    url: URL = DEFAULT_URL, bearer: BEARER = None, as_json: JSON = False,
+) -> None:  # fmt: skip
+    """The log lines that each try of a job left when it ended."""
+    asked = "" if attempt is None else f"?attempt={attempt}"
+    found = _get(url, bearer, f"/admin/jobs/{quote(job, safe='')}/logs{asked}")
+    if as_json:
+        _print_json(found)
+        return
+    for one in found["tries"]:
+        typer.echo(f"try {one['attempt']} on {_shown(one['worker'])}: {one['outcome'] or 'running'}")
+        for line in one["log"]:
+            typer.echo(f"  {_line(line)}")
+
+
+def _line(line: dict[str, str]) -> str:
+    rest = " ".join(f"{name}={_shown(value)}" for name, value in line.items()
+                    if name not in ("timestamp", "level", "event"))  # fmt: skip
+    return (
+        f"{_shown(line.get('timestamp', ''))} {_shown(line.get('level', '')):7} {_shown(line['event'])} {rest}".rstrip()
+    )
+
+
 def _verb(verb: str, said: str) -> None:
     def command(
         reason: REASON, job_ids: JOBS = None, every: ALL = False, state: STATE = None, tenant: TENANT = None,

@@ -19,6 +19,13 @@ _SHOWN: Final = (
 )  # fmt: skip
 
 
+_TRY: Final = tuple(column for column in report_attempts.c if column.name != "log")
+_LOGGED: Final = (
+    report_attempts.c.attempt, report_attempts.c.worker, report_attempts.c.started_at, report_attempts.c.ended_at,
+    report_attempts.c.outcome, report_attempts.c.error, report_attempts.c.log,
+)  # fmt: skip
+
+
 @dataclass(frozen=True, slots=True)
 class JobFilter:
     """Which jobs. None: whatever it is. ``error``: words of the last error; ``before``: asked for earlier than that."""
@@ -82,11 +89,21 @@ async def show(connection: AsyncConnection, report_id: UUID) -> dict[str, Any] |
     found = (await connection.execute(select(*_SHOWN).where(reports.c.id == report_id))).mappings().one_or_none()
     if found is None:
         return None
-    tries = select(report_attempts).where(report_attempts.c.report_id == report_id).order_by(report_attempts.c.attempt)
+    tries = select(*_TRY).where(report_attempts.c.report_id == report_id).order_by(report_attempts.c.attempt)
     calls = select(model_calls).where(model_calls.c.report_id == report_id).order_by(model_calls.c.started_at)
     attempts = [_plain(row) for row in (await connection.execute(tries)).mappings()]
     booked = [_plain(row) for row in (await connection.execute(calls)).mappings()]
     return _plain(found) | {"attempts": attempts, "calls": booked}
+
+
+async def logs(connection: AsyncConnection, report_id: UUID, attempt: int | None = None) -> list[dict[str, Any]] | None:
+    """The job's tries with the ``log`` lines each left when it ended, oldest first; None where the job is unknown."""
+    if await connection.scalar(select(reports.c.id).where(reports.c.id == report_id)) is None:
+        return None
+    statement = select(*_LOGGED).where(report_attempts.c.report_id == report_id).order_by(report_attempts.c.attempt)
+    if attempt is not None:
+        statement = statement.where(report_attempts.c.attempt == attempt)
+    return [_plain(row) for row in (await connection.execute(statement)).mappings()]
 
 
 async def known(connection: AsyncConnection, report_ids: Sequence[UUID]) -> dict[UUID, Known]:

@@ -241,13 +241,14 @@ async def book(
     model: str | None = None,
     request_id: str | None = None,
     usage: Usage | None = None,
+    log: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """Close the attempt's row with what it cost; unfenced, since a late answer was paid for as well.
+    """Close the attempt's row with what it cost and its ``log``; unfenced, since a late answer was paid for as well.
 
     Once: where the first commit's answer was lost, what comes after it changes nothing.
     """
     values: dict[str, Any] = {"outcome": outcome, "error": error, "ended_at": func.now(), "model": model,
-                              "request_id": request_id}  # fmt: skip
+                              "request_id": request_id, "log": list(log)}  # fmt: skip
     if usage is not None:
         values |= {
             "input_tokens": usage.input_tokens,

@@ -155,6 +155,7 @@ report_attempts = Table(
     Column("cached_tokens", BigInteger),
     Column("output_tokens", BigInteger),
     Column("reasoning_tokens", BigInteger),
+    Column("log", JSONB),
 )
 
 # Every call of a model, opened before it is made. Outlives its report: what was paid stays in the books.

@@ -126,6 +126,19 @@ async def show_job(job_id: str, request: Request) -> Response:
     return _json(_job(found) | {"attempts": attempts, "calls": calls, "cost_usd": str(cost)})
 
 
+@router.get("/jobs/{job_id}/logs")
+async def show_logs(
+    job_id: str, request: Request, attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+) -> Response:
+    """The log lines each try of a job left when it ended."""
+    report_id = _report_id(job_id)
+    async with _desk(request).database.statement() as connection:
+        tries = await jobs.logs(connection, report_id, attempt)
+    if tries is None:
+        raise _unknown(job_id)
+    return _json({"jobId": job_id, "tries": [one | {"log": one["log"] or []} for one in tries]})
+
+
 @router.post("/jobs/{job_id}/{verb}")
 async def act_on_job(job_id: str, verb: JobVerb, body: ReasonIn, request: Request) -> Response:
     """Retry, promote, cancel or remove one job."""
