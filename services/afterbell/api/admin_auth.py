@@ -72,7 +72,9 @@ class AdminFirst(APIRoute):
 
 
 def _authenticated(request: Request) -> Admin:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    # The API server of Kubernetes keeps Authorization to itself; what comes through its proxy has the other header.
+    header = request.headers.get("authorization") or request.headers.get("x-afterbell-authorization", "")
+    scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token:
         log.warning("admin_refused", method=request.method, path=request.url.path, because="no token")
         raise Unauthenticated("send an admin token: Authorization: Bearer <JWT> (`afterbell token --admin`)")

@@ -4,6 +4,7 @@ import base64
 import binascii
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import orjson
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from afterbell.adapters.db import audit, jobs
+from afterbell.adapters.db import audit, costs, jobs
 from afterbell.adapters.db.jobs import JobFilter, Place
 from afterbell.adapters.redis.queue import JobVerb, QueueVerb, WorkerVerb
 from afterbell.api import problems
@@ -161,6 +162,18 @@ async def act_on_jobs(verb: JobVerb, body: BulkIn, request: Request) -> Response
     words, end = await desk.act_on_next(verb, wanted, _admin(request), body.reason, after=_place(body.page))
     following = None if end is None else _token({"created_at": end.created_at, "id": end.report_id})
     return _json({"done": words.pop("ok", 0), "skipped": dict(words), "nextPage": following})
+
+
+@router.get("/costs")
+async def show_costs(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 1) -> Response:
+    """What models cost since ``days`` UTC days, today included, by day, tenant and model; the dearest first."""
+    since = datetime.now(UTC).date() - timedelta(days=days - 1)
+    async with _desk(request).database.statement() as connection:
+        lines = await costs.account(connection, since=since)
+    lines = sorted(lines, key=lambda line: line.cost_usd, reverse=True)
+    total, calls = sum((line.cost_usd for line in lines), Decimal(0)), sum(line.calls for line in lines)
+    body = {"since": since, "calls": calls, "cost_usd": total, "lines": [asdict(line) for line in lines[:PAGE_MAX]]}
+    return _json(body)
 
 
 @router.get("/audit")
