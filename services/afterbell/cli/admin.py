@@ -4,7 +4,7 @@ from typing import Annotated, Any
 from urllib.parse import quote
 
 import typer
-from rich.console import RenderableType
+from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -87,8 +87,7 @@ def queue_undrain(worker: WORKER, reason: REASON, url: URL = DEFAULT_URL, bearer
 def _draw_status(found: dict[str, Any], wide: bool) -> RenderableType:
     facts = found["facts"]
     state = "paused" if facts["paused"] else "running"
-    table = Table(title=Text(f"queue {found['name']}: {state}"), show_header=False, box=None, pad_edge=False,
-                  title_justify="left")  # fmt: skip
+    table = Table(show_header=False, box=None, pad_edge=False)
     names = ("waiting", "active", "due", "dead", "overdue", "idle_workers", "starts_in_window", "commands_today")
     for name in (*names, "lanes", "next_due_in_ms") if wide else names:
         table.add_row(*cells(name.replace("_", " "), facts[name]))
@@ -99,7 +98,7 @@ def _draw_status(found: dict[str, Any], wide: bool) -> RenderableType:
         table.add_row(*cells(f"runs on {pod}", running))
     for status, count in sorted(found["jobs"].items()):
         table.add_row(*cells(f"jobs {status}", count))
-    return table
+    return Group(Text(f"queue {found['name']}: {state}"), table)
 
 
 def _draw_why(found: dict[str, Any], wide: bool) -> RenderableType:  # noqa: ARG001 - a sentence has one form

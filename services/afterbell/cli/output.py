@@ -92,10 +92,9 @@ def _key(name: str) -> str:
     return name if name.isidentifier() and name.lower() not in _YAML_WORDS else _scalar(name)
 
 
-def plain_table(*columns: str, title: str | None = None) -> Table:
+def plain_table(*columns: str) -> Table:
     """A table as kubectl draws them: no lines."""
-    return Table(*(column.upper() for column in columns), title=title and Text(title), box=None, pad_edge=False,
-                 title_justify="left", header_style="bold")  # fmt: skip
+    return Table(*(column.upper() for column in columns), box=None, pad_edge=False, header_style="bold")
 
 
 def shown(value: object) -> str:
