@@ -159,6 +159,13 @@ def test_jobs_are_found_by_state_tenant_session_and_words_of_the_error(api: Api)
         assert ids(state="queued") == ids(error="100_ odd") == ids(session="other") == ids(older_than_s=60) == []
 
 
+def test_a_job_names_the_trace_it_was_asked_for_in(api: Api) -> None:
+    traced = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
+    with api.client() as client, admin(api) as administrator:
+        job_id = client.post(f"/api/reports/session/{imported(client)}", headers=traced).json()["jobId"]
+        assert administrator.get(f"/admin/jobs/{job_id}").json()["trace_id"] == "ab" * 16
+
+
 def test_pages_follow_each_other_without_a_job_twice_or_left_out(api: Api) -> None:
     tenant = f"tenant-{uuid.uuid4().hex}"
     made = [asked(api, tenant) for _ in range(5)]

@@ -12,7 +12,7 @@ import structlog
 from afterbell.core.trylog import Line, TryLog
 
 # Bound once for a whole try: whoever reads its lines knows them already.
-_SAME_IN_ALL: Final = frozenset({"job_id", "attempt", "tenant_id", "session_id"})
+_SAME_IN_ALL: Final = frozenset({"job_id", "attempt", "tenant_id", "session_id", "trace_id"})
 _kept: ContextVar[TryLog | None] = ContextVar("afterbell_try_log", default=None)
 
 

@@ -6,8 +6,9 @@ whose next try finds the report finished, or claims it again under the next atte
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
 from typing import Any, Final, Literal
@@ -19,6 +20,7 @@ from afterbell.adapters.db import content, reports, sessions
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.reports import Claim
 from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
+from afterbell.core import trace
 from afterbell.core.errors import BudgetSpent, ModelDeclined, ModelError, StoreUnavailable
 from afterbell.core.extractive import write_narrative
 from afterbell.core.grounding import examine
@@ -121,7 +123,9 @@ class ReportPipeline:
             return Done()
         if claimed.attempt == 1:
             JOB_WAIT.observe((self._now() - claimed.requested_at).total_seconds())
-        with keeping(attempt=claimed.attempt, tenant_id=claimed.tenant_id, session_id=claimed.session_id):
+        claimed, trace_id = _traced(claimed)
+        with keeping(attempt=claimed.attempt, tenant_id=claimed.tenant_id, session_id=claimed.session_id,
+                     trace_id=trace_id):  # fmt: skip
             return await self._measured(claimed, failures)
 
     async def _measured(self, claimed: Claim, failures: int) -> Outcome:
@@ -291,6 +295,13 @@ class ReportPipeline:
                 log=kept_lines(),
             )
         return outcome
+
+
+def _traced(claimed: Claim) -> tuple[Claim, str]:
+    """The try as a step of the request's trace, or of one of its own, and the trace's id."""
+    fresh = secrets.token_bytes(trace.TRACE_BYTES + trace.SPAN_BYTES)
+    step = (trace.read(claimed.traceparent) or trace.begun(fresh)).child(fresh[trace.TRACE_BYTES :])
+    return replace(claimed, traceparent=step.header), step.trace_id
 
 
 class _Progress:

@@ -15,6 +15,7 @@ from afterbell.core.jobs import ReportStatus
 _SHOWN: Final = (
     reports.c.id, reports.c.tenant_id, reports.c.session_id, reports.c.version, reports.c.status, reports.c.stage,
     reports.c.progress, reports.c.attempt, reports.c.error, reports.c.requested_by, reports.c.bulk,
+    reports.c.traceparent,
     reports.c.created_at, reports.c.started_at, reports.c.finished_at, reports.c.updated_at,
 )  # fmt: skip
 

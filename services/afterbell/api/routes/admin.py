@@ -19,6 +19,7 @@ from afterbell.api import problems
 from afterbell.api.admin_auth import Admin, AdminFirst
 from afterbell.api.admin_desk import Desk, may_be
 from afterbell.api.envelope import Envelope
+from afterbell.core import trace
 from afterbell.core.errors import Conflict, InvalidInput, NotFound
 from afterbell.core.jobs import ReportStatus, job_id_of, report_id_of
 
@@ -206,8 +207,8 @@ def _json(body: dict[str, Any]) -> Response:
 
 def _job(row: dict[str, Any]) -> dict[str, Any]:
     report_id = row.pop("id")
-    error = row["error"] and row["error"][:ERROR_CHARS_MAX]
-    return {"jobId": job_id_of(report_id)} | row | {"error": error}
+    error, traced = row["error"] and row["error"][:ERROR_CHARS_MAX], trace.read(row.pop("traceparent"))
+    return {"jobId": job_id_of(report_id)} | row | {"error": error, "trace_id": traced and traced.trace_id}
 
 
 def _report_id(job_id: str) -> UUID:
