@@ -70,6 +70,47 @@ def test_a_viewer_looks_and_changes_nothing(api: Api) -> None:
         answer = client.post("/admin/queue/pause", json=WHY)
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
         assert client.get("/admin/queue").json()["facts"]["paused"] is False
+        act = client.get("/admin/audit").json()["acts"][0]
+        assert (act["actor"], act["action"], act["subject"]) == (
+            "viewer:ada",
+            "admin.refused",
+            "POST /admin/queue/pause",
+        )
+        assert client.post("/admin/workers/a%00%1b[2Jb/drain", json=WHY).status_code == 403
+        assert client.get("/admin/audit").json()["acts"][0]["subject"] == "POST /admin/workers/a\\x00\\x1b[2Jb/drain"
+
+
+def test_an_unknown_queue_is_named(api: Api) -> None:
+    with admin(api, "viewer") as client:
+        assert client.get("/admin/queues").json()["queues"] == [api.queue]
+        assert client.get(f"/admin/queues/{api.queue}").json()["name"] == api.queue
+        answer = client.get("/admin/queues/other")
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert "'other'" in answer.json()["detail"]
+        assert api.queue in answer.json()["detail"]
+
+
+def test_an_error_of_a_megabyte_and_hostile_text_is_cut_and_escaped(api: Api) -> None:
+    with admin(api) as operator:
+        cleared(operator)
+    job_id, stack = failed(api, "big"), "Traceback \x1b[2J\u202e<script>" + "frame\n" * 170_000
+    assert len(stack) > 1_000_000
+    spoil = text("UPDATE reports SET error = :error WHERE id = CAST(:id AS text)::uuid")
+    tried = text("INSERT INTO report_attempts (report_id, attempt, worker, outcome, error)"
+                 " VALUES (CAST(:id AS text)::uuid, 1, 'w', 'dead', :error)")  # fmt: skip
+    values = {"id": job_id.removeprefix("report-"), "error": stack}
+    api.record(lambda connection: connection.execute(spoil, values))
+    api.record(lambda connection: connection.execute(tried, values))
+    with admin(api, "viewer") as client:
+        listed = client.get("/admin/jobs", params={"state": "failed", "limit": 1})
+        shown = client.get(f"/admin/jobs/{job_id}")
+        logs = client.get(f"/admin/jobs/{job_id}/logs")
+        for answer in (listed, shown, logs):
+            assert len(answer.content) < 20_000
+        for error in (listed.json()["jobs"][0]["error"], shown.json()["attempts"][0]["error"],
+                      logs.json()["tries"][0]["error"]):  # fmt: skip
+            assert error.startswith("Traceback \\x1b[2J\\u202e<script>frame\n")
+            assert error.endswith("… (cut)")
 
 
 def test_the_public_port_has_no_admin_api(api: Api) -> None:

@@ -6,24 +6,34 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, select, tuple_
+from sqlalchemy import Column, ColumnElement, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from afterbell.adapters.db.tables import model_calls, report_attempts, reports
 from afterbell.core.jobs import ReportStatus
 
+# One character more tells that there was more: a list of errors is not to weigh what they do.
+ERROR_CHARS_MAX: Final = 4_000
+
+
+def _cut(error: Column[str]) -> ColumnElement[str]:
+    return func.left(error, ERROR_CHARS_MAX + 1).label("error")
+
+
 _SHOWN: Final = (
     reports.c.id, reports.c.tenant_id, reports.c.session_id, reports.c.version, reports.c.status, reports.c.stage,
-    reports.c.progress, reports.c.attempt, reports.c.error, reports.c.requested_by, reports.c.bulk,
+    reports.c.progress, reports.c.attempt, _cut(reports.c.error), reports.c.requested_by, reports.c.bulk,
     reports.c.traceparent,
     reports.c.created_at, reports.c.started_at, reports.c.finished_at, reports.c.updated_at,
 )  # fmt: skip
 
 
-_TRY: Final = tuple(column for column in report_attempts.c if column.name != "log")
+_TRY: Final = (
+    *(column for column in report_attempts.c if column.name not in ("log", "error")), _cut(report_attempts.c.error),
+)  # fmt: skip
 _LOGGED: Final = (
     report_attempts.c.attempt, report_attempts.c.worker, report_attempts.c.started_at, report_attempts.c.ended_at,
-    report_attempts.c.outcome, report_attempts.c.error, report_attempts.c.log,
+    report_attempts.c.outcome, _cut(report_attempts.c.error), report_attempts.c.log,
 )  # fmt: skip
 
 

@@ -22,11 +22,11 @@ from afterbell.api.envelope import Envelope
 from afterbell.core import trace
 from afterbell.core.errors import Conflict, InvalidInput, NotFound
 from afterbell.core.jobs import ReportStatus, job_id_of, report_id_of
+from afterbell.core.trylog import harmless
 
 router = APIRouter(prefix="/admin", route_class=AdminFirst)
 BODY_BYTES_MAX: Final = 64 * 1024
 PAGE_MAX: Final = 200
-ERROR_CHARS_MAX: Final = 4_000
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Why = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 Worker = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")]
@@ -73,7 +73,7 @@ class ListIn(Where):
 
 def install(app: FastAPI, desk: Desk, secret: str) -> None:
     """Serve the admin API on the internal app."""
-    app.state.desk, app.state.admin_secret = desk, secret
+    app.state.desk, app.state.admin_secret, app.state.note_refusal = desk, secret, desk.note_refusal
     problems.install(app)
     app.include_router(router)
     app.add_middleware(Envelope, body_bytes_max=BODY_BYTES_MAX)
@@ -83,6 +83,19 @@ def install(app: FastAPI, desk: Desk, secret: str) -> None:
 async def queue_status(request: Request) -> Response:
     """Everything about the queue at this moment."""
     return _json(await _desk(request).status())
+
+
+@router.get("/queues")
+async def list_queues(request: Request) -> Response:
+    """The queues of this installation: one."""
+    return _json({"queues": [_desk(request).queue_name]})
+
+
+@router.get("/queues/{queue}")
+async def named_queue(queue: str, request: Request) -> Response:
+    """As ``/admin/queue``, for clients that name it."""
+    _desk(request).check_queue(queue)
+    return await queue_status(request)
 
 
 @router.get("/queue/why")
@@ -125,7 +138,8 @@ async def show_job(job_id: str, request: Request) -> Response:
         raise _unknown(job_id)
     attempts, calls = found.pop("attempts"), found.pop("calls")
     cost = sum(call["cost_usd"] or 0 for call in calls)
-    return _json(_job(found) | {"attempts": attempts, "calls": calls, "cost_usd": str(cost)})
+    tries = [one | {"error": _cut(one["error"])} for one in attempts]
+    return _json(_job(found) | {"attempts": tries, "calls": calls, "cost_usd": str(cost)})
 
 
 @router.get("/jobs/{job_id}/logs")
@@ -138,7 +152,8 @@ async def show_logs(
         tries = await jobs.logs(connection, report_id, attempt)
     if tries is None:
         raise _unknown(job_id)
-    return _json({"jobId": job_id, "tries": [one | {"log": one["log"] or []} for one in tries]})
+    shown = [one | {"error": _cut(one["error"]), "log": one["log"] or []} for one in tries]
+    return _json({"jobId": job_id, "tries": shown})
 
 
 @router.post("/jobs/{job_id}/{verb}")
@@ -207,8 +222,17 @@ def _json(body: dict[str, Any]) -> Response:
 
 def _job(row: dict[str, Any]) -> dict[str, Any]:
     report_id = row.pop("id")
-    error, traced = row["error"] and row["error"][:ERROR_CHARS_MAX], trace.read(row.pop("traceparent"))
-    return {"jobId": job_id_of(report_id)} | row | {"error": error, "trace_id": traced and traced.trace_id}
+    traced = trace.read(row.pop("traceparent"))
+    more = {"error": _cut(row["error"]), "trace_id": traced and traced.trace_id}
+    return {"jobId": job_id_of(report_id)} | row | more
+
+
+def _cut(error: str | None) -> str | None:
+    """For a terminal and a page: control characters written out, and no longer than ERROR_CHARS_MAX."""
+    if error is None:
+        return None
+    text = harmless(error, jobs.ERROR_CHARS_MAX + 1)
+    return text if len(error) <= jobs.ERROR_CHARS_MAX else f"{text[: jobs.ERROR_CHARS_MAX]}… (cut)"
 
 
 def _report_id(job_id: str) -> UUID:
