@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import text
 from tests.support.api import SECRET, Api, imported, token_for, until
 
+from afterbell.adapters.db import reports
 from afterbell.adapters.redis.queue import Ended
 from afterbell.api.admin_auth import AdminRole, mint_admin
-from afterbell.core.jobs import Dead, Defer, Retry
+from afterbell.core.jobs import Cancelled, Dead, Defer, Retry
 from afterbell.settings import DEVELOPMENT_SECRET, ApiSettings, read
 
 pytestmark = pytest.mark.engines
@@ -297,6 +298,22 @@ def test_the_lines_of_each_try_are_shown(api: Api) -> None:
         assert second["attempt"] == 2
         assert "log" not in client.get(f"/admin/jobs/{job_id}").json()["attempts"][0]
         assert client.get("/admin/jobs/report-x/logs").status_code == 404
+
+
+def test_a_running_job_is_told_to_stop_and_its_worker_may_write_no_more(api: Api) -> None:
+    with admin(api) as client:
+        cleared(client)
+        job_id = asked(api)
+        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+        (grant,) = api.jobs(lambda queue: queue.take("w-00000001", 1)).grants
+        report_id = uuid.UUID(job_id.removeprefix("report-"))
+        claimed = api.record(lambda connection: reports.claim(connection, report_id, "w-00000001"))
+        assert claimed is not None
+        assert client.post(f"/admin/jobs/{job_id}/cancel", json=WHY).status_code == 200
+        assert api.jobs(lambda queue: queue.take("w-00000001", 0, [grant])).cancelled == {job_id}
+        assert not api.record(lambda connection: reports.advance(connection, claimed, 50, "writing"))
+        assert client.get(f"/admin/jobs/{job_id}").json()["status"] == "cancelled"
+        api.jobs(lambda queue: queue.take("w-00000001", 0, [], [Ended(grant, Cancelled())]))
 
 
 @pytest.mark.parametrize("job_id", ["report-x", "report-5f0c1f0e-6f0b-4c53-9d0e-1f3f5a0d7c11", "nonsense"])
