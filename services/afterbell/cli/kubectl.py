@@ -19,7 +19,6 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from afterbell.api.admin_auth import AdminRole, mint_admin
 from afterbell.cli.admin import jobs_app, queue_app
 from afterbell.cli.admin_client import UNIX
 from afterbell.cli.main import guarded
@@ -156,6 +155,12 @@ def _cluster(namespace: str | None, context: str | None, kubeconfig: str | None)
 
 def _token(cluster: Cluster, service: Service, role: str) -> str:
     """In the name the cluster knows the user by, with the installation's own secret."""
+    try:
+        from afterbell.api.admin_auth import AdminRole, mint_admin
+    except ModuleNotFoundError as missing:
+        raise InvalidInput(
+            f"no {missing.name} to make a token: pip install 'afterbell[api]', or give --token"
+        ) from None
     if role not in ("viewer", "operator"):
         raise InvalidInput(f"--role {role!r} is not one of viewer, operator", field="role")
     known: AdminRole = "viewer" if role == "viewer" else "operator"
