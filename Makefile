@@ -16,7 +16,7 @@ CRDS := .tools/crds
 version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
 .PHONY: help setup demo dev web test test-chart lint-chart test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs manifests lock clean \
-	$(addprefix bench-,api queue operator realtime reports)
+	$(addprefix bench-,admin api queue operator realtime reports)
 
 help:  ## Show this help
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -141,6 +141,9 @@ bench-reports: $(INSTALLED)  ## Measure the reports: quality over AFTERBELL_DATA
 
 bench-realtime: $(INSTALLED)  ## Measure a thousand sockets over two processes, beside Socket.IO on Node where it is present
 	@$(BIN)/python benchmarks/realtime.py $(ARGS)
+
+bench-admin: $(INSTALLED)  ## Measure the admin API over 100,000 finished and 10,000 waiting jobs
+	@$(BIN)/python benchmarks/admin.py $(ARGS)
 
 bench-operator: $(INSTALLED) tools  ## Measure the operator on a real control plane: reaction, scale-ins, idle cost, take-over
 	@PYTHONPATH=. $(BIN)/python benchmarks/scaling.py $(ARGS)

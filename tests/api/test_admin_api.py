@@ -9,9 +9,10 @@ import pytest
 from sqlalchemy import text
 from tests.support.api import SECRET, Api, imported, token_for, until
 
+from afterbell.adapters.db import reports
 from afterbell.adapters.redis.queue import Ended
 from afterbell.api.admin_auth import AdminRole, mint_admin
-from afterbell.core.jobs import Dead, Retry
+from afterbell.core.jobs import Cancelled, Dead, Defer, Retry
 from afterbell.settings import DEVELOPMENT_SECRET, ApiSettings, read
 
 pytestmark = pytest.mark.engines
@@ -70,6 +71,47 @@ def test_a_viewer_looks_and_changes_nothing(api: Api) -> None:
         answer = client.post("/admin/queue/pause", json=WHY)
         assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")
         assert client.get("/admin/queue").json()["facts"]["paused"] is False
+        act = client.get("/admin/audit").json()["acts"][0]
+        assert (act["actor"], act["action"], act["subject"]) == (
+            "viewer:ada",
+            "admin.refused",
+            "POST /admin/queue/pause",
+        )
+        assert client.post("/admin/workers/a%00%1b[2Jb/drain", json=WHY).status_code == 403
+        assert client.get("/admin/audit").json()["acts"][0]["subject"] == "POST /admin/workers/a\\x00\\x1b[2Jb/drain"
+
+
+def test_an_unknown_queue_is_named(api: Api) -> None:
+    with admin(api, "viewer") as client:
+        assert client.get("/admin/queues").json()["queues"] == [api.queue]
+        assert client.get(f"/admin/queues/{api.queue}").json()["name"] == api.queue
+        answer = client.get("/admin/queues/other")
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert "'other'" in answer.json()["detail"]
+        assert api.queue in answer.json()["detail"]
+
+
+def test_an_error_of_a_megabyte_and_hostile_text_is_cut_and_escaped(api: Api) -> None:
+    with admin(api) as operator:
+        cleared(operator)
+    job_id, stack = failed(api, "big"), "Traceback \x1b[2J\u202e<script>" + "frame\n" * 170_000
+    assert len(stack) > 1_000_000
+    spoil = text("UPDATE reports SET error = :error WHERE id = CAST(:id AS text)::uuid")
+    tried = text("INSERT INTO report_attempts (report_id, attempt, worker, outcome, error)"
+                 " VALUES (CAST(:id AS text)::uuid, 1, 'w', 'dead', :error)")  # fmt: skip
+    values = {"id": job_id.removeprefix("report-"), "error": stack}
+    api.record(lambda connection: connection.execute(spoil, values))
+    api.record(lambda connection: connection.execute(tried, values))
+    with admin(api, "viewer") as client:
+        listed = client.get("/admin/jobs", params={"state": "failed", "limit": 1})
+        shown = client.get(f"/admin/jobs/{job_id}")
+        logs = client.get(f"/admin/jobs/{job_id}/logs")
+        for answer in (listed, shown, logs):
+            assert len(answer.content) < 20_000
+        for error in (listed.json()["jobs"][0]["error"], shown.json()["attempts"][0]["error"],
+                      logs.json()["tries"][0]["error"]):  # fmt: skip
+            assert error.startswith("Traceback \\x1b[2J\\u202e<script>frame\n")
+            assert error.endswith("… (cut)")
 
 
 def test_the_public_port_has_no_admin_api(api: Api) -> None:
@@ -99,6 +141,43 @@ def test_a_pause_stops_starts_and_is_written_down_with_who_and_why(api: Api) -> 
         cleared(client)
 
 
+def test_why_work_waits_is_told_in_one_sentence(api: Api) -> None:
+    with admin(api, "viewer") as client:
+
+        def why() -> dict[str, Any]:
+            return dict(client.get("/admin/queue/why").json())
+
+        with admin(api) as operator:
+            cleared(operator)
+        assert why() == {"success": True, "cause": "nothing_waits", "sentence": "Nothing waits."}
+        asked(api)
+        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+        assert why()["cause"] == "scaling"
+        api.jobs(lambda queue: queue.provider("wait", "small-1", 20_000))
+        assert (why()["cause"], "small-1" in why()["sentence"]) == ("told_to_wait", True)
+        api.jobs(lambda queue: queue.provider("ok", "small-1"))
+        with admin(api) as operator:
+            cleared(operator)
+
+
+def test_jobs_that_wait_for_a_budget_say_so(api: Api) -> None:
+    with admin(api) as client:
+        cleared(client)
+        job_id = asked(api)
+        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+
+        async def defer(queue: Any) -> None:
+            (grant,) = (await queue.take("w-00000001", 1)).grants
+            await queue.take("w-00000001", 0, [], [Ended(grant, Defer(600, "BudgetSpent: the day's"))])
+
+        api.jobs(defer)
+        values = {"id": job_id.removeprefix("report-"), "error": "BudgetSpent: the day's"}
+        put_off = text("UPDATE reports SET status = 'deferred', error = :error WHERE id = CAST(:id AS text)::uuid")
+        api.record(lambda connection: connection.execute(put_off, values))
+        assert client.get("/admin/queue/why").json()["cause"] == "budget"
+        cleared(client)
+
+
 def test_a_drained_worker_is_named_until_it_is_undrained(api: Api) -> None:
     with admin(api) as client:
         client.post("/admin/workers/pod-7/drain", json=WHY)
@@ -120,6 +199,13 @@ def test_jobs_are_found_by_state_tenant_session_and_words_of_the_error(api: Api)
         session = client.get("/admin/jobs", params={"tenant": tenant}).json()["jobs"][0]["session_id"]
         assert ids(state="failed") == ids(session=session) == ids(error="100% ODD_model") == [job_id]
         assert ids(state="queued") == ids(error="100_ odd") == ids(session="other") == ids(older_than_s=60) == []
+
+
+def test_a_job_names_the_trace_it_was_asked_for_in(api: Api) -> None:
+    traced = {"traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}
+    with api.client() as client, admin(api) as administrator:
+        job_id = client.post(f"/api/reports/session/{imported(client)}", headers=traced).json()["jobId"]
+        assert administrator.get(f"/admin/jobs/{job_id}").json()["trace_id"] == "ab" * 16
 
 
 def test_pages_follow_each_other_without_a_job_twice_or_left_out(api: Api) -> None:
@@ -197,6 +283,37 @@ def test_a_cancelled_job_leaves_the_queue_and_a_removed_one_is_gone(api: Api) ->
         assert client.post(f"/admin/jobs/{job_id}/remove", json=WHY).status_code == 200
         assert client.get(f"/admin/jobs/{job_id}").status_code == 404
         assert [act["action"] for act in acts(client, job_id)] == ["job.remove", "job.cancel"]
+
+
+def test_the_lines_of_each_try_are_shown(api: Api) -> None:
+    job_id = asked(api)
+    tries = text("""INSERT INTO report_attempts (report_id, attempt, worker, outcome, log) VALUES
+        (CAST(:id AS text)::uuid, 1, 'w-1', 'retry', '[{"event": "model_failed"}]'),
+        (CAST(:id AS text)::uuid, 2, 'w-1', NULL, NULL)""")
+    api.record(lambda connection: connection.execute(tries, {"id": job_id.removeprefix("report-")}))
+    with admin(api, "viewer") as client:
+        found = client.get(f"/admin/jobs/{job_id}/logs").json()["tries"]
+        assert [(one["attempt"], one["log"]) for one in found] == [(1, [{"event": "model_failed"}]), (2, [])]
+        (second,) = client.get(f"/admin/jobs/{job_id}/logs", params={"attempt": 2}).json()["tries"]
+        assert second["attempt"] == 2
+        assert "log" not in client.get(f"/admin/jobs/{job_id}").json()["attempts"][0]
+        assert client.get("/admin/jobs/report-x/logs").status_code == 404
+
+
+def test_a_running_job_is_told_to_stop_and_its_worker_may_write_no_more(api: Api) -> None:
+    with admin(api) as client:
+        cleared(client)
+        job_id = asked(api)
+        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+        (grant,) = api.jobs(lambda queue: queue.take("w-00000001", 1)).grants
+        report_id = uuid.UUID(job_id.removeprefix("report-"))
+        claimed = api.record(lambda connection: reports.claim(connection, report_id, "w-00000001"))
+        assert claimed is not None
+        assert client.post(f"/admin/jobs/{job_id}/cancel", json=WHY).status_code == 200
+        assert api.jobs(lambda queue: queue.take("w-00000001", 0, [grant])).cancelled == {job_id}
+        assert not api.record(lambda connection: reports.advance(connection, claimed, 50, "writing"))
+        assert client.get(f"/admin/jobs/{job_id}").json()["status"] == "cancelled"
+        api.jobs(lambda queue: queue.take("w-00000001", 0, [], [Ended(grant, Cancelled())]))
 
 
 @pytest.mark.parametrize("job_id", ["report-x", "report-5f0c1f0e-6f0b-4c53-9d0e-1f3f5a0d7c11", "nonsense"])

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from urllib.parse import quote
 
@@ -12,7 +13,9 @@ from tests.support.engines import fresh_database
 from tests.support.links import Door, door_to, postgres_socket, redis_socket
 
 from afterbell.adapters.redis.queue import Queue
+from afterbell.api.admin_auth import mint_admin
 from afterbell.embedded.engines import EngineUrls
+from afterbell.settings import DEVELOPMENT_SECRET
 
 pytestmark = pytest.mark.engines
 
@@ -30,6 +33,20 @@ def behind_doors(engine_urls: EngineUrls, folder: Path) -> Iterator[tuple[Api, D
         through = f"{database_url.partition('?')[0]}?host={quote(str(folder))}"
         with api_on(f"unix://{folder}/r", through) as api:
             yield api, redis_door, postgres_door
+
+
+def test_why_work_waits_is_told_while_redis_is_away(engine_urls: EngineUrls, tmp_path: Path) -> None:
+    with behind_doors(engine_urls, tmp_path) as (api, redis, _), api.client() as client:
+        redis.shut()
+        assert client.post(f"/api/reports/session/{imported(client)}").status_code == 202
+        token = mint_admin(DEVELOPMENT_SECRET, subject="ada", role="viewer", now=datetime.now(UTC),
+                           lifetime=timedelta(hours=1))  # fmt: skip
+        answer = httpx2.get(
+            api.internal_url + "/admin/queue/why", headers={"Authorization": f"Bearer {token}"}, timeout=30
+        )
+        assert (answer.status_code, answer.json()["cause"]) == (200, "queue_away")
+        assert "none of 1 job" in answer.json()["sentence"]
+        redis.open()
 
 
 def test_while_postgresql_is_away_every_answer_is_503_and_afterwards_all_is_well(

@@ -125,7 +125,8 @@ def test_a_rollout_never_has_fewer_pods_than_before() -> None:
 
 def test_every_variable_the_chart_sets_is_one_the_code_reads() -> None:
     known = set(chart_reference.free_settings()) | chart_reference.DECIDED
-    known |= {"DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "AFTERBELL_JWT_SECRET", "AFTERBELL_FALLBACK_API_KEY"}
+    known |= {"DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "AFTERBELL_FALLBACK_API_KEY"}
+    known |= {"AFTERBELL_JWT_SECRET", "AFTERBELL_ADMIN_SECRET"}
     objects = rendered("production", values=EVERYTHING)
     data = named(objects, "ConfigMap", "afterbell-settings")["data"]
     env = {one["name"] for where, spec in pods(objects) if "test" not in where

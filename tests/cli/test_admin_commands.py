@@ -1,11 +1,17 @@
 """`afterbell queue …` and `afterbell jobs …` on a served API, as an operator types them."""
 
 import json
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
+import yaml
+from sqlalchemy import text
 from tests.support.api import Api, fresh_api, imported, until
-from tests.support.command import refused, run
+from tests.support.command import PROGRAM, environment_of, refused, run
 
 from afterbell.embedded.engines import EngineUrls
 
@@ -29,12 +35,13 @@ def operator(api: Api) -> dict[str, str]:
 def test_the_queue_is_seen_paused_resumed_drained_and_undrained(api: Api, operator: dict[str, str]) -> None:
     assert run("queue", "pause", *WHY, **operator).returncode == 0
     assert run("queue", "drain", "pod-7", *WHY, **operator).returncode == 0
-    found = json.loads(run("queue", "status", "--json", **operator).stdout)
+    found = json.loads(run("queue", "status", "-o", "json", **operator).stdout)
     assert (found["facts"]["paused"], found["drained"]) == (True, ["pod-7"])
     assert "paused" in run("queue", "status", **operator).stdout
+    assert run("queue", "why", **operator).stdout.startswith("nothing_waits: ")
     assert run("queue", "resume", *WHY, **operator).returncode == 0
     assert run("queue", "undrain", "pod-7", *WHY, **operator).returncode == 0
-    found = json.loads(run("queue", "status", "--json", **operator).stdout)
+    found = json.loads(run("queue", "status", "-o", "json", **operator).stdout)
     assert (found["facts"]["paused"], found["drained"]) == (False, [])
 
 
@@ -42,7 +49,7 @@ def test_jobs_are_listed_shown_and_acted_on_one_by_one_or_all_that_match(api: Ap
     with api.client() as client:
         made = [client.post(f"/api/reports/session/{imported(client)}").json()["jobId"] for _ in range(3)]
     until(lambda: api.jobs(lambda queue: queue.look()).waiting == 3)
-    listed = json.loads(run("jobs", "list", "--state", "queued", "--json", **operator).stdout)
+    listed = json.loads(run("jobs", "list", "--state", "queued", "-o", "json", **operator).stdout)
     assert [job["jobId"] for job in listed["jobs"]] == made[::-1]
     assert "queued" in run("jobs", "show", made[0], **operator).stdout
     done = run("jobs", "cancel", made[0], *WHY, **operator)
@@ -55,6 +62,78 @@ def test_jobs_are_listed_shown_and_acted_on_one_by_one_or_all_that_match(api: Ap
     assert (every.returncode, every.stdout) == (0, "2 jobs match\ncancel: 2 done\n"), every.stderr
     assert api.jobs(lambda queue: queue.look()).waiting == 0
     assert run("jobs", "show", "report-x", **operator).returncode == 1
+
+
+def test_the_lines_of_a_job_are_printed_and_cannot_move_the_terminal(api: Api, operator: dict[str, str]) -> None:
+    with api.client() as client:
+        job_id = client.post(f"/api/reports/session/{imported(client)}").json()["jobId"]
+    line = json.dumps([{"event": "try_failed", "level": "error", "exception": "Trace\n\u001b[2Jline"}])
+    insert = text("INSERT INTO report_attempts (report_id, attempt, worker, outcome, log)"
+                  " VALUES (CAST(:id AS text)::uuid, 1, 'w-1', 'retry', CAST(:line AS text)::jsonb)")  # fmt: skip
+    values = {"id": job_id.removeprefix("report-"), "line": line}
+    api.record(lambda connection: connection.execute(insert, values))
+    shown = run("jobs", "logs", job_id, **operator).stdout
+    assert shown.splitlines()[0] == "try 1 on w-1: retry"
+    assert "try_failed exception=Trace\\n\\x1b[2Jline" in shown
+    assert json.loads(run("jobs", "logs", job_id, "-o", "json", **operator).stdout)["tries"][0]["attempt"] == 1
+
+
+def test_every_format_prints_the_same_queue(operator: dict[str, str]) -> None:
+    as_yaml = yaml.safe_load(run("queue", "status", "-o", "yaml", **operator).stdout)
+    as_json = json.loads(run("queue", "status", "-o", "json", **operator).stdout)
+    assert as_yaml["jobs"] == as_json["jobs"]
+    assert "commands today" in run("queue", "status", **operator).stdout
+    assert "lanes" in run("queue", "status", "--output", "wide", **operator).stdout
+    assert "queue." in run("queue", "audit", **operator).stdout
+    assert run("queue", "status", "-o", "xml", **operator).returncode == 2
+
+
+def test_the_queue_group_has_the_words_for_jobs_as_well(api: Api, operator: dict[str, str]) -> None:
+    with api.client() as client:
+        job_id = client.post(f"/api/reports/session/{imported(client)}").json()["jobId"]
+    assert job_id in run("queue", "jobs", "--state", "queued", **operator).stdout
+    assert "asked" not in run("queue", "jobs", "--error", "no such words", **operator).stdout
+    assert "queued" in run("queue", "job", job_id, **operator).stdout
+    assert run("queue", "logs", job_id, **operator).stdout == "no try yet\n"
+    assert run("queue", "cancel", "--all", "--session", "none", *WHY, **operator).stdout == "0 jobs match\n"
+    assert run("queue", "cancel", job_id, *WHY, **operator).returncode == 0
+
+
+def test_without_a_yes_nothing_is_done_to_all_that_match(api: Api, operator: dict[str, str]) -> None:
+    with api.client() as client:
+        session = imported(client)
+        job_id = client.post(f"/api/reports/session/{session}").json()["jobId"]
+    asked = run("queue", "cancel", "--all", "--session", session, *WHY, stdin=b"n\n", **operator)
+    assert (asked.returncode, asked.stdout.strip()) == (1, "1 job matches")
+    assert "cancel 1 jobs?" in asked.stderr
+    assert "queued" in run("queue", "job", job_id, **operator).stdout
+    assert run("queue", "cancel", "--all", "--session", session, "-y", *WHY, **operator).returncode == 0
+
+
+def test_the_live_screen_is_drawn_and_ends(operator: dict[str, str]) -> None:
+    done = run("queue", "top", "--frames", "1", **operator)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_watch_prints_what_changes_until_it_is_interrupted(api: Api, operator: dict[str, str]) -> None:
+    words = [*PROGRAM, "queue", "status", "-o", "json", "--watch"]
+    watching = subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment_of(**operator))
+    assert watching.stdout is not None
+    assert json.loads(watching.stdout.readline())["facts"]["paused"] is False
+    assert run("queue", "pause", *WHY, **operator).returncode == 0
+    while not json.loads(watching.stdout.readline())["facts"]["paused"]:
+        pass
+    watching.send_signal(signal.SIGINT)
+    assert watching.wait(10) == 130
+    watching.communicate()
+    assert run("queue", "resume", *WHY, **operator).returncode == 0
+
+
+def test_a_shell_completes_commands_and_formats() -> None:
+    words = {"_AFTERBELL_COMPLETE": "complete_bash", "COMP_WORDS": "afterbell queue dr", "COMP_CWORD": "2"}
+    done = subprocess.run(["afterbell"], executable=str(Path(sys.executable).with_name("afterbell")),
+                          env=environment_of(**words), capture_output=True, text=True, timeout=60)  # fmt: skip
+    assert done.stdout.split() == ["drain"], done.stderr
 
 
 def test_a_command_that_cannot_be_meant_says_so_and_changes_nothing(operator: dict[str, str]) -> None:

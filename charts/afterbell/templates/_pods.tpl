@@ -19,6 +19,16 @@
 {{ include "afterbell.secretEnv" (dict "root" . "name" "AFTERBELL_JWT_SECRET" "own" .Values.auth) }}
 {{- end -}}
 
+{{/* The admin API is there where the Secret has this key. */}}
+{{- define "afterbell.adminEnv" -}}
+- name: AFTERBELL_ADMIN_SECRET
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "afterbell.secret" (dict "root" . "own" .Values.auth) }}
+      key: AFTERBELL_ADMIN_SECRET
+      optional: true
+{{- end -}}
+
 {{- define "afterbell.modelEnv" -}}
 {{- if .Values.model.stub -}}
 - name: OPENAI_API_KEY

@@ -58,30 +58,34 @@ def admin_of(token: str, secret: str) -> Admin:
 
 
 class AdminFirst(APIRoute):
-    """Knows the administrator before the body is read; only an operator gets past anything but a GET."""
+    """Knows the administrator before the body is read; only an operator gets past anything but a GET.
+
+    The app's ``state`` has ``admin_secret``, and ``note_refusal`` to write down what a viewer tried.
+    """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The route's handler, behind the token."""
         handle = super().get_route_handler()
 
         async def known(request: Request) -> Response:
-            request.state.admin = _authenticated(request)
+            request.state.admin = admin = _authenticated(request)
+            if request.method != "GET" and admin.role != "operator":
+                await request.app.state.note_refusal(admin, f"{request.method} {request.url.path}")
+                raise Forbidden(f"{admin.actor} may look and not act: ask for a token with role operator")
             return await handle(request)
 
         return known
 
 
 def _authenticated(request: Request) -> Admin:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
+    # The API server of Kubernetes keeps Authorization to itself; what comes through its proxy has the other header.
+    header = request.headers.get("authorization") or request.headers.get("x-afterbell-authorization", "")
+    scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token:
         log.warning("admin_refused", method=request.method, path=request.url.path, because="no token")
         raise Unauthenticated("send an admin token: Authorization: Bearer <JWT> (`afterbell token --admin`)")
     try:
-        admin = admin_of(token.strip(), request.app.state.admin_secret)
+        return admin_of(token.strip(), request.app.state.admin_secret)
     except Unauthenticated as error:
         log.warning("admin_refused", method=request.method, path=request.url.path, because=str(error))
         raise
-    if request.method != "GET" and admin.role != "operator":
-        log.warning("admin_refused", method=request.method, path=request.url.path, actor=admin.actor, because="role")
-        raise Forbidden(f"{admin.actor} may look and not act: ask for a token with role operator")
-    return admin

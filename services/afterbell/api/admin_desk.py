@@ -20,10 +20,14 @@ from afterbell.adapters.db.reports import Unput
 from afterbell.adapters.redis.queue import BULK_MAX, JobVerb, Queue, QueueVerb, WorkerVerb
 from afterbell.api.admin_auth import Admin
 from afterbell.api.outbox import Outbox
-from afterbell.core.errors import StoreUnavailable
+from afterbell.core.errors import NotFound, StoreUnavailable
 from afterbell.core.jobs import ReportStatus, job_id_of
+from afterbell.core.trylog import harmless
+from afterbell.core.why import WaitFacts, Why, why
 
 log = structlog.get_logger(__name__)
+
+TRIED_CHARS_MAX: Final = 200
 
 MAY_BE: Final[dict[JobVerb, frozenset[ReportStatus]]] = {
     "retry": frozenset({"failed"}),
@@ -41,6 +45,16 @@ class Desk:
         self.database = database
         self._queue, self._outbox = queue, outbox
 
+    def check_queue(self, name: str) -> None:
+        """Raises NotFound for another queue than this installation's."""
+        if name != self._queue.keys.name:
+            raise NotFound(f"there is no queue {harmless(name, 80)!r} here: this one is {self._queue.keys.name!r}")
+
+    @property
+    def queue_name(self) -> str:
+        """The queue of this installation."""
+        return self._queue.keys.name
+
     async def status(self) -> dict[str, Any]:
         """The queue's facts, who runs how much, what is drained, and how many jobs the record has of each status."""
         facts, (_, fleet) = await self._queue.look(), await self._queue.look_at_fleet()
@@ -54,6 +68,18 @@ class Desk:
             "jobs": found,
         }
 
+    async def why(self) -> Why:
+        """Why work waits at this moment; also where Redis is away."""
+        async with self.database.statement() as connection:
+            counted = await jobs.counts(connection)
+            unpaid = await jobs.out_of_budget(connection)
+        try:
+            standing = await self._queue.standing()
+        except StoreUnavailable as error:
+            log.warning("queue_away", error=str(error))
+            standing = None
+        return why(WaitFacts(standing, counted, unpaid))
+
     async def switch(self, verb: QueueVerb, admin: Admin, reason: str) -> None:
         """Pause or resume the queue."""
         async with self.database.transaction() as connection:
@@ -65,6 +91,16 @@ class Desk:
         async with self.database.transaction() as connection:
             await audit.record(connection, Act(None, admin.actor, f"worker.{verb}", worker, reason))
             await self._queue.steer(verb, worker)
+
+    async def note_refusal(self, admin: Admin, tried: str) -> None:
+        """Write down that somebody tried what their role forbids; where the record is away, the log has it."""
+        log.warning("admin_refused", tried=tried, actor=admin.actor, because="role")
+        refusal = Act(None, admin.actor, "admin.refused", harmless(tried, TRIED_CHARS_MAX), "role")
+        try:
+            async with self.database.transaction() as connection:
+                await audit.record(connection, refusal)
+        except StoreUnavailable as error:
+            log.warning("refusal_unrecorded", error=str(error))
 
     async def act(self, verb: JobVerb, report_ids: Sequence[UUID], admin: Admin, reason: str) -> dict[UUID, str]:
         """Do ``verb`` to at most BULK_MAX jobs: ``ok`` each, or the state that forbids it, or ``unknown``."""

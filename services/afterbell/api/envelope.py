@@ -1,6 +1,7 @@
-"""Around every request: its id, its size limit before anything is parsed, its time in the metrics."""
+"""Around every request: its id, its trace, its size limit before anything is parsed, its time in the metrics."""
 
 import re
+import secrets
 import uuid
 from time import perf_counter
 from typing import Final
@@ -9,10 +10,13 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from afterbell.api.problems import BodyTooLarge, too_large, unexpected
+from afterbell.core import trace
+from afterbell.core.trace import Trace
 from afterbell.observability.metrics import HTTP_REQUESTS
 
 _CLIENT_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADER: Final = b"x-request-id"
+_TRACE_HEADER: Final = b"traceparent"
 DISCARDED_BYTES_MAX: Final = 16 * 1024 * 1024
 
 log = structlog.get_logger(__name__)
@@ -30,7 +34,7 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        scope["request_id"] = request_id
+        scope["request_id"], scope["trace"] = request_id, (traced := _trace(scope))
         started, status, started_to_answer = perf_counter(), 500, False
 
         async def send_with_id(message: Message) -> None:
@@ -40,7 +44,7 @@ class Envelope:
                 message.setdefault("headers", []).append((_HEADER, request_id.encode()))
             await send(message)
 
-        with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with structlog.contextvars.bound_contextvars(request_id=request_id, trace_id=traced.trace_id):
             try:
                 await self._limited(scope, receive, send_with_id)
             except Exception:
@@ -86,6 +90,14 @@ def _request_id(scope: Scope) -> str:
         if name == _HEADER and _CLIENT_ID.fullmatch(value):
             return str(value.decode())
     return uuid.uuid4().hex
+
+
+def _trace(scope: Scope) -> Trace:
+    """The caller's trace, or a new one."""
+    for name, value in scope["headers"]:
+        if name == _TRACE_HEADER and (found := trace.read(value.decode("latin-1"))) is not None:
+            return found
+    return trace.begun(secrets.token_bytes(trace.TRACE_BYTES + trace.SPAN_BYTES))
 
 
 def _announced_length(scope: Scope) -> int:

@@ -2,7 +2,7 @@
 
 import asyncio
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, Self
 from urllib.parse import quote
 
 import httpx2
@@ -46,7 +46,7 @@ class ApiClient:
         except httpx2.InvalidURL as error:
             raise InvalidInput(f"{base_url} is not a URL ({error})", field="url") from None
 
-    async def __aenter__(self) -> "ApiClient":
+    async def __aenter__(self) -> Self:
         """The client, open."""
         return self
 

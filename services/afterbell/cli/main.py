@@ -2,7 +2,7 @@
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
@@ -296,9 +296,14 @@ def _options(version: Annotated[bool, typer.Option("--version", help="Print the 
 
 
 def main() -> None:
-    """Run the command line; every foreseen failure is one line on standard error."""
+    """Run the command line."""
+    guarded(app)
+
+
+def guarded(run: Callable[[], object]) -> None:
+    """Every foreseen failure is one line on standard error and an exit code."""
     try:
-        app()
+        run()
     except (InvalidInput, StoreUnavailable) as error:
         _fail(error, CANNOT_START)
     except AfterbellError as error:

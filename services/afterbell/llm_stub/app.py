@@ -44,6 +44,7 @@ class LogEntry:
     time: str
     request_id: str
     client_request_id: str | None
+    traceparent: str | None
     api: str
     model: str | None = None
     stream: bool | None = None
@@ -103,6 +104,7 @@ class Provider:
             time=datetime.now(UTC).isoformat(),
             request_id=f"req_{uuid.uuid4().hex}",
             client_request_id=request.headers.get("x-client-request-id"),
+            traceparent=request.headers.get("traceparent"),
             api=api.name,
         )
         self._log.append(entry)

@@ -2,9 +2,18 @@
 
 import logging
 import sys
-from typing import Literal
+from collections.abc import Iterator, MutableMapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Any, Final, Literal
 
 import structlog
+
+from afterbell.core.trylog import Line, TryLog
+
+# Bound once for a whole try: whoever reads its lines knows them already.
+_SAME_IN_ALL: Final = frozenset({"job_id", "attempt", "tenant_id", "session_id", "trace_id"})
+_kept: ContextVar[TryLog | None] = ContextVar("afterbell_try_log", default=None)
 
 
 def configure(level: str = "info", style: Literal["json", "text"] = "text") -> None:
@@ -24,6 +33,7 @@ def configure(level: str = "info", style: Literal["json", "text"] = "text") -> N
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         structlog.processors.format_exc_info,
+        keep,
     ]
     structlog.configure(
         processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
@@ -46,3 +56,28 @@ def configure(level: str = "info", style: Literal["json", "text"] = "text") -> N
         logging.getLogger(noisy).setLevel("WARNING")
         logging.getLogger(noisy).handlers.clear()
         logging.getLogger(noisy).propagate = True
+
+
+@contextmanager
+def keeping(**ids: object) -> Iterator[None]:
+    """Within it, every line carries ``ids`` and is kept for ``kept_lines``."""
+    token = _kept.set(TryLog())
+    try:
+        with structlog.contextvars.bound_contextvars(**ids):
+            yield
+    finally:
+        _kept.reset(token)
+
+
+def kept_lines() -> list[Line]:
+    """The lines of this try so far; none outside of ``keeping``."""
+    log = _kept.get()
+    return [] if log is None else log.lines()
+
+
+def keep(_: object, __: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    """A step of every line's way: a copy for the try it belongs to."""
+    log = _kept.get()
+    if log is not None:
+        log.add({name: value for name, value in event.items() if name not in _SAME_IN_ALL and name[:1] != "_"})
+    return event

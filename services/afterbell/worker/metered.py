@@ -158,6 +158,7 @@ class MeteredModels:
                 client_request_id=call.client_request_id,
                 safety_identifier=call.safety_identifier,
                 on_progress=call.on_progress,
+                traceparent=call.claimed.traceparent,
             )
         except ModelError as error:
             ended = CallEnded(error.code, None, error.request_id, error.usage or Usage())

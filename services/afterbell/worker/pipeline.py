@@ -6,8 +6,9 @@ whose next try finds the report finished, or claims it again under the next atte
 
 import asyncio
 import hashlib
+import secrets
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from time import monotonic
 from typing import Any, Final, Literal
@@ -19,6 +20,7 @@ from afterbell.adapters.db import content, reports, sessions
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.reports import Claim
 from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
+from afterbell.core import trace
 from afterbell.core.errors import BudgetSpent, ModelDeclined, ModelError, StoreUnavailable
 from afterbell.core.extractive import write_narrative
 from afterbell.core.grounding import examine
@@ -31,6 +33,7 @@ from afterbell.core.prompt import DEFAULT_LANGUAGE, PROMPT_VERSION, SCHEMA_VERSI
 from afterbell.core.report import STUB_MODEL, Checks, Provenance, Report, Usage
 from afterbell.core.retry import outcome_of, reason_of
 from afterbell.core.session import Session, Transcript, transcript_of
+from afterbell.observability.logs import keeping, kept_lines
 from afterbell.observability.metrics import JOB_DURATION, JOB_OUTCOMES, JOB_WAIT, MODEL_REQUESTS, MODEL_TOKENS
 from afterbell.worker.metered import MeteredModels
 from afterbell.worker.writing import USUAL_ROOM, OnProgress, ReportWriter, Room, safety_identifier_of, withhold
@@ -120,12 +123,18 @@ class ReportPipeline:
             return Done()
         if claimed.attempt == 1:
             JOB_WAIT.observe((self._now() - claimed.requested_at).total_seconds())
+        claimed, trace_id = _traced(claimed)
+        with keeping(attempt=claimed.attempt, tenant_id=claimed.tenant_id, session_id=claimed.session_id,
+                     trace_id=trace_id):  # fmt: skip
+            return await self._measured(claimed, failures)
+
+    async def _measured(self, claimed: Claim, failures: int) -> Outcome:
         started = monotonic()
+        log.info("try_started", worker=self._worker, failures=failures)
         outcome = await self._try(claimed, failures)
         JOB_DURATION.observe(monotonic() - started)
         JOB_OUTCOMES.labels(type(outcome).__name__.lower()).inc()
-        log.info("try_ended", attempt=claimed.attempt, outcome=type(outcome).__name__.lower(),
-                 seconds=round(monotonic() - started, 3))  # fmt: skip
+        log.info("try_ended", outcome=type(outcome).__name__.lower(), seconds=round(monotonic() - started, 3))
         return outcome
 
     async def give_up(self, job_id: str) -> None:
@@ -138,11 +147,12 @@ class ReportPipeline:
         written: Written | None = None
         try:
             material = await self._prepare(claimed)
+            log.info("session_prepared", revision=material.revision, turns=len(material.transcript.turns))
             await progress.reach(Step.PREPARED)
             written = await self._write_or_basic(claimed, material, progress, failures)
             await self._commit(claimed, material, written, progress)
         except Superseded:
-            log.warning("result_refused", attempt=claimed.attempt)
+            log.warning("result_refused")
             await self._book_late(claimed, written, "superseded")
             return Done()
         except asyncio.CancelledError:
@@ -175,7 +185,7 @@ class ReportPipeline:
             outcome = outcome_of(error, failures=failures, ladder_s=self._ladder_s)
             if not self._fallback.covers(error, outcome):
                 raise
-            log.warning("basic_report", attempt=claimed.attempt, error=reason_of(error))
+            log.warning("basic_report", error=reason_of(error))
             return Written(write_narrative(material.transcript), None, error)
 
     async def _write(self, claimed: Claim, material: Material, progress: "_Progress") -> Written:
@@ -196,6 +206,8 @@ class ReportPipeline:
                 on_progress=on_progress,
             )
             _count(answer.usage, "answered")
+            log.info("model_answered", model=answer.model, request_id=answer.request_id,
+                     input_tokens=answer.usage.input_tokens, output_tokens=answer.usage.output_tokens)  # fmt: skip
             return answer
 
         writer = ReportWriter(ask, withhold(material.session, material.transcript), self._room)
@@ -206,6 +218,7 @@ class ReportPipeline:
     async def _commit(self, claimed: Claim, material: Material, written: Written, progress: "_Progress") -> None:
         narrative, checks = _checked(written, material)
         await progress.reach(Step.CHECKED, now=True)
+        log.info("report_checked", claims=checks.claims, grounded_ratio=checks.grounded_ratio, repaired=checks.repaired)
         answer = written.answer
         report = Report(
             id=str(claimed.report_id),
@@ -231,7 +244,7 @@ class ReportPipeline:
             except StoreUnavailable as error:
                 if monotonic() >= give_up_at:
                     raise
-                log.warning("save_waits", attempt=claimed.attempt, error=str(error))
+                log.warning("save_waits", error=str(error))
                 await asyncio.sleep(SAVE_AGAIN_S)
 
     async def _save_once(self, claimed: Claim, report: Report, revision: int, written: Written) -> None:
@@ -241,7 +254,7 @@ class ReportPipeline:
             )
             if not done:
                 raise Superseded
-            await reports.book(connection, claimed, **_succeeded(written))
+            await reports.book(connection, claimed, **_succeeded(written), log=kept_lines())
 
     async def _book_late(self, claimed: Claim, written: Written | None, outcome: str) -> None:
         """An answer that came too late was paid for as well.
@@ -257,17 +270,19 @@ class ReportPipeline:
         try:
             async with self._database.transaction() as connection:
                 cost = _cost_of(written.answer if written else None)
-                await reports.book(connection, claimed, outcome=outcome, **cost)
+                await reports.book(connection, claimed, outcome=outcome, **cost, log=kept_lines())
         except StoreUnavailable as error:
-            log.warning("cost_unbooked", attempt=claimed.attempt, error=str(error))
+            log.warning("cost_unbooked", error=str(error))
 
     async def _end_try(self, claimed: Claim, error: Exception, outcome: Outcome) -> Outcome:
         status, stage = _status_after(outcome)
         known = error if isinstance(error, ModelError) else None
         if known is None:
-            log.error("try_failed", attempt=claimed.attempt, exc_info=error)
+            log.error("try_failed", exc_info=error)
         else:
             _count(known.usage, known.code)
+            log.warning("model_failed", code=known.code, request_id=known.request_id, error=reason_of(error),
+                        then=type(outcome).__name__.lower())  # fmt: skip
         async with self._database.transaction() as connection:
             await reports.end_try(connection, claimed, status, stage, reason_of(error))
             await reports.book(
@@ -277,8 +292,16 @@ class ReportPipeline:
                 error=reason_of(error),
                 request_id=known.request_id if known else None,
                 usage=known.usage if known else None,
+                log=kept_lines(),
             )
         return outcome
+
+
+def _traced(claimed: Claim) -> tuple[Claim, str]:
+    """The try as a step of the request's trace, or of one of its own, and the trace's id."""
+    fresh = secrets.token_bytes(trace.TRACE_BYTES + trace.SPAN_BYTES)
+    step = (trace.read(claimed.traceparent) or trace.begun(fresh)).child(fresh[trace.TRACE_BYTES :])
+    return replace(claimed, traceparent=step.header), step.trace_id
 
 
 class _Progress:
@@ -300,7 +323,7 @@ class _Progress:
             async with self._database.statement() as connection:
                 current = await reports.advance(connection, self._claimed, percent, stage or STAGES[Step(percent)])
         except StoreUnavailable as error:
-            log.warning("progress_unseen", attempt=self._claimed.attempt, error=str(error))
+            log.warning("progress_unseen", error=str(error))
             return
         if not current:
             raise Superseded

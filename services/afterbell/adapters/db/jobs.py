@@ -6,16 +6,34 @@ from datetime import datetime
 from typing import Any, Final
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, delete, func, select, tuple_
+from sqlalchemy import Column, ColumnElement, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from afterbell.adapters.db.tables import model_calls, report_attempts, reports
 from afterbell.core.jobs import ReportStatus
 
+# One character more tells that there was more: a list of errors is not to weigh what they do.
+ERROR_CHARS_MAX: Final = 4_000
+
+
+def _cut(error: Column[str]) -> ColumnElement[str]:
+    return func.left(error, ERROR_CHARS_MAX + 1).label("error")
+
+
 _SHOWN: Final = (
     reports.c.id, reports.c.tenant_id, reports.c.session_id, reports.c.version, reports.c.status, reports.c.stage,
-    reports.c.progress, reports.c.attempt, reports.c.error, reports.c.requested_by, reports.c.bulk,
+    reports.c.progress, reports.c.attempt, _cut(reports.c.error), reports.c.requested_by, reports.c.bulk,
+    reports.c.traceparent,
     reports.c.created_at, reports.c.started_at, reports.c.finished_at, reports.c.updated_at,
+)  # fmt: skip
+
+
+_TRY: Final = (
+    *(column for column in report_attempts.c if column.name not in ("log", "error")), _cut(report_attempts.c.error),
+)  # fmt: skip
+_LOGGED: Final = (
+    report_attempts.c.attempt, report_attempts.c.worker, report_attempts.c.started_at, report_attempts.c.ended_at,
+    report_attempts.c.outcome, _cut(report_attempts.c.error), report_attempts.c.log,
 )  # fmt: skip
 
 
@@ -54,6 +72,13 @@ async def counts(connection: AsyncConnection) -> dict[str, int]:
     return {row.status: row[1] for row in rows}
 
 
+async def out_of_budget(connection: AsyncConnection) -> int:
+    """How many jobs wait because a model budget is spent."""
+    statement = select(func.count()).select_from(reports)
+    spent = (reports.c.status == "deferred", reports.c.error.startswith("BudgetSpent:"))
+    return await connection.scalar(statement.where(*spent)) or 0
+
+
 async def page(
     connection: AsyncConnection, wanted: JobFilter, *, after: Place | None = None, limit: int
 ) -> list[dict[str, Any]]:
@@ -75,11 +100,21 @@ async def show(connection: AsyncConnection, report_id: UUID) -> dict[str, Any] |
     found = (await connection.execute(select(*_SHOWN).where(reports.c.id == report_id))).mappings().one_or_none()
     if found is None:
         return None
-    tries = select(report_attempts).where(report_attempts.c.report_id == report_id).order_by(report_attempts.c.attempt)
+    tries = select(*_TRY).where(report_attempts.c.report_id == report_id).order_by(report_attempts.c.attempt)
     calls = select(model_calls).where(model_calls.c.report_id == report_id).order_by(model_calls.c.started_at)
     attempts = [_plain(row) for row in (await connection.execute(tries)).mappings()]
     booked = [_plain(row) for row in (await connection.execute(calls)).mappings()]
     return _plain(found) | {"attempts": attempts, "calls": booked}
+
+
+async def logs(connection: AsyncConnection, report_id: UUID, attempt: int | None = None) -> list[dict[str, Any]] | None:
+    """The job's tries with the ``log`` lines each left when it ended, oldest first; None where the job is unknown."""
+    if await connection.scalar(select(reports.c.id).where(reports.c.id == report_id)) is None:
+        return None
+    statement = select(*_LOGGED).where(report_attempts.c.report_id == report_id).order_by(report_attempts.c.attempt)
+    if attempt is not None:
+        statement = statement.where(report_attempts.c.attempt == attempt)
+    return [_plain(row) for row in (await connection.execute(statement)).mappings()]
 
 
 async def known(connection: AsyncConnection, report_ids: Sequence[UUID]) -> dict[UUID, Known]:

@@ -65,7 +65,7 @@ _POSITION: Final = select(func.count()).where(
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a worker may write a report for. ``attempt`` fences its writes."""
+    """What a worker may write a report for. ``attempt`` fences its writes; ``traceparent`` is the request's."""
 
     report_id: UUID
     tenant_id: str
@@ -73,6 +73,7 @@ class Claim:
     version: int
     attempt: int
     requested_at: datetime
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +145,19 @@ async def claim(connection: AsyncConnection, report_id: UUID, worker: str) -> Cl
             updated_at=func.now(),
         )
         .returning(
-            reports.c.tenant_id, reports.c.session_id, reports.c.version, reports.c.attempt, reports.c.created_at
+            reports.c.tenant_id,
+            reports.c.session_id,
+            reports.c.version,
+            reports.c.attempt,
+            reports.c.created_at,
+            reports.c.traceparent,
         )
     )
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
         return None
     await connection.execute(insert(report_attempts).values(report_id=report_id, attempt=row.attempt, worker=worker))
-    return Claim(report_id, row.tenant_id, row.session_id, row.version, row.attempt, row.created_at)
+    return Claim(report_id, row.tenant_id, row.session_id, row.version, row.attempt, row.created_at, row.traceparent)
 
 
 async def advance(connection: AsyncConnection, claimed: Claim, percent: int, stage: str) -> bool:
@@ -241,13 +247,14 @@ async def book(
     model: str | None = None,
     request_id: str | None = None,
     usage: Usage | None = None,
+    log: Sequence[Mapping[str, str]] = (),
 ) -> None:
-    """Close the attempt's row with what it cost; unfenced, since a late answer was paid for as well.
+    """Close the attempt's row with what it cost and its ``log``; unfenced, since a late answer was paid for as well.
 
     Once: where the first commit's answer was lost, what comes after it changes nothing.
     """
     values: dict[str, Any] = {"outcome": outcome, "error": error, "ended_at": func.now(), "model": model,
-                              "request_id": request_id}  # fmt: skip
+                              "request_id": request_id, "log": list(log)}  # fmt: skip
     if usage is not None:
         values |= {
             "input_tokens": usage.input_tokens,

@@ -23,8 +23,8 @@ BATCH_MAX: Final = 200
 # A concurrent insert of the same version wins quietly (no row in `made`) and is found by asking again.
 _REQUEST: Final = text("""
 WITH wanted AS (
-    SELECT * FROM unnest(:report_ids, :tenant_ids, :session_ids, :subjects, :own_only, :bulk)
-        WITH ORDINALITY AS w(report_id, tenant_id, session_id, subject, own_only, bulk, nth)
+    SELECT * FROM unnest(:report_ids, :tenant_ids, :session_ids, :subjects, :own_only, :bulk, :traceparents)
+        WITH ORDINALITY AS w(report_id, tenant_id, session_id, subject, own_only, bulk, traceparent, nth)
 ), known AS (
     SELECT w.*, s.revision, last.id AS last_id, last.version, last.status,
            last.id IS NULL OR last.status IN ('failed', 'cancelled')
@@ -38,8 +38,8 @@ WITH wanted AS (
     ) last ON true
     WHERE NOT w.own_only OR s.participants @> jsonb_build_array(jsonb_build_object('id', w.subject))
 ), made AS (
-    INSERT INTO reports (id, tenant_id, session_id, version, revision, requested_by, bulk)
-    SELECT report_id, tenant_id, session_id, coalesce(version, 0) + 1, revision, subject, bulk
+    INSERT INTO reports (id, tenant_id, session_id, version, revision, requested_by, bulk, traceparent)
+    SELECT report_id, tenant_id, session_id, coalesce(version, 0) + 1, revision, subject, bulk, traceparent
     FROM known WHERE needs_new
     ON CONFLICT (tenant_id, session_id, version) DO NOTHING
     RETURNING id
@@ -54,6 +54,7 @@ FROM known k LEFT JOIN made ON made.id = k.report_id
     bindparam("subjects", type_=ARRAY(Text())),
     bindparam("own_only", type_=ARRAY(Boolean())),
     bindparam("bulk", type_=ARRAY(Boolean())),
+    bindparam("traceparents", type_=ARRAY(Text())),
 )
 
 
@@ -67,6 +68,7 @@ class ReportRequest:
     subject: str
     own_only: bool
     bulk: bool = False
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ class ReportRequests:
                     "subjects": [request.subject for request in batch],
                     "own_only": [request.own_only for request in batch],
                     "bulk": [request.bulk for request in batch],
+                    "traceparents": [request.traceparent for request in batch],
                 },
             )
             return {

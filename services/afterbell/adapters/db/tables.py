@@ -116,6 +116,8 @@ reports = Table(
     Column("requested_by", Text, nullable=False),
     # Nobody waits for it: it starts after every report that somebody waits for.
     Column("bulk", Boolean, nullable=False, server_default=text("false")),
+    # W3C Trace Context of the request that asked for it.
+    Column("traceparent", Text),
     Column("content", JSONB),
     Column("error", Text),
     # Written without a model because none could be had: worth writing again when one can.
@@ -155,6 +157,7 @@ report_attempts = Table(
     Column("cached_tokens", BigInteger),
     Column("output_tokens", BigInteger),
     Column("reasoning_tokens", BigInteger),
+    Column("log", JSONB),
 )
 
 # Every call of a model, opened before it is made. Outlives its report: what was paid stays in the books.

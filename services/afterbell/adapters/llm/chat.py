@@ -8,7 +8,7 @@ from openai.types.shared_params import ResponseFormatJSONSchema
 
 from afterbell.adapters.llm import faults, narrative_codec
 from afterbell.adapters.llm.answer import Ending, ModelAnswer, ModelProgress
-from afterbell.adapters.llm.exchange import Attempt, OnProgress, connect, hear_out
+from afterbell.adapters.llm.exchange import Attempt, OnProgress, connect, headers_of, hear_out
 from afterbell.core.errors import ModelAnswerUnusable, ModelDeclined, ModelError
 from afterbell.core.prompt import Prompt
 from afterbell.core.report import Usage
@@ -41,13 +41,14 @@ class ChatClient:
         await self._client.close()
 
     async def write(
-        self, prompt: Prompt, *, client_request_id: str, safety_identifier: str | None, on_progress: OnProgress
-    ) -> ModelAnswer:
+        self, prompt: Prompt, *, client_request_id: str, safety_identifier: str | None, on_progress: OnProgress,
+        traceparent: str | None = None,
+    ) -> ModelAnswer:  # fmt: skip
         """Ask once, as ``ResponsesClient.write`` does, errors and usage included."""
         attempt, heard = Attempt(), _Heard()
 
         async def open_stream() -> AsyncStream[ChatCompletionChunk]:
-            return await self._open(prompt, client_request_id, safety_identifier)
+            return await self._open(prompt, headers_of(client_request_id, traceparent), safety_identifier)
 
         try:
             await hear_out(attempt, open_stream, heard.take, timeout_s=self._attempt_timeout_s, on_progress=on_progress)
@@ -71,7 +72,7 @@ class ChatClient:
         return ModelAnswer(attempt.text, heard.model or self.model, request_id, usage)
 
     async def _open(
-        self, prompt: Prompt, client_request_id: str, safety_identifier: str | None
+        self, prompt: Prompt, headers: dict[str, str], safety_identifier: str | None
     ) -> AsyncStream[ChatCompletionChunk]:
         return await self._client.chat.completions.create(
             model=self.model,
@@ -86,7 +87,7 @@ class ChatClient:
             max_completion_tokens=self.output_tokens_max,
             safety_identifier=safety_identifier or omit,
             prompt_cache_key=f"{prompt.version}-{prompt.language}",
-            extra_headers={"X-Client-Request-Id": client_request_id},
+            extra_headers=headers,
         )
 
 

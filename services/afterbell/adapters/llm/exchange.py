@@ -49,8 +49,9 @@ class ModelClient(Protocol):
         """More tokens than this no answer has."""
 
     async def write(
-        self, prompt: Prompt, *, client_request_id: str, safety_identifier: str | None, on_progress: OnProgress
-    ) -> ModelAnswer:
+        self, prompt: Prompt, *, client_request_id: str, safety_identifier: str | None, on_progress: OnProgress,
+        traceparent: str | None = None,
+    ) -> ModelAnswer:  # fmt: skip
         """Ask once; the answer's text is for ``narrative_codec.decode``."""
 
     async def aclose(self) -> None:
@@ -119,6 +120,12 @@ def connect(api_key: str, base_url: str | None) -> AsyncOpenAI:
         # A session goes to the address that was configured, not where that address points to.
         http_client=DefaultAsyncHttpxClient(timeout=_TIMEOUT, follow_redirects=False),
     )
+
+
+def headers_of(client_request_id: str, traceparent: str | None) -> dict[str, str]:
+    """By which a provider's log and ours find each other."""
+    found = {"X-Client-Request-Id": client_request_id}
+    return found if traceparent is None else found | {"traceparent": traceparent}
 
 
 async def hear_out(

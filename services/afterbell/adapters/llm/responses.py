@@ -7,7 +7,7 @@ from openai.types.responses import ResponseStreamEvent, ResponseTextConfigParam
 
 from afterbell.adapters.llm import faults, narrative_codec
 from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress, answer_of, ending_of
-from afterbell.adapters.llm.exchange import Attempt, OnProgress, connect, hear_out
+from afterbell.adapters.llm.exchange import Attempt, OnProgress, connect, headers_of, hear_out
 from afterbell.core.errors import ModelError
 from afterbell.core.prompt import Prompt
 
@@ -37,8 +37,9 @@ class ResponsesClient:
         await self._client.close()
 
     async def write(
-        self, prompt: Prompt, *, client_request_id: str, safety_identifier: str | None, on_progress: OnProgress
-    ) -> ModelAnswer:
+        self, prompt: Prompt, *, client_request_id: str, safety_identifier: str | None, on_progress: OnProgress,
+        traceparent: str | None = None,
+    ) -> ModelAnswer:  # fmt: skip
         """Ask once. ``on_progress`` hears 0 sections at the first event, then each time one more is finished.
 
         Raises a ModelError with the request id and what was billed, estimated where the provider did not tell; what
@@ -47,7 +48,7 @@ class ResponsesClient:
         attempt = Attempt()
 
         async def open_stream() -> AsyncStream[ResponseStreamEvent]:
-            return await self._open(prompt, client_request_id, safety_identifier)
+            return await self._open(prompt, headers_of(client_request_id, traceparent), safety_identifier)
 
         try:
             await hear_out(attempt, open_stream, _take, timeout_s=self._attempt_timeout_s, on_progress=on_progress)
@@ -59,7 +60,7 @@ class ResponsesClient:
             raise
 
     async def _open(
-        self, prompt: Prompt, client_request_id: str, safety_identifier: str | None
+        self, prompt: Prompt, headers: dict[str, str], safety_identifier: str | None
     ) -> AsyncStream[ResponseStreamEvent]:
         return await self._client.responses.create(
             model=self.model,
@@ -71,7 +72,7 @@ class ResponsesClient:
             max_output_tokens=self.output_tokens_max,
             safety_identifier=safety_identifier or omit,
             prompt_cache_key=f"{prompt.version}-{prompt.language}",
-            extra_headers={"X-Client-Request-Id": client_request_id},
+            extra_headers=headers,
         )
 
 

@@ -28,9 +28,10 @@ from afterbell.core.jobs import (
     Outcome,
     Retry,
 )
+from afterbell.core.why import ModelTrouble, Standing
 from afterbell.settings import QueueSettings
 
-Verb = Literal["put", "take", "look", "control", "provider"]
+Verb = Literal["put", "take", "look", "control", "provider", "why"]
 QueueVerb = Literal["pause", "resume"]
 WorkerVerb = Literal["drain", "undrain"]
 JobVerb = Literal["retry", "promote", "cancel", "remove"]
@@ -192,6 +193,10 @@ class Queue:
         running = Counter(pod_of(owner.decode()) for owner in owners)
         return load_of(load), Fleet(running, frozenset(name.decode() for name in drained))
 
+    async def standing(self) -> Standing:
+        """What may keep jobs from starting, in one command."""
+        return _standing(await self._run("why", [self.rules.window_ms, self.rules.starts_max]), self.rules.starts_max)
+
     async def switch(self, verb: QueueVerb) -> None:
         """Pause or resume the whole queue. Running jobs go on."""
         await self._run("control", [verb])
@@ -269,7 +274,7 @@ def lane_of(tenant: str, job_class: JobClass) -> str:
     return lane
 
 
-_VERBS: Final[tuple[Verb, ...]] = ("put", "take", "look", "control", "provider")
+_VERBS: Final[tuple[Verb, ...]] = ("put", "take", "look", "control", "provider", "why")
 
 
 @cache
@@ -307,4 +312,21 @@ def _taken(answer: list[Any]) -> Taken:
         commands_today=spent,
         at_ms=at_ms,
         troubled=frozenset(unquote(name) for name in troubled.decode().split("\n") if name),
+    )
+
+
+def _standing(answer: list[Any], starts_max: int) -> Standing:
+    load, held_ms, started, opens_in_ms, there, idle, owners, drained, lost_most, models = answer
+    return Standing(
+        load=load_of(load),
+        held_ms=held_ms,
+        starts_max=starts_max,
+        starts_in_window=started,
+        opens_in_ms=opens_in_ms,
+        there=there,
+        idle=idle,
+        owners=tuple(owner.decode() for owner in owners),
+        drained=frozenset(name.decode() for name in drained),
+        lost_most=lost_most,
+        models=tuple(ModelTrouble(unquote(name.decode()), trips, wait_ms) for name, trips, wait_ms in models),
     )

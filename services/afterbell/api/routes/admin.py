@@ -4,6 +4,7 @@ import base64
 import binascii
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -11,20 +12,21 @@ import orjson
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from afterbell.adapters.db import audit, jobs
+from afterbell.adapters.db import audit, costs, jobs
 from afterbell.adapters.db.jobs import JobFilter, Place
 from afterbell.adapters.redis.queue import JobVerb, QueueVerb, WorkerVerb
 from afterbell.api import problems
 from afterbell.api.admin_auth import Admin, AdminFirst
 from afterbell.api.admin_desk import Desk, may_be
 from afterbell.api.envelope import Envelope
+from afterbell.core import trace
 from afterbell.core.errors import Conflict, InvalidInput, NotFound
 from afterbell.core.jobs import ReportStatus, job_id_of, report_id_of
+from afterbell.core.trylog import harmless
 
 router = APIRouter(prefix="/admin", route_class=AdminFirst)
 BODY_BYTES_MAX: Final = 64 * 1024
 PAGE_MAX: Final = 200
-ERROR_CHARS_MAX: Final = 4_000
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Why = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 Worker = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")]
@@ -71,7 +73,7 @@ class ListIn(Where):
 
 def install(app: FastAPI, desk: Desk, secret: str) -> None:
     """Serve the admin API on the internal app."""
-    app.state.desk, app.state.admin_secret = desk, secret
+    app.state.desk, app.state.admin_secret, app.state.note_refusal = desk, secret, desk.note_refusal
     problems.install(app)
     app.include_router(router)
     app.add_middleware(Envelope, body_bytes_max=BODY_BYTES_MAX)
@@ -81,6 +83,25 @@ def install(app: FastAPI, desk: Desk, secret: str) -> None:
 async def queue_status(request: Request) -> Response:
     """Everything about the queue at this moment."""
     return _json(await _desk(request).status())
+
+
+@router.get("/queues")
+async def list_queues(request: Request) -> Response:
+    """The queues of this installation: one."""
+    return _json({"queues": [_desk(request).queue_name]})
+
+
+@router.get("/queues/{queue}")
+async def named_queue(queue: str, request: Request) -> Response:
+    """As ``/admin/queue``, for clients that name it."""
+    _desk(request).check_queue(queue)
+    return await queue_status(request)
+
+
+@router.get("/queue/why")
+async def why_work_waits(request: Request) -> Response:
+    """One sentence: why work waits, and what to do."""
+    return _json(asdict(await _desk(request).why()))
 
 
 @router.post("/queue/{verb}")
@@ -117,7 +138,22 @@ async def show_job(job_id: str, request: Request) -> Response:
         raise _unknown(job_id)
     attempts, calls = found.pop("attempts"), found.pop("calls")
     cost = sum(call["cost_usd"] or 0 for call in calls)
-    return _json(_job(found) | {"attempts": attempts, "calls": calls, "cost_usd": str(cost)})
+    tries = [one | {"error": _cut(one["error"])} for one in attempts]
+    return _json(_job(found) | {"attempts": tries, "calls": calls, "cost_usd": str(cost)})
+
+
+@router.get("/jobs/{job_id}/logs")
+async def show_logs(
+    job_id: str, request: Request, attempt: Annotated[int | None, Query(ge=1, le=2**31 - 1)] = None
+) -> Response:
+    """The log lines each try of a job left when it ended."""
+    report_id = _report_id(job_id)
+    async with _desk(request).database.statement() as connection:
+        tries = await jobs.logs(connection, report_id, attempt)
+    if tries is None:
+        raise _unknown(job_id)
+    shown = [one | {"error": _cut(one["error"]), "log": one["log"] or []} for one in tries]
+    return _json({"jobId": job_id, "tries": shown})
 
 
 @router.post("/jobs/{job_id}/{verb}")
@@ -142,6 +178,18 @@ async def act_on_jobs(verb: JobVerb, body: BulkIn, request: Request) -> Response
     words, end = await desk.act_on_next(verb, wanted, _admin(request), body.reason, after=_place(body.page))
     following = None if end is None else _token({"created_at": end.created_at, "id": end.report_id})
     return _json({"done": words.pop("ok", 0), "skipped": dict(words), "nextPage": following})
+
+
+@router.get("/costs")
+async def show_costs(request: Request, days: Annotated[int, Query(ge=1, le=366)] = 1) -> Response:
+    """What models cost since ``days`` UTC days, today included, by day, tenant and model; the dearest first."""
+    since = datetime.now(UTC).date() - timedelta(days=days - 1)
+    async with _desk(request).database.statement() as connection:
+        lines = await costs.account(connection, since=since)
+    lines = sorted(lines, key=lambda line: line.cost_usd, reverse=True)
+    total, calls = sum((line.cost_usd for line in lines), Decimal(0)), sum(line.calls for line in lines)
+    body = {"since": since, "calls": calls, "cost_usd": total, "lines": [asdict(line) for line in lines[:PAGE_MAX]]}
+    return _json(body)
 
 
 @router.get("/audit")
@@ -174,8 +222,17 @@ def _json(body: dict[str, Any]) -> Response:
 
 def _job(row: dict[str, Any]) -> dict[str, Any]:
     report_id = row.pop("id")
-    error = row["error"] and row["error"][:ERROR_CHARS_MAX]
-    return {"jobId": job_id_of(report_id)} | row | {"error": error}
+    traced = trace.read(row.pop("traceparent"))
+    more = {"error": _cut(row["error"]), "trace_id": traced and traced.trace_id}
+    return {"jobId": job_id_of(report_id)} | row | more
+
+
+def _cut(error: str | None) -> str | None:
+    """For a terminal and a page: control characters written out, and no longer than ERROR_CHARS_MAX."""
+    if error is None:
+        return None
+    text = harmless(error, jobs.ERROR_CHARS_MAX + 1)
+    return text if len(error) <= jobs.ERROR_CHARS_MAX else f"{text[: jobs.ERROR_CHARS_MAX]}… (cut)"
 
 
 def _report_id(job_id: str) -> UUID:

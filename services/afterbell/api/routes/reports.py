@@ -44,8 +44,11 @@ async def request_report(session_id: SessionId, request: Request, bulk: Bulk = F
     """Ask for the session's report. Asking again gives the same job, until the session has changed or it failed."""
     caller = allow(request, "request_report")
     services = services_of(request)
+    traceparent = request.scope["trace"].header
     requested = await services.requests.request(
-        ReportRequest(uuid4(), caller.tenant, session_id, caller.subject, not sees_whole_tenant(caller), bulk)
+        ReportRequest(
+            uuid4(), caller.tenant, session_id, caller.subject, not sees_whole_tenant(caller), bulk, traceparent
+        )
     )
     if requested is None:
         raise _no_session(session_id)
