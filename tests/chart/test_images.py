@@ -84,12 +84,12 @@ def images(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 def require_index(folder: Path) -> None:
-    """Skip, or fail in CI, where no package index answers: nothing could be installed."""
+    """Skip where no package index answers, but in CI, where the installs themselves fail."""
     words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--retries", "0", "--timeout", "15"]
-    asked = subprocess.run([*words, "--dest", str(folder / "asked"), "six"], capture_output=True, text=True)
-    if asked.returncode:
-        refuse = pytest.fail if ENVIRONMENT.get("CI") else pytest.skip
-        refuse("no package index answers: the images install from one")
+    if ENVIRONMENT.get("CI"):
+        return
+    if subprocess.run([*words, "--dest", str(folder / "asked"), "six"], capture_output=True).returncode:
+        pytest.skip("no package index answers: the images install from one")
 
 
 def built(target: str, app: Path) -> Path:
