@@ -11,14 +11,6 @@ local function owners()
   return found
 end
 
-local function drained()
-  local found = {}
-  for _, field in ipairs(redis.call('HKEYS', CONTROL)) do
-    if string.sub(field, 1, 6) == 'drain:' then found[#found + 1] = string.sub(field, 7) end
-  end
-  return found
-end
-
 local of_fleet = ARGV[3] == '1'
 return {
   load_of_queue(), redis.call('ZCARD', DEAD), redis.call('SCARD', IDLE), redis.call('ZCOUNT', STARTS, NOW - ARGV[2], '+inf'),

@@ -133,6 +133,15 @@ local function load_of_queue()
   }
 end
 
+-- Workers and pods that start nothing more.
+local function drained()
+  local found = {}
+  for _, field in ipairs(redis.call('HKEYS', CONTROL)) do
+    if string.sub(field, 1, 6) == 'drain:' then found[#found + 1] = string.sub(field, 7) end
+  end
+  return found
+end
+
 -- A subscriber costs no command, so the operator learns of every change without asking.
 local function tell_load() redis.call('PUBLISH', PREFIX .. 'facts', table.concat(load_of_queue(), ' ')) end
 

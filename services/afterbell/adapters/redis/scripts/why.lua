@@ -37,14 +37,6 @@ local function running()
   return owners, lost_most
 end
 
-local function drained()
-  local found = {}
-  for _, field in ipairs(redis.call('HKEYS', CONTROL)) do
-    if string.sub(field, 1, 6) == 'drain:' then found[#found + 1] = string.sub(field, 7) end
-  end
-  return found
-end
-
 local function troubled()
   local found = {}
   for name in string.gmatch(redis.call('HGET', CONTROL, 'troubled') or '', '[^\n]+') do
