@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, TypeVar
 import httpx2
 import typer
 
-from afterbell.cli.client import TIMEOUT_S, ApiClient
+from afterbell.cli.client import ApiClient
 from afterbell.core.errors import InvalidInput
 
 DEFAULT_URL: Final = "http://127.0.0.1:9000"
@@ -29,13 +29,9 @@ class AdminClient(ApiClient):
         if not url.startswith(UNIX):
             super().__init__(url, token)
             return
-        super().__init__("http://localhost", token)
         socket, _, path = url.removeprefix(UNIX).partition(":")
-        self._http = httpx2.AsyncClient(
-            base_url=f"http://localhost{path}",
-            transport=httpx2.AsyncHTTPTransport(uds=socket),
-            timeout=TIMEOUT_S,
-            headers={PROXIED_HEADER: f"Bearer {token}"},
+        super().__init__(
+            f"http://localhost{path}", token, header=PROXIED_HEADER, transport=httpx2.AsyncHTTPTransport(uds=socket)
         )
 
     async def get(self, path: str) -> dict[str, Any]:

@@ -35,14 +35,20 @@ class Progress:
 
 
 class ApiClient:
-    """Calls one API with one token. Raises InvalidInput for a URL that is none and for a token no header can carry."""
+    """Calls one API with one token, sent in ``header``; by ``transport`` where TCP is not the way.
 
-    def __init__(self, base_url: str, token: str) -> None:
+    Raises InvalidInput for a URL that is none and for a token no header can carry.
+    """
+
+    def __init__(
+        self, base_url: str, token: str, *, header: str = "Authorization",
+        transport: httpx2.AsyncBaseTransport | None = None,
+    ) -> None:  # fmt: skip
         if not (token.isascii() and token.isprintable() and " " not in token):
             raise InvalidInput("the token is none: it holds spaces, line breaks or other characters no token has")
-        headers = {"Authorization": f"Bearer {token}"}
+        headers = {header: f"Bearer {token}"}
         try:
-            self._http = httpx2.AsyncClient(base_url=base_url, timeout=TIMEOUT_S, headers=headers)
+            self._http = httpx2.AsyncClient(base_url=base_url, timeout=TIMEOUT_S, headers=headers, transport=transport)
         except httpx2.InvalidURL as error:
             raise InvalidInput(f"{base_url} is not a URL ({error})", field="url") from None
 
