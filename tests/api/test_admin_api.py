@@ -12,7 +12,7 @@ from tests.support.api import SECRET, Api, imported, token_for, until
 from afterbell.adapters.db import reports
 from afterbell.adapters.redis.queue import Ended
 from afterbell.api.admin_auth import AdminRole, mint_admin
-from afterbell.core.jobs import Cancelled, Dead, Defer, Retry
+from afterbell.core.jobs import Cancelled, Dead, Defer, Outcome, Retry
 from afterbell.settings import DEVELOPMENT_SECRET, ApiSettings, read
 
 pytestmark = pytest.mark.engines
@@ -29,16 +29,22 @@ def asked(api: Api, tenant: str = "school") -> str:
         return str(client.post(f"/api/reports/session/{imported(client)}").json()["jobId"])
 
 
-def failed(api: Api, error: str, tenant: str = "school") -> str:
-    """A job that failed for good, in the record and in the queue."""
+def tried(api: Api, outcome: Outcome, tenant: str = "school") -> str:
+    """The only job that waits, whose first try ended so, in the queue."""
     job_id = asked(api, tenant)
     until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
 
-    async def bury(queue: Any) -> None:
+    async def end(queue: Any) -> None:
         (grant,) = (await queue.take("w-00000001", 1)).grants
-        await queue.take("w-00000001", 0, [], [Ended(grant, Dead(error))])
+        await queue.take("w-00000001", 0, [], [Ended(grant, outcome)])
 
-    api.jobs(bury)
+    api.jobs(end)
+    return job_id
+
+
+def failed(api: Api, error: str, tenant: str = "school") -> str:
+    """A job that failed for good, in the record and in the queue."""
+    job_id = tried(api, Dead(error), tenant)
     values = {"id": job_id.removeprefix("report-"), "error": error}
     fail = text("UPDATE reports SET status = 'failed', error = :error WHERE id = CAST(:id AS text)::uuid")
     api.record(lambda connection: connection.execute(fail, values))
@@ -163,14 +169,7 @@ def test_why_work_waits_is_told_in_one_sentence(api: Api) -> None:
 def test_jobs_that_wait_for_a_budget_say_so(api: Api) -> None:
     with admin(api) as client:
         cleared(client)
-        job_id = asked(api)
-        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
-
-        async def defer(queue: Any) -> None:
-            (grant,) = (await queue.take("w-00000001", 1)).grants
-            await queue.take("w-00000001", 0, [], [Ended(grant, Defer(600, "BudgetSpent: the day's"))])
-
-        api.jobs(defer)
+        job_id = tried(api, Defer(600, "BudgetSpent: the day's"))
         values = {"id": job_id.removeprefix("report-"), "error": "BudgetSpent: the day's"}
         put_off = text("UPDATE reports SET status = 'deferred', error = :error WHERE id = CAST(:id AS text)::uuid")
         api.record(lambda connection: connection.execute(put_off, values))
@@ -256,14 +255,7 @@ def test_all_that_match_are_retried_and_a_dry_run_only_counts_them(api: Api) -> 
 def test_a_job_that_waits_for_its_next_try_is_promoted(api: Api) -> None:
     with admin(api) as client:
         cleared(client)
-        job_id = asked(api)
-        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
-
-        async def fail_once(queue: Any) -> None:
-            (grant,) = (await queue.take("w-00000001", 1)).grants
-            await queue.take("w-00000001", 0, [], [Ended(grant, Retry(600, "away"))])
-
-        api.jobs(fail_once)
+        job_id = tried(api, Retry(600, "away"))
         assert client.post(f"/admin/jobs/{job_id}/promote", json=WHY).status_code == 200
         facts = api.jobs(lambda queue: queue.look())
         assert (facts.waiting, facts.due) == (1, 0)

@@ -2,21 +2,23 @@
 
 import asyncio
 import json
+import math
 from collections.abc import Callable
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
+import yaml
 from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
 from afterbell.cli.admin_client import AdminClient, run_admin
+from afterbell.core.trylog import visible
 
 WATCH_EVERY_S: Final = 2.0
 # Wide enough for every column where the output is no terminal: a pipe wraps nothing.
 PIPE_COLUMNS: Final = 400
-_YAML_WORDS: Final = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null"})
 
 
 class Output(StrEnum):
@@ -65,31 +67,15 @@ def told(found: dict[str, Any], draw: Draw, output: Output) -> str:
     return captured.get().rstrip("\n")
 
 
-def yaml_of(value: Any, indent: str = "") -> str:
-    """JSON-ready ``value`` as block YAML, its texts quoted."""
-    if isinstance(value, dict) and value:
-        return "\n".join(f"{indent}{_key(name)}:{_nested(one, indent)}" for name, one in value.items())
-    if isinstance(value, list) and value:
-        return "\n".join(f"{indent}-{_nested(one, indent)}" for one in value)
-    return indent + _scalar(value)
+def yaml_of(value: Any) -> str:
+    """JSON-ready ``value`` as block YAML; all in ASCII where it has a character that no terminal should get."""
+    text = _dumped(value, allow_unicode=True)
+    return text if text.replace("\n", "").isprintable() else _dumped(value, allow_unicode=False)
 
 
-def _nested(value: Any, indent: str) -> str:
-    if isinstance(value, dict | list) and value:
-        return "\n" + yaml_of(value, indent + "  ")
-    return " " + _scalar(value)
-
-
-def _scalar(value: Any) -> str:
-    if not isinstance(value, str):
-        return json.dumps(value)
-    # Quoted as in JSON; what no terminal should get is escaped as YAML does it, beyond 16 bits as well.
-    quoted = json.dumps(value, ensure_ascii=False)
-    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)
-
-
-def _key(name: str) -> str:
-    return name if name.isidentifier() and name.lower() not in _YAML_WORDS else _scalar(name)
+def _dumped(value: Any, *, allow_unicode: bool) -> str:
+    text: str = yaml.safe_dump(value, sort_keys=False, allow_unicode=allow_unicode, width=math.inf)
+    return text.removesuffix("...\n").rstrip("\n")
 
 
 def plain_table(*columns: str) -> Table:
@@ -99,8 +85,7 @@ def plain_table(*columns: str) -> Table:
 
 def shown(value: object) -> str:
     """For a terminal: control characters of a hostile text made visible."""
-    text = "-" if value is None else str(value)
-    return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
+    return visible("-" if value is None else str(value))
 
 
 def cells(*values: object) -> tuple[Text, ...]:

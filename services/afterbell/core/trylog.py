@@ -57,9 +57,14 @@ def harmless(text: str, chars_max: int = FIELD_CHARS_MAX) -> str:
     cut = text
     if (over := len(text) - chars_max) > 0:
         cut = f"{text[: chars_max // 4]} …{over} characters cut… {text[-(chars_max - chars_max // 4) :]}"
-    if cut.isprintable():
-        return cut
-    return "".join(char if char.isprintable() or char in "\n\t" else repr(char)[1:-1] for char in cut)
+    return visible(cut, "\n\t")
+
+
+def visible(text: str, left: str = "") -> str:
+    """With what is not printable written out, but for the characters in ``left``."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() or char in left else repr(char)[1:-1] for char in text)
 
 
 def _bytes_of(line: Line) -> int:
