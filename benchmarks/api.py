@@ -172,25 +172,27 @@ def _commands_seen(redis_url: str) -> int:
 
 
 @contextmanager
-def running_api(database_url: str, redis_url: str, folder: Path) -> Iterator[tuple[int, int, psutil.Process]]:
+def running_api(
+    database_url: str, redis_url: str, folder: Path, **variables: str
+) -> Iterator[tuple[int, int, psutil.Process]]:
     """Migrate, then run the api; its port, its internal port, its process."""
     log, urls = folder / "api.log", {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
     subprocess.run((*AFTERBELL, "migrate"), env=environment(urls), check=True, capture_output=True)
     port, internal_port = free_port(), free_port()
     ports = {"PORT": str(port), "AFTERBELL_INTERNAL_PORT": str(internal_port)}
-    with process(*AFTERBELL, "api", log=log, **urls, **ports) as api:
+    with process(*AFTERBELL, "api", log=log, **urls, **ports, **variables) as api:
         await_port(port, log)
         yield port, internal_port, api
 
 
 @contextmanager
-def running_worker(database_url: str, redis_url: str, folder: Path) -> Iterator[psutil.Process]:
+def running_worker(database_url: str, redis_url: str, folder: Path, **variables: str) -> Iterator[psutil.Process]:
     """Run the worker with the stub as its model."""
     log, stub_port, internal_port = folder / "worker.log", free_port(), free_port()
     stub = process(*AFTERBELL, "llm-stub", "--port", str(stub_port), "--pace", "quick", log=folder / "stub.log")
-    variables = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "OPENAI_API_KEY": "stub",
-                 "OPENAI_BASE_URL": f"http://127.0.0.1:{stub_port}/v1",
-                 "AFTERBELL_INTERNAL_PORT": str(internal_port)}  # fmt: skip
+    variables |= {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "OPENAI_API_KEY": "stub",
+                  "OPENAI_BASE_URL": f"http://127.0.0.1:{stub_port}/v1",
+                  "AFTERBELL_INTERNAL_PORT": str(internal_port)}  # fmt: skip
     with stub, process(*AFTERBELL, "worker", log=log, **variables) as worker:
         await_port(internal_port, log)
         yield worker

@@ -22,6 +22,7 @@ from benchmarks.harness import Figure, note, report
 from benchmarks.report_lessons import SESSIONS_FILE, Lesson, lessons
 from benchmarks.report_page import page
 from benchmarks.report_quality import Extractive, Hosted, Summary, judge, summarise
+from benchmarks.report_waits import LIMITS, WAITING, waiting_error
 from benchmarks.servers import BenchError
 
 DEFAULT_MODEL: Final = "gpt-6-luna"
@@ -79,6 +80,16 @@ def speed_figures(found: list[Lesson], folder: Path, *, quick: bool) -> list[Fig
     return figures
 
 
+def waiting_figures(folder: Path, *, quick: bool) -> list[Figure]:
+    """How far off the times told to a hundred waiting clients are, by what holds their reports back."""
+    figures = []
+    for limit in LIMITS:
+        note(f"{WAITING} reports wait, held back by the {limit}")
+        runs = [100 * waiting_error(folder / f"{limit}-{nth}", limit) for nth in range(1 if quick else ROUNDS)]
+        figures.append(Figure(f"waiting_time_error_{limit}", "%", "lower", 20, runs))
+    return figures
+
+
 def main(
     data: Annotated[
         Path | None, typer.Option(envvar="AFTERBELL_DATA", help=f"Folder with {SESSIONS_FILE} and its labels.")
@@ -100,6 +111,7 @@ def main(
         if only != "quality":
             with tempfile.TemporaryDirectory(prefix="ab-bench-") as folder:
                 figures += speed_figures(found, Path(folder), quick=quick)
+                figures += waiting_figures(Path(folder), quick=quick)
     except (BenchError, ValueError) as error:
         note(f"bench-reports: {error}")
         raise typer.Exit(2) from None

@@ -99,7 +99,7 @@ def endpoints() -> Iterator[str]:
 
     nothing = cast("Any", None)  # building the app touches no store
     for app in (
-        create_app(Services(ApiSettings(), *[nothing] * 6)),
+        create_app(Services(ApiSettings(), *[nothing] * 7)),
         create_internal_app(ready, drain=ready),
     ):
         for path, methods in app.openapi()["paths"].items():

@@ -22,6 +22,7 @@ from afterbell.api.admin_desk import Desk
 from afterbell.api.auth import Check, Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox, SweepRules
+from afterbell.api.pace import Pace
 from afterbell.api.routes import admin, events, privacy, reports, sessions, webhooks
 from afterbell.api.services import Services
 from afterbell.api.signing_keys import KeyVerifier, SigningKeys
@@ -85,7 +86,8 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     realtime = _realtime(settings, database, queue.keys.prefix, verifier)
     client = WebhookClient(allowed=networks_of(settings.webhook_allow), timeout_s=settings.webhook_timeout_s)
     sender = WebhookSender(database, client, timeout_s=settings.webhook_timeout_s, now=_utc_now)
-    services = Services(settings, database, ReportRequests(database), outbox, verifier, realtime, client)
+    services = Services(settings, database, ReportRequests(database), outbox, verifier, realtime, client,
+                        Pace(settings))  # fmt: skip
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         stack.push_async_callback(database.close)

@@ -9,6 +9,7 @@ from afterbell.adapters.db.requests import ReportRequests
 from afterbell.adapters.webhooks.client import WebhookClient
 from afterbell.api.auth import Check
 from afterbell.api.outbox import Outbox
+from afterbell.api.pace import Pace
 from afterbell.realtime.server import Realtime
 from afterbell.settings import ApiSettings
 
@@ -24,6 +25,7 @@ class Services:
     verifier: Check
     realtime: Realtime
     webhooks: WebhookClient
+    pace: Pace
 
 
 def services_of(request: Request) -> Services:

@@ -69,9 +69,9 @@ def eta_seconds(position: int, *, starts_per_window: int, window_s: float, slots
     """Seconds until the report at ``position`` (1 = next to start) is finished, rounded up.
 
     Two things hold it back: the limiter lets ``starts_per_window`` start in each window, and ``slots`` reports
-    of ``report_s`` seconds run side by side. The slower of the two sets the pace; then it runs itself.
+    of ``report_s`` seconds run side by side. The slower of the two is the seconds between two starts; the next start
+    is half of them away on average. Then the report runs itself.
     """
-    ahead = max(position - 1, 0)
-    windows = ahead // starts_per_window * window_s if starts_per_window > 0 else 0.0
-    rounds = ahead // max(slots, 1) * report_s
-    return math.ceil(max(windows, rounds) + report_s)
+    limiter_s = window_s / starts_per_window if starts_per_window > 0 else 0.0
+    between_starts_s = max(limiter_s, report_s / max(slots, 1))
+    return math.ceil((position - 0.5) * between_starts_s + report_s)

@@ -14,7 +14,7 @@ import binascii
 import codecs
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -108,7 +108,6 @@ _SPACED: Final = re.compile(r"(?<!\w)(?:\w[ ._*-]){4,}\w(?!\w)")
 # Words an instruction is made of, found once letters are put for digits and what stands between letters is gone.
 _DISGUISED: Final = ("ignore", "disregard", "instruction", "report", "independent", "prompt", "system")
 _UNLEET: Final = str.maketrans("013457@$", "oieastas")
-_BARE: Final = str.maketrans("013457@$", "oieastas", " ._*-")
 _LOOK_ALIKE: Final = str.maketrans("аеорсухіјѕԁһԛѡοανρτυικε", "aeopcyxijsdhqwoavptuike")
 
 
@@ -123,7 +122,7 @@ class Hostile:
 def hostile_in(transcript: Transcript) -> Hostile:
     """The turns and texts of a session that speak to the report's writer."""
     elsewhere = (transcript.subject, transcript.level or "", *transcript.goals)
-    signs = _Signs("\n".join((*elsewhere, *(turn.text for turn in transcript.turns))))
+    signs = _Signs((*elsewhere, *(turn.text for turn in transcript.turns)))
     turns = [turn for turn in transcript.turns if signs.speak_in(turn.text)]
     texts = [*(turn.text for turn in turns), *(text for text in elsewhere if signs.speak_in(text))]
     return Hostile(tuple(turn.id for turn in turns), tuple(dict.fromkeys(texts)))
@@ -132,13 +131,16 @@ def hostile_in(transcript: Transcript) -> Hostile:
 class _Signs:
     """The search in one session; what a glance at all of it rules out is not looked for in each turn."""
 
-    def __init__(self, everything: str) -> None:
-        low = everything.lower()
+    def __init__(self, texts: Iterable[str]) -> None:
+        low = "\n".join(map(_low, texts))
         # Each word once is a tenth of the text, and enough to rule a sign out by its own first word.
         vocabulary = "\n".join(set(low.split()))
         self._glimpses = [sign for sign in _GLIMPSES if sign.split()[0] in vocabulary]
         self._turned = [sign for sign in _TURNED if sign in vocabulary]
         self._blobs = _BLOB.search(low) is not None
+        bare = _bare(low)
+        # A word that stands in the open is there in both, so more of it in the bare text is a disguise.
+        self._disguised = [word for word in _DISGUISED if bare.count(word) > low.count(word)]
 
     def speak_in(self, text: str) -> bool:
         """Whether a text speaks to the report's writer."""
@@ -146,18 +148,32 @@ class _Signs:
 
     def _readings(self, text: str) -> Iterator[str]:
         """The text as it may be meant, each reading only where there is something to suspect."""
-        low = (text if text.isascii() else _plain(text)).lower()
+        low = _low(text)
         if not text.isascii() or any(map(low.__contains__, self._glimpses)):
             yield low
         if any(map(low.__contains__, self._turned)):
             yield codecs.encode(low, "rot13")
             yield low[::-1]
-        bare = low.translate(_BARE)
-        if any(word in bare and word not in low for word in _DISGUISED):
+        if self._disguised and self._hides_in(low):
             yield _SPACED.sub(lambda run: re.sub(r"[ ._*-]", "", run[0]), low.replace("  ", "\n"))
             yield low.translate(_UNLEET)
         for blob in _BLOB.findall(text) if self._blobs else ():
             yield _decoded(blob)
+
+    def _hides_in(self, low: str) -> bool:
+        bare = _bare(low)
+        return any(word in bare and word not in low for word in self._disguised)
+
+
+def _bare(low: str) -> str:
+    """Letters for digits, and nothing between letters; of a whole session five times as fast as ``translate``."""
+    for sign, letter in zip("013457@$ ._*-", (*"oieastas", *[""] * 5), strict=True):
+        low = low.replace(sign, letter)
+    return low
+
+
+def _low(text: str) -> str:
+    return (text if text.isascii() else _plain(text)).lower()
 
 
 def _plain(text: str) -> str:

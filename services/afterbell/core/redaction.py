@@ -307,7 +307,7 @@ class _Names:
         return self._pattern.sub(lambda found: self._withheld(found[0], redacted), text)
 
     def _glimpsed(self, text: str) -> bool:
-        return any(first in text for first in self._firsts)
+        return any(map(text.__contains__, self._firsts))
 
     def _withheld(self, found: str, redacted: Redacted) -> str:
         known = " ".join(found.lower().split())

@@ -81,6 +81,8 @@ def turns_of(session: Session) -> tuple[Turn, ...]:
 
 def clean(text: str) -> str:
     """NFC text without control and bidirectional characters; tabs and line breaks stay."""
+    if text.isascii() and text.isprintable():
+        return text.strip()
     return _UNPLAIN.sub("", unicodedata.normalize("NFC", text)).strip()
 
 

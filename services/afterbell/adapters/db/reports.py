@@ -62,6 +62,14 @@ _POSITION: Final = select(func.count()).where(
     reports.c.status.in_(("queued", "deferred")), reports.c.created_at <= bindparam("created_at")
 )
 
+_PACE: Final = text("""
+    SELECT (SELECT avg(seconds) FROM (
+              SELECT extract(epoch FROM report_attempts.ended_at - report_attempts.started_at) AS seconds
+              FROM reports JOIN report_attempts ON report_id = reports.id AND report_attempts.outcome = 'succeeded'
+              WHERE reports.status = 'succeeded' ORDER BY reports.created_at DESC LIMIT 50) AS made) AS report_s,
+           (SELECT count(*) FROM reports WHERE status = 'running') AS running
+""")
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:
@@ -129,6 +137,12 @@ async def position(connection: AsyncConnection, created_at: datetime) -> int:
     """How many reports wait, this one included, that were asked for no later: 1 = next."""
     # The report may have been claimed since its row was read; it was next then.
     return max(await connection.scalar(_POSITION, {"created_at": created_at}) or 0, 1)
+
+
+async def pace(connection: AsyncConnection) -> tuple[float | None, int]:
+    """(mean seconds of the tries that made the 50 newest reports, None without any; reports running now)."""
+    row = (await connection.execute(_PACE)).one()
+    return None if row.report_s is None else float(row.report_s), row.running
 
 
 async def claim(connection: AsyncConnection, report_id: UUID, worker: str) -> Claim | None:

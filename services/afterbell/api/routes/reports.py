@@ -1,5 +1,6 @@
 """Reports: ask for one, follow it, read it. Asking commits one row and answers; the rest happens elsewhere."""
 
+from functools import partial
 from typing import Annotated, Any, Final
 from uuid import uuid4
 
@@ -16,10 +17,9 @@ from afterbell.api.auth import CallerFirst, allow
 from afterbell.api.problems import problem
 from afterbell.api.report_schema import ReportOut
 from afterbell.api.schemas import Id, ProblemOut, ReportRequested, ReportStatusOut
-from afterbell.api.services import Services, services_of
+from afterbell.api.services import services_of
 from afterbell.core.access import Caller, actor_of, sees_whole_tenant, takes_part
 from afterbell.core.errors import NotFound
-from afterbell.core.facts import eta_seconds
 from afterbell.core.jobs import job_id_of, job_state_of
 from afterbell.core.views import view
 
@@ -29,7 +29,6 @@ SessionId = Annotated[Id, Path(description="The platform's id of the session")]
 
 STARTED: Final = "Report generation started. Check back in 30-60 seconds."
 READY: Final = "The report is ready."
-TYPICAL_REPORT_S: Final = 45.0
 _PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
     code: {"model": ProblemOut} for code in (401, 403, 404, 422, 500, 503)
 }
@@ -64,8 +63,14 @@ async def report_status(session_id: SessionId, request: Request) -> Response:
     services = services_of(request)
     async with services.database.statement() as connection:
         row = visible(await reports.newest(connection, caller.tenant, session_id), caller, session_id)
-        place = await reports.position(connection, row.created_at) if job_state_of(row.status) == "waiting" else None
-    return Response(orjson.dumps(_status(row, place, services)), media_type="application/json")
+        body = _status(row)
+        if body["status"] == "waiting":
+            place = await reports.position(connection, row.created_at)
+            body |= {
+                "position": place,
+                "eta_seconds": await services.pace.eta_s(place, partial(reports.pace, connection)),
+            }
+    return Response(orjson.dumps(body), media_type="application/json")
 
 
 @router.get("/session/{session_id}", response_model=ReportOut, responses=_PAGE | _PROBLEMS)
@@ -110,7 +115,7 @@ def _requested(session_id: str, requested: RequestedReport) -> Response:
     return Response(orjson.dumps(body), status_code=200 if state == "completed" else 202, media_type="application/json")
 
 
-def _status(row: ReportRow, place: int | None, services: Services) -> dict[str, Any]:
+def _status(row: ReportRow) -> dict[str, Any]:
     body: dict[str, Any] = {
         "success": True,
         "status": job_state_of(row.status),
@@ -119,17 +124,9 @@ def _status(row: ReportRow, place: int | None, services: Services) -> dict[str, 
         "stage": row.stage,
         "attempt": row.attempt,
     }
-    if place is not None:
-        body |= {"position": place, "eta_seconds": _eta(place, services)}
     if row.error is not None:
         body["error"] = row.error
     return body
-
-
-def _eta(place: int, services: Services) -> int:
-    settings = services.settings
-    return eta_seconds(place, starts_per_window=settings.starts_max, window_s=settings.window_s,
-                       slots=settings.slots_hint, report_s=TYPICAL_REPORT_S)  # fmt: skip
 
 
 def visible(row: ReportRow | None, caller: Caller, session_id: str) -> ReportRow:
