@@ -72,6 +72,12 @@ ROWS: Final = {
     "Drain a worker or a pod (the old board could not)": _act(
         "/admin/workers/{way}/drain", "queue drain {way}"
     ),
+    "Workers, also the idle ones (the old board had none; Flower has)": _read(
+        "/admin/workers", "queue workers", "drained_unseen"
+    ),
+    "The limiter's state; with it breakers, quotas and budgets (the old board had none of these)": _read(
+        "/admin/limits", "queue limits", "limiter"
+    ),
     "Why work waits (the old board could not say)": _read("/admin/queue/why", "queue why", "cause"),
     "The board's live page: counts, workers, running jobs, here with costs": Row(
         "GET /admin/costs", ("queue", "top", "--frames", "1")

@@ -19,6 +19,7 @@ from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.adapters.webhooks.client import WebhookClient
 from afterbell.api import classroom, openapi, problems
 from afterbell.api.admin_desk import Desk
+from afterbell.api.admin_limits import limits_of
 from afterbell.api.auth import Check, Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox, SweepRules
@@ -103,7 +104,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
             stack.push_async_callback(background.stop)
         internal_app = create_internal_app(_readiness(database, realtime), drain=_drain(settings, realtime))
         if (admin_key := settings.admin_key) is not None:
-            admin.install(internal_app, Desk(database, queue, outbox), admin_key)
+            admin.install(internal_app, Desk(database, queue, outbox, limits_of(settings)), admin_key)
         public_app = realtime.beside(create_app(services))
         for serving in (
             Serving(public_app, public, websockets=WebSockets, frame_bytes_max=settings.frame_bytes_max),

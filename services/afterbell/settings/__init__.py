@@ -208,7 +208,15 @@ class WebhookSettings(SettingsGroup):
 
 
 class ApiSettings(
-    ProcessSettings, StoreSettings, QueueSettings, AuthSettings, AdminSettings, RealtimeSettings, WebhookSettings
+    ProcessSettings,
+    StoreSettings,
+    QueueSettings,
+    AuthSettings,
+    AdminSettings,
+    RealtimeSettings,
+    WebhookSettings,
+    ProviderSettings,
+    MoneySettings,
 ):
     """The api process."""
 
