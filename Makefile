@@ -156,7 +156,7 @@ manifests: $(INSTALLED) tools  ## Render manifests/ from the chart, for people w
 	$(BIN)/python tools/manifests.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
-	for extra in api worker operator embedded node dev; do \
+	for extra in api worker operator otel embedded node dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; done
 

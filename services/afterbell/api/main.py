@@ -29,6 +29,7 @@ from afterbell.api.signing_keys import KeyVerifier, SigningKeys
 from afterbell.api.webhook_sender import WebhookSender
 from afterbell.core.addresses import networks_of
 from afterbell.core.errors import StoreUnavailable
+from afterbell.observability import spans
 from afterbell.observability.internal_app import create_internal_app
 from afterbell.realtime.bus import Bus, NoBus
 from afterbell.realtime.protocol import WebSockets
@@ -123,9 +124,10 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
 
 async def serve(settings: ApiSettings) -> None:
     """Run the api process until SIGTERM."""
-    async with running(settings):
-        freeze_started()
-        await until_told()
+    with spans.exporting(settings, "afterbell-api"):
+        async with running(settings):
+            freeze_started()
+            await until_told()
 
 
 def _verifier(settings: ApiSettings, keys: SigningKeys | None) -> Check:
