@@ -55,11 +55,15 @@ def steps(ordered: Sequence[float], unit: str, did: str) -> str:
 
 def _cards(figures: Sequence[Figure]) -> str:
     cards = [
-        card(f"{figure.value:,.3g} {figure.unit}", f"{figure.name.replace('_', ' ')} (target {figure.target:g})",
+        card(f"{_short(figure.value)} {figure.unit}", f"{figure.name.replace('_', ' ')} (target {figure.target:g})",
              good=bool(figure.met))
         for figure in figures if figure.target is not None
     ]  # fmt: skip
     return f"<div class=cards>{''.join(cards)}</div>"
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
 
 
 def _day(day: Day) -> list[str]:
