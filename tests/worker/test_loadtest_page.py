@@ -16,6 +16,7 @@ def test_the_page_has_each_figure_its_target_and_whether_it_was_met() -> None:
         "met",
         "missed",
         "22.0 h",
+        "<b>214 ms</b>",
         "500 sockets",
         "A day of 30 reports",
     ):
