@@ -15,7 +15,7 @@ HELM := .tools/helm
 CRDS := .tools/crds
 version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
-.PHONY: help setup demo dev web test test-chart lint-chart test-cluster test-web test-faults test-realtime test-wheel soak tools check format docs manifests lock clean \
+.PHONY: help setup demo dev web test test-chart lint-chart test-cluster test-web test-faults test-realtime test-wheel loadtest soak tools check format docs manifests lock clean \
 	$(addprefix bench-,admin api queue operator realtime reports)
 
 help:  ## Show this help
@@ -145,6 +145,9 @@ bench-realtime: $(INSTALLED)  ## Measure a thousand sockets over two processes, 
 bench-admin: $(INSTALLED)  ## Measure the admin API over 100,000 finished and 10,000 waiting jobs
 	@$(BIN)/python benchmarks/admin.py $(ARGS)
 
+loadtest: $(INSTALLED)  ## A platform's worst day: requests, reports, sockets, 3,000 reports; writes loadtest.html
+	@$(BIN)/python benchmarks/loadtest.py $(ARGS)
+
 bench-operator: $(INSTALLED) tools  ## Measure the operator on a real control plane: reaction, scale-ins, idle cost, take-over
 	@PYTHONPATH=. $(BIN)/python benchmarks/scaling.py $(ARGS)
 
@@ -156,7 +159,7 @@ manifests: $(INSTALLED) tools  ## Render manifests/ from the chart, for people w
 	$(BIN)/python tools/manifests.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
-	for extra in api worker operator embedded node dev; do \
+	for extra in api worker operator otel embedded node dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; done
 

@@ -8,7 +8,7 @@ from benchmarks.harness import Figure
 from benchmarks.report_quality import Summary
 
 _INK, _GOOD, _BAD, _SOFT = "#1f2937", "#15803d", "#b91c1c", "#2563eb"
-_STYLE: Final = f"""
+STYLE: Final = f"""
 :root {{ color-scheme: light; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; color: {_INK}; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
 h1 {{ font-size: 1.7rem; margin-bottom: .2rem; }} h2 {{ font-size: 1.15rem; margin: 2rem 0 .4rem; }}
@@ -32,46 +32,53 @@ def page(summary: Summary, figures: Sequence[Figure], engine: str, *, real: bool
     parts = (
         f"<h1>How good are the reports?</h1><p class=lead>{escape(lead)}</p>",
         _cards(summary),
-        _section("What a report holds", "Claims a report makes on average, each with the turns that show it.",
-                 _bars({name.replace("_", " "): value for name, value in summary.sections.items()}, unit="")),
-        _section("Is the whole session read?", "Share of reports that cite something of each third.",
-                 _bars(dict(zip(("beginning", "middle", "end"), summary.coverage, strict=True)), share=True)),
+        section("What a report holds", "Claims a report makes on average, each with the turns that show it.",
+                 bars({name.replace("_", " "): value for name, value in summary.sections.items()}, unit="")),
+        section("Is the whole session read?", "Share of reports that cite something of each third.",
+                 bars(dict(zip(("beginning", "middle", "end"), summary.coverage, strict=True)), share=True)),
         _agreement(summary),
-        _section("What was taken out", "Findings of the checks over all reports; nothing of it is ever shown.",
-                 _bars({label: float(n) for label, n in sorted(summary.dropped.items(), key=lambda one: -one[1])[:8]},
+        section("What was taken out", "Findings of the checks over all reports; nothing of it is ever shown.",
+                 bars({label: float(n) for label, n in sorted(summary.dropped.items(), key=lambda one: -one[1])[:8]},
                        unit="") if summary.dropped else "<p>Nothing: every claim held.</p>"),
-        _section("Every figure", "Bold where a target is set.", _table(figures)),
+        section("Every figure", "Bold where a target is set.", table(figures)),
     )  # fmt: skip
+    return document("Afterbell: quality of the reports", parts)
+
+
+def document(title: str, parts: Sequence[str]) -> str:
+    """A page of these parts."""
     return (
         f"<!doctype html><html lang=en><meta charset=utf-8><meta name=viewport content='width=device-width'>"
-        f"<title>Afterbell: quality of the reports</title><style>{_STYLE}</style><body>{''.join(parts)}</body></html>\n"
+        f"<title>{escape(title)}</title><style>{STYLE}</style><body>{''.join(parts)}</body></html>\n"
     )
 
 
 def _cards(summary: Summary) -> str:
     cards = [
-        _card(f"{summary.grounded_ratio:.1%}", "of claims are borne out by the turns they cite (target 98 %)",
+        card(f"{summary.grounded_ratio:.1%}", "of claims are borne out by the turns they cite (target 98 %)",
               good=summary.grounded_ratio >= 0.98),
-        _card(f"{summary.bad_references:.2f}", "false citations a report, removed before anybody reads it",
+        card(f"{summary.bad_references:.2f}", "false citations a report, removed before anybody reads it",
               good=summary.bad_references < 0.1),
-        _card(f"{summary.covered:.0%}", "of reports cite beginning, middle and end"),
-        _card(f"${summary.usd * 1000:.2f}", "for 1,000 reports at the price given "
+        card(f"{summary.covered:.0%}", "of reports cite beginning, middle and end"),
+        card(f"${summary.usd * 1000:.2f}", "for 1,000 reports at the price given "
               f"({summary.input_tokens:,.0f} tokens in, {summary.output_tokens:,.0f} out each)"),
     ]  # fmt: skip
     if summary.agreement is not None and summary.baseline is not None:
         text = f"agree with the teacher on the outcome (always saying the usual: {summary.baseline:.0%})"
-        cards.insert(2, _card(f"{summary.agreement:.0%}", text))
+        cards.insert(2, card(f"{summary.agreement:.0%}", text))
     if summary.failed:
-        cards.append(_card(str(summary.failed), "reports could not be written", good=False))
+        cards.append(card(str(summary.failed), "reports could not be written", good=False))
     return f"<div class=cards>{''.join(cards)}</div>"
 
 
-def _card(number: str, text: str, *, good: bool | None = None) -> str:
+def card(number: str, text: str, *, good: bool | None = None) -> str:
+    """A number and what it means."""
     kind = {None: "", True: " good", False: " bad"}[good]
     return f"<div class='card{kind}'><b>{escape(number)}</b><span>{escape(text)}</span></div>"
 
 
-def _section(title: str, how: str, body: str) -> str:
+def section(title: str, how: str, body: str) -> str:
+    """A heading, how to read what follows, and what follows."""
     return f"<h2>{escape(title)}</h2><p class=how>{escape(how)}</p>{body}"
 
 
@@ -82,14 +89,14 @@ def _agreement(summary: Summary) -> str:
     for label, said in _SAID.items():
         reached, not_yet = summary.confusion.get((label, True), 0), summary.confusion.get((label, False), 0)
         rows.append(f"<tr><td>{escape(said)}<td class=n>{reached}<td class=n>{not_yet}")
-    table = (
+    said = (
         f"<table><tr><th>The teacher says<th class=n>report: reached<th class=n>report: not yet{''.join(rows)}</table>"
     )
     how = "The report says “reached” where the goal is met or partly met. Numbers are sessions."
-    return _section("Does it agree with the teacher?", how, table)
+    return section("Does it agree with the teacher?", how, said)
 
 
-def _bars(values: dict[str, float], *, share: bool = False, unit: str = "") -> str:
+def bars(values: dict[str, float], *, share: bool = False, unit: str = "") -> str:
     """Horizontal bars with their numbers; a share is drawn on a scale of 100 %."""
     most = 1.0 if share else max(max(values.values(), default=0.0), 1e-9)
     rows = []
@@ -108,7 +115,8 @@ def _bars(values: dict[str, float], *, share: bool = False, unit: str = "") -> s
     )
 
 
-def _table(figures: Sequence[Figure]) -> str:
+def table(figures: Sequence[Figure]) -> str:
+    """Every figure beside its target."""
     rows = []
     for figure in figures:
         name = escape(figure.name.replace("_", " "))

@@ -31,6 +31,7 @@ GROUPS: Final[tuple[type[BaseSettings], ...]] = (
     settings.ModelSettings,
     settings.ProviderSettings,
     settings.MoneySettings,
+    settings.TelemetrySettings,
     settings.WorkerSettings,
     settings.RetentionSettings,
     settings.OperatorSettings,

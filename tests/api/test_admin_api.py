@@ -7,7 +7,8 @@ from typing import Any
 import httpx2
 import pytest
 from sqlalchemy import text
-from tests.support.api import SECRET, Api, imported, token_for, until
+from structlog.testing import capture_logs
+from tests.support.api import SECRET, STAFF, Api, imported, token_for, until
 
 from afterbell.adapters.db import reports
 from afterbell.adapters.redis.queue import Ended
@@ -69,6 +70,19 @@ def test_nobody_without_an_admin_token_sees_or_does_anything(api: Api) -> None:
             answer = httpx2.get(api.internal_url + path, headers=headers)
             assert (answer.status_code, answer.json()["code"]) == (401, "unauthenticated")
             assert not token or token not in answer.text
+
+
+def test_who_comes_without_a_token_of_ours_leaves_a_line_in_the_log(api: Api) -> None:
+    with capture_logs() as lines:
+        httpx2.post(api.internal_url + "/admin/queue/pause", json=WHY)
+        httpx2.get(api.internal_url + "/admin/jobs", headers={"Authorization": f"Bearer {token_for(**STAFF)}"})
+    refused = [line for line in lines if line["event"] == "admin_refused"]
+    assert [(line["method"], line["path"]) for line in refused] == [
+        ("POST", "/admin/queue/pause"),
+        ("GET", "/admin/jobs"),
+    ]
+    assert refused[0]["because"] == "no token"
+    assert "eyJ" not in str(lines)
 
 
 def test_a_viewer_looks_and_changes_nothing(api: Api) -> None:

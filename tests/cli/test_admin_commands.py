@@ -110,6 +110,24 @@ def test_without_a_yes_nothing_is_done_to_all_that_match(api: Api, operator: dic
     assert run("queue", "cancel", "--all", "--session", session, "-y", *WHY, **operator).returncode == 0
 
 
+def test_ten_thousand_jobs_are_named_before_anything_is_done_to_them(api: Api, operator: dict[str, str]) -> None:
+    many = text("""WITH made AS (
+            INSERT INTO sessions (tenant_id, id, subject, language, goals, participants, input_sha256)
+            SELECT 'school', 'many-' || n, 'mathematics', 'en', '[]', '[]', '' FROM generate_series(1, 10000) n
+            RETURNING id)
+        INSERT INTO reports (id, tenant_id, session_id, version, revision, status, error, requested_by)
+        SELECT gen_random_uuid(), 'school', id, 1, 0, 'failed', 'ten thousand of us', 'staff' FROM made""")
+    with api.client() as client:
+        imported(client)
+    api.record(lambda connection: connection.execute(many))
+    every = ("--all", "--error", "ten thousand of us", *WHY)
+    assert run("jobs", "remove", "--dry-run", *every, **operator).stdout == "10000 jobs match\n"
+    asked = run("jobs", "remove", *every, stdin=b"n\n", **operator)
+    assert (asked.returncode, asked.stdout.strip()) == (1, "10000 jobs match")
+    assert "remove 10000 jobs?" in asked.stderr
+    assert run("jobs", "retry", "--dry-run", *every, **operator).stdout == "10000 jobs match\n", "none was removed"
+
+
 def test_the_live_screen_is_drawn_and_ends(operator: dict[str, str]) -> None:
     done = run("queue", "top", "--frames", "1", **operator)
     assert done.returncode == 0, done.stderr

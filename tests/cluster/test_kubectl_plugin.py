@@ -42,8 +42,9 @@ def api(workload: Workload, engine_urls: EngineUrls) -> Iterator[Workload]:
         yield workload
 
 
-def deploy(workload: Workload, **stores: str) -> None:
-    secret = {"AFTERBELL_ADMIN_SECRET": secrets.token_hex(32), "AFTERBELL_JWT_SECRET": secrets.token_hex(32)}
+def deploy(workload: Workload, *, admin_secret: str = "", jwt_secret: str = "", **stores: str) -> None:
+    secret = {"AFTERBELL_ADMIN_SECRET": admin_secret or secrets.token_hex(32),
+              "AFTERBELL_JWT_SECRET": jwt_secret or secrets.token_hex(32)}  # fmt: skip
     reference = {"valueFrom": {"secretKeyRef": {"name": "afterbell", "key": "AFTERBELL_ADMIN_SECRET"}}}
     env: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in stores.items()]
     env += [

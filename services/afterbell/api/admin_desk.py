@@ -7,6 +7,7 @@ committed first: a queue that is away is told by the outbox, or finds the attemp
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from datetime import date
 from typing import Any, Final
 from uuid import UUID
 
@@ -19,8 +20,10 @@ from afterbell.adapters.db.jobs import JobFilter, Known, Place
 from afterbell.adapters.db.reports import Unput
 from afterbell.adapters.redis.queue import BULK_MAX, JobVerb, Queue, QueueVerb, WorkerVerb
 from afterbell.api.admin_auth import Admin
+from afterbell.api.admin_limits import Limits, standing_limits
 from afterbell.api.outbox import Outbox
 from afterbell.core.errors import NotFound, StoreUnavailable
+from afterbell.core.facts import pod_of
 from afterbell.core.jobs import ReportStatus, job_id_of
 from afterbell.core.trylog import harmless
 from afterbell.core.why import WaitFacts, Why, why
@@ -41,8 +44,9 @@ MAY_BE: Final[dict[JobVerb, frozenset[ReportStatus]]] = {
 class Desk:
     """Every act of an administrator. All raise StoreUnavailable where a store they need does not answer."""
 
-    def __init__(self, database: Database, queue: Queue, outbox: Outbox) -> None:
+    def __init__(self, database: Database, queue: Queue, outbox: Outbox, limits: Limits) -> None:
         self.database = database
+        self._limits = limits
         self._queue, self._outbox = queue, outbox
 
     def check_queue(self, name: str) -> None:
@@ -79,6 +83,18 @@ class Desk:
             log.warning("queue_away", error=str(error))
             standing = None
         return why(WaitFacts(standing, counted, unpaid))
+
+    async def workers(self) -> dict[str, Any]:
+        """Who runs jobs or waits for them, and who is drained."""
+        found, drained = await self._queue.workers()
+        known = {one.name for one in found} | {pod_of(one.name) for one in found}
+        seen = [asdict(one) | {"pod": pod_of(one.name), "drained": bool({one.name, pod_of(one.name)} & drained)}
+                for one in found]  # fmt: skip
+        return {"workers": seen, "drained_unseen": sorted(drained - known)}
+
+    async def limits(self, today: date) -> dict[str, Any]:
+        """Limiter, hold, breakers, quotas, budgets, Redis commands, as they stand. ``today`` is a UTC day."""
+        return await standing_limits(self.database, self._queue, self._limits, today=today)
 
     async def switch(self, verb: QueueVerb, admin: Admin, reason: str) -> None:
         """Pause or resume the queue."""

@@ -3,7 +3,7 @@
 import re
 import secrets
 import uuid
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import Final
 
 import structlog
@@ -12,7 +12,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from afterbell.api.problems import BodyTooLarge, too_large, unexpected
 from afterbell.core import trace
 from afterbell.core.trace import Trace
+from afterbell.observability import spans
 from afterbell.observability.metrics import HTTP_REQUESTS
+from afterbell.observability.spans import Span
 
 _CLIENT_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADER: Final = b"x-request-id"
@@ -34,8 +36,10 @@ class Envelope:
             await self._app(scope, receive, send)
             return
         request_id = _request_id(scope)
-        scope["request_id"], scope["trace"] = request_id, (traced := _trace(scope))
-        started, status, started_to_answer = perf_counter(), 500, False
+        caller = _callers_trace(scope)
+        traced = _step(caller)
+        scope["request_id"], scope["trace"] = request_id, traced
+        started, began_ns, status, started_to_answer = perf_counter(), time_ns(), 500, False
 
         async def send_with_id(message: Message) -> None:
             nonlocal status, started_to_answer
@@ -55,6 +59,7 @@ class Envelope:
             finally:
                 route = getattr(scope.get("route"), "path", "unknown")
                 HTTP_REQUESTS.labels(scope["method"], route, status).observe(perf_counter() - started)
+                spans.tell(_span(scope["method"], route, status, traced, caller, began_ns))
 
     async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
         if _announced_length(scope) > self._body_bytes_max:
@@ -92,12 +97,24 @@ def _request_id(scope: Scope) -> str:
     return uuid.uuid4().hex
 
 
-def _trace(scope: Scope) -> Trace:
-    """The caller's trace, or a new one."""
+def _callers_trace(scope: Scope) -> Trace | None:
     for name, value in scope["headers"]:
         if name == _TRACE_HEADER and (found := trace.read(value.decode("latin-1"))) is not None:
             return found
+    return None
+
+
+def _step(caller: Trace | None) -> Trace:
+    """The request as a step of the caller's trace, or of a new one."""
+    if caller is not None:
+        return caller.child(secrets.token_bytes(trace.SPAN_BYTES))
     return trace.begun(secrets.token_bytes(trace.TRACE_BYTES + trace.SPAN_BYTES))
+
+
+def _span(method: str, route: str, status: int, traced: Trace, caller: Trace | None, began_ns: int) -> Span:
+    facts = {"http.request.method": method, "http.route": route, "http.response.status_code": status}
+    failed = "server error" if status >= 500 else None
+    return Span(f"{method} {route}", "server", traced, caller, began_ns, time_ns(), failed, facts)
 
 
 def _announced_length(scope: Scope) -> int:

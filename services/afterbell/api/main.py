@@ -19,6 +19,7 @@ from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.adapters.webhooks.client import WebhookClient
 from afterbell.api import classroom, openapi, problems
 from afterbell.api.admin_desk import Desk
+from afterbell.api.admin_limits import limits_of
 from afterbell.api.auth import Check, Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox, SweepRules
@@ -29,6 +30,7 @@ from afterbell.api.signing_keys import KeyVerifier, SigningKeys
 from afterbell.api.webhook_sender import WebhookSender
 from afterbell.core.addresses import networks_of
 from afterbell.core.errors import StoreUnavailable
+from afterbell.observability import spans
 from afterbell.observability.internal_app import create_internal_app
 from afterbell.realtime.bus import Bus, NoBus
 from afterbell.realtime.protocol import WebSockets
@@ -105,7 +107,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
             stack.push_async_callback(background.stop)
         internal_app = create_internal_app(_readiness(database, realtime), drain=_drain(settings, realtime))
         if (admin_key := settings.admin_key) is not None:
-            admin.install(internal_app, Desk(database, queue, outbox), admin_key)
+            admin.install(internal_app, Desk(database, queue, outbox, limits_of(settings)), admin_key)
         public_app = realtime.beside(create_app(services))
         for serving in (
             Serving(public_app, public, websockets=WebSockets, frame_bytes_max=settings.frame_bytes_max),
@@ -124,9 +126,10 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
 
 async def serve(settings: ApiSettings) -> None:
     """Run the api process until SIGTERM."""
-    async with running(settings):
-        freeze_started()
-        await until_told()
+    with spans.exporting(settings, "afterbell-api"):
+        async with running(settings):
+            freeze_started()
+            await until_told()
 
 
 def _verifier(settings: ApiSettings, keys: SigningKeys | None) -> Check:

@@ -8,7 +8,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from afterbell.cli import admin_jobs, top
+from afterbell.cli import admin_jobs, admin_views, top
 from afterbell.cli.admin_client import BEARER, DEFAULT_URL, URL, post, run_admin
 from afterbell.cli.admin_jobs import REASON
 from afterbell.cli.output import OUTPUT, WATCH, Output, cells, plain_table, show, shown
@@ -35,6 +35,22 @@ def queue_why(
 ) -> None:
     """Why work waits, in one sentence."""
     show(url, bearer, "/admin/queue/why", _draw_why, output=output, watch=watch)
+
+
+@queue_app.command("workers")
+def queue_workers(
+    url: URL = DEFAULT_URL, bearer: BEARER = None, output: OUTPUT = Output.table, watch: WATCH = False
+) -> None:
+    """Who runs jobs or waits for them, also the idle ones."""
+    show(url, bearer, "/admin/workers", admin_views.workers, output=output, watch=watch)
+
+
+@queue_app.command("limits")
+def queue_limits(
+    url: URL = DEFAULT_URL, bearer: BEARER = None, output: OUTPUT = Output.table, watch: WATCH = False
+) -> None:
+    """Limiter, breakers, quotas and budgets: what is allowed and what has been used."""
+    show(url, bearer, "/admin/limits", admin_views.limits, output=output, watch=watch)
 
 
 @queue_app.command("top")

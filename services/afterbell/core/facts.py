@@ -38,6 +38,22 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
+class WorkerSeen:
+    """A worker that runs jobs or waits for them. Times are milliseconds.
+
+    ``idle``: it has a free slot; ``there``: it hears its bell, so its process lives. ``renewed_ms_ago`` None: it runs
+    nothing; ``back_in_ms`` None: it comes when its bell rings.
+    """
+
+    name: str
+    jobs: int
+    idle: bool
+    there: bool
+    renewed_ms_ago: int | None
+    back_in_ms: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class QueueFacts:
     """One ``look``. Counts are jobs, times are milliseconds on Redis's clock, ages are milliseconds.
 

@@ -19,6 +19,7 @@ from afterbell.settings.admin import AdminSettings
 from afterbell.settings.group import SettingsGroup
 from afterbell.settings.model import ModelSettings, MoneySettings, ProviderSettings
 from afterbell.settings.realtime import RealtimeSettings
+from afterbell.settings.telemetry import TelemetrySettings
 
 __all__ = [
     "DEVELOPMENT_SECRET",
@@ -34,6 +35,7 @@ __all__ = [
     "RealtimeSettings",
     "RetentionSettings",
     "StoreSettings",
+    "TelemetrySettings",
     "WebhookSettings",
     "WorkerSettings",
     "read",
@@ -208,7 +210,16 @@ class WebhookSettings(SettingsGroup):
 
 
 class ApiSettings(
-    ProcessSettings, StoreSettings, QueueSettings, AuthSettings, AdminSettings, RealtimeSettings, WebhookSettings
+    ProcessSettings,
+    StoreSettings,
+    QueueSettings,
+    AuthSettings,
+    AdminSettings,
+    RealtimeSettings,
+    WebhookSettings,
+    ProviderSettings,
+    MoneySettings,
+    TelemetrySettings,
 ):
     """The api process."""
 
@@ -279,7 +290,9 @@ class ApiSettings(
         return self
 
 
-class WorkerSettings(ProcessSettings, StoreSettings, QueueSettings, ModelSettings, ProviderSettings, MoneySettings):
+class WorkerSettings(
+    ProcessSettings, StoreSettings, QueueSettings, ModelSettings, ProviderSettings, MoneySettings, TelemetrySettings
+):
     """The worker process."""
 
     concurrency: int = Field(

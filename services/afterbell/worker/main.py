@@ -25,6 +25,7 @@ from afterbell.core.errors import SettingsError
 from afterbell.core.jobs import Outcome
 from afterbell.core.retry import outcome_of
 from afterbell.core.spending import Budgets
+from afterbell.observability import spans
 from afterbell.observability.internal_app import create_internal_app
 from afterbell.observability.metrics import WORKER_BUSY, WORKER_SLOTS
 from afterbell.serving import Serving, bind, until_told
@@ -76,13 +77,19 @@ async def running(settings: WorkerSettings) -> AsyncIterator[LeaseBroker]:
         log.info("worker_draining", running=len(broker.consumer.deliveries))
 
 
+@asynccontextmanager
+async def _exporting(settings: WorkerSettings) -> AsyncIterator[None]:
+    with spans.exporting(settings, "afterbell-worker"):
+        yield
+
+
 async def serve(settings: WorkerSettings) -> None:
     """Run the worker process until SIGTERM."""
     # What is imported stays: looking through it for garbage would stop every stream for 80 ms now and then.
     gc.collect()
     gc.freeze()
     internal = bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT")
-    async with running(settings) as broker:
+    async with _exporting(settings), running(settings) as broker:
         serving = Serving(create_internal_app(_readiness(broker, settings)), internal)
         await serving.start()
         try:

@@ -5,6 +5,7 @@ the answer, so failed, repaired and thrown-away calls are in the bill too.
 """
 
 import asyncio
+import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -22,7 +23,7 @@ from afterbell.adapters.llm.answer import ModelAnswer
 from afterbell.adapters.llm.exchange import ModelClient, OnProgress
 from afterbell.adapters.llm.narrative_codec import schema_bytes
 from afterbell.adapters.redis.provider import Permit, ProviderGate
-from afterbell.core import tokens
+from afterbell.core import tokens, trace
 from afterbell.core.errors import (
     ModelError,
     ModelInputTooLong,
@@ -36,6 +37,7 @@ from afterbell.core.prices import Price, PriceList
 from afterbell.core.prompt import Prompt
 from afterbell.core.report import Usage
 from afterbell.core.spending import EVERYBODY, Budgets, Standing, marks_passed
+from afterbell.observability import spans
 from afterbell.observability.metrics import BUDGET_MARKS, BUDGET_USED, MODEL_COST, MODEL_ENDS_IN
 
 BOOK_PATIENCE_S: Final = 60.0
@@ -153,13 +155,7 @@ class MeteredModels:
         today = self._now().date()
         opened = await self._open(client, call, self._price(client.model, today), today)
         try:
-            answer = await client.write(
-                call.prompt,
-                client_request_id=call.client_request_id,
-                safety_identifier=call.safety_identifier,
-                on_progress=call.on_progress,
-                traceparent=call.claimed.traceparent,
-            )
+            answer = await _asked(client, call)
         except ModelError as error:
             ended = CallEnded(error.code, None, error.request_id, error.usage or Usage())
             await self._book(opened, client.model, ended)
@@ -233,6 +229,25 @@ class _Call:
     def read_tokens(self) -> int:
         """About how many tokens the model reads."""
         return tokens.expected(self.prompt.instructions) + tokens.expected(self.prompt.transcript)
+
+
+async def _asked(client: ModelClient, call: _Call) -> ModelAnswer:
+    """One call, as a step of the try's trace."""
+    fresh = secrets.token_bytes(trace.TRACE_BYTES + trace.SPAN_BYTES)
+    parent = trace.read(call.claimed.traceparent)
+    step = trace.begun(fresh) if parent is None else parent.child(fresh[trace.TRACE_BYTES :])
+    facts = {"gen_ai.request.model": client.model}
+    with spans.span(f"model {client.model}", "client", step, parent, **facts) as told:
+        answer = await client.write(
+            call.prompt,
+            client_request_id=call.client_request_id,
+            safety_identifier=call.safety_identifier,
+            on_progress=call.on_progress,
+            traceparent=step.header,
+        )
+        used = {"input_tokens": answer.usage.input_tokens, "output_tokens": answer.usage.output_tokens}
+        told.facts |= {f"gen_ai.usage.{name}": count for name, count in used.items()}
+    return answer
 
 
 def _spent(usage: Usage | None) -> int:

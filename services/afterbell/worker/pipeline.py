@@ -33,8 +33,11 @@ from afterbell.core.prompt import DEFAULT_LANGUAGE, PROMPT_VERSION, SCHEMA_VERSI
 from afterbell.core.report import STUB_MODEL, Checks, Provenance, Report, Usage
 from afterbell.core.retry import outcome_of, reason_of
 from afterbell.core.session import Session, Transcript, transcript_of
+from afterbell.core.trace import Trace
+from afterbell.observability import spans
 from afterbell.observability.logs import keeping, kept_lines
 from afterbell.observability.metrics import JOB_DURATION, JOB_OUTCOMES, JOB_WAIT, MODEL_REQUESTS, MODEL_TOKENS
+from afterbell.observability.spans import Span
 from afterbell.worker.metered import MeteredModels
 from afterbell.worker.writing import USUAL_ROOM, OnProgress, ReportWriter, Room, safety_identifier_of, withhold
 
@@ -123,10 +126,22 @@ class ReportPipeline:
             return Done()
         if claimed.attempt == 1:
             JOB_WAIT.observe((self._now() - claimed.requested_at).total_seconds())
-        claimed, trace_id = _traced(claimed)
+        asked = trace.read(claimed.traceparent)
+        claimed, step = _traced(claimed, asked)
+        self._tell_wait(claimed, asked)
         with keeping(attempt=claimed.attempt, tenant_id=claimed.tenant_id, session_id=claimed.session_id,
-                     trace_id=trace_id):  # fmt: skip
-            return await self._measured(claimed, failures)
+                     trace_id=step.trace_id), spans.span("try", "consumer", step, asked) as told:  # fmt: skip
+            outcome = await self._measured(claimed, failures)
+            told.facts = {"afterbell.job": job_id, "afterbell.attempt": claimed.attempt,
+                          "afterbell.outcome": type(outcome).__name__.lower()}  # fmt: skip
+            told.failed = None if isinstance(outcome, Done) else type(outcome).__name__.lower()
+            return outcome
+
+    def _tell_wait(self, claimed: Claim, asked: Trace | None) -> None:
+        if claimed.attempt == 1 and asked is not None:
+            began, now = (round(at.timestamp() * 1e9) for at in (claimed.requested_at, self._now()))
+            step = asked.child(secrets.token_bytes(trace.SPAN_BYTES))
+            spans.tell(Span("wait in the queue", "internal", step, asked, began, now))
 
     async def _measured(self, claimed: Claim, failures: int) -> Outcome:
         started = monotonic()
@@ -297,11 +312,11 @@ class ReportPipeline:
         return outcome
 
 
-def _traced(claimed: Claim) -> tuple[Claim, str]:
-    """The try as a step of the request's trace, or of one of its own, and the trace's id."""
+def _traced(claimed: Claim, asked: Trace | None) -> tuple[Claim, Trace]:
+    """The try as a step of the request's trace, or of one of its own."""
     fresh = secrets.token_bytes(trace.TRACE_BYTES + trace.SPAN_BYTES)
-    step = (trace.read(claimed.traceparent) or trace.begun(fresh)).child(fresh[trace.TRACE_BYTES :])
-    return replace(claimed, traceparent=step.header), step.trace_id
+    step = (asked or trace.begun(fresh)).child(fresh[trace.TRACE_BYTES :])
+    return replace(claimed, traceparent=step.header), step
 
 
 class _Progress:

@@ -67,6 +67,22 @@ _STANDINGS: Final = text(
     ORDER BY wanted.tenant_id, wanted.period"""  # noqa: S608
 ).bindparams(*_TYPES)
 
+_STANDINGS_NOW: Final = text(
+    """SELECT * FROM (
+        SELECT wanted.tenant_id, wanted.period, wanted.starts_on, wanted.limit_usd,
+            coalesce(held.spent_usd, 0) AS spent_usd, coalesce(held.reserved_usd, 0) AS reserved_usd
+        FROM (VALUES ('', 'day', :day, CAST(:day_usd AS numeric)), ('', 'month', :month, :month_usd))
+            AS wanted (tenant_id, period, starts_on, limit_usd)
+        LEFT JOIN budget_ledger AS held USING (tenant_id, period, starts_on) ORDER BY wanted.period) AS everybody
+    UNION ALL SELECT * FROM (
+        SELECT held.tenant_id, held.period, held.starts_on, CASE held.period
+            WHEN 'day' THEN coalesce(budget_day_usd, :tenant_day_usd)
+            ELSE coalesce(budget_month_usd, :tenant_month_usd) END, held.spent_usd, held.reserved_usd
+        FROM budget_ledger AS held JOIN tenants ON tenants.id = held.tenant_id
+        WHERE (held.period, held.starts_on) IN (('day', :day), ('month', :month))
+        ORDER BY held.spent_usd DESC, held.tenant_id, held.period LIMIT :most) AS each"""
+).bindparams(*_TYPES[1:], bindparam("most", type_=BigInteger()))
+
 
 @dataclass(frozen=True, slots=True)
 class OpenCall:
@@ -195,6 +211,18 @@ async def standings(connection: AsyncConnection, tenant_id: str, budgets: Budget
     """The four budgets a call of the tenant counts in, as they stand."""
     found = await connection.execute(_STANDINGS, _parameters(tenant_id, budgets, today))
     return [_standing(row) for row in found]
+
+
+async def standings_now(connection: AsyncConnection, budgets: Budgets, *, today: date, limit: int) -> list[Standing]:
+    """The budgets of all tenants together, and those of the ``limit`` that spent most in their period."""
+    found = (await connection.execute(_STANDINGS_NOW, _parameters(EVERYBODY, budgets, today) | {"most": limit})).all()
+    return [_standing(row) for row in found]
+
+
+async def models_called(connection: AsyncConnection, *, since: date) -> list[str]:
+    """The models that were called since a day (UTC), by the names they are called by."""
+    statement = select(model_calls.c.model).where(model_calls.c.day >= since).distinct().order_by(model_calls.c.model)
+    return list((await connection.scalars(statement)).all())
 
 
 async def account(connection: AsyncConnection, *, since: date, tenant_id: str | None = None) -> list[CostLine]:

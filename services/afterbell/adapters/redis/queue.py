@@ -17,7 +17,7 @@ from redis.exceptions import RedisError
 from afterbell.adapters.redis.accounting import name_script
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.core.errors import InvalidInput, PayloadTooLarge, StoreUnavailable
-from afterbell.core.facts import Fleet, QueueFacts, QueueLoad, pod_of
+from afterbell.core.facts import Fleet, QueueFacts, QueueLoad, WorkerSeen, pod_of
 from afterbell.core.jobs import (
     PAYLOAD_BYTES_MAX,
     Cancelled,
@@ -31,11 +31,11 @@ from afterbell.core.jobs import (
 from afterbell.core.why import ModelTrouble, Standing
 from afterbell.settings import QueueSettings
 
-Verb = Literal["put", "take", "look", "control", "provider", "why"]
+Verb = Literal["put", "take", "look", "control", "provider", "why", "workers"]
 QueueVerb = Literal["pause", "resume"]
 WorkerVerb = Literal["drain", "undrain"]
 JobVerb = Literal["retry", "promote", "cancel", "remove"]
-ProviderVerb = Literal["ask", "failed", "broken", "wait", "ok", "ended"]
+ProviderVerb = Literal["ask", "failed", "broken", "wait", "ok", "ended", "usage"]
 JobClass = Literal["interactive", "bulk"]
 
 # A start is stamped when Redis grants it; the worker begins a moment later. One percent more than the window
@@ -197,6 +197,12 @@ class Queue:
         """What may keep jobs from starting, in one command."""
         return _standing(await self._run("why", [self.rules.window_ms, self.rules.starts_max]), self.rules.starts_max)
 
+    async def workers(self) -> tuple[list[WorkerSeen], frozenset[str]]:
+        """Who runs jobs or waits for them, the busiest first, and the drained workers and pods, in one command."""
+        found, drained = await self._run("workers", [round(self.rules.lease_s * 1000)])
+        seen = [_worker_seen(one) for one in found]
+        return sorted(seen, key=lambda one: (-one.jobs, one.name)), frozenset(name.decode() for name in drained)
+
     async def switch(self, verb: QueueVerb) -> None:
         """Pause or resume the whole queue. Running jobs go on."""
         await self._run("control", [verb])
@@ -274,7 +280,7 @@ def lane_of(tenant: str, job_class: JobClass) -> str:
     return lane
 
 
-_VERBS: Final[tuple[Verb, ...]] = ("put", "take", "look", "control", "provider", "why")
+_VERBS: Final[tuple[Verb, ...]] = ("put", "take", "look", "control", "provider", "why", "workers")
 
 
 @cache
@@ -312,6 +318,18 @@ def _taken(answer: list[Any]) -> Taken:
         commands_today=spent,
         at_ms=at_ms,
         troubled=frozenset(unquote(name) for name in troubled.decode().split("\n") if name),
+    )
+
+
+def _worker_seen(answer: list[Any]) -> WorkerSeen:
+    name, jobs, idle, there, renewed_ms_ago, back_in_ms = answer
+    return WorkerSeen(
+        name=name.decode(),
+        jobs=jobs,
+        idle=bool(idle),
+        there=bool(there),
+        renewed_ms_ago=None if renewed_ms_ago < 0 else renewed_ms_ago,
+        back_in_ms=None if back_in_ms < 0 else back_in_ms,
     )
 
 

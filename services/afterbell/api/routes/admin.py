@@ -104,6 +104,18 @@ async def why_work_waits(request: Request) -> Response:
     return _json(asdict(await _desk(request).why()))
 
 
+@router.get("/workers")
+async def list_workers(request: Request) -> Response:
+    """Who runs jobs or waits for them, also the idle ones."""
+    return _json(await _desk(request).workers())
+
+
+@router.get("/limits")
+async def show_limits(request: Request) -> Response:
+    """Limiter, breakers, quotas and budgets: what is allowed and what has been used."""
+    return _json(await _desk(request).limits(datetime.now(UTC).date()))
+
+
 @router.post("/queue/{verb}")
 async def switch_queue(verb: QueueVerb, body: ReasonIn, request: Request) -> Response:
     """Pause: nothing starts, what runs goes on. Resume ends it."""

@@ -10,6 +10,7 @@
 --   wait ms chain ...          the provider asked to wait
 --   ok                         a probe was answered
 --   ended call reserved-tokens used-tokens     only for a call that `ask` counted
+--   usage                      changes nothing: {calls of the last minute, their tokens, calls in flight}
 -- Returns  {ms until this model may be called (0 = now), ms until any of the chain may, 1 where the call is a probe}
 --
 -- A breaker is open until `until`. Then one call may try, and moves `until` on by as long as the breaker would be open
@@ -166,5 +167,12 @@ local verbs = {
   end,
 }
 
+local function usage()
+  local calls, tokens = redis.call('ZRANGEBYSCORE', SENT, NOW - MINUTE_MS, '+inf'), 0
+  for _, member in ipairs(calls) do tokens = tokens + tonumber(string.match(member, ':(%d+)$')) end
+  return {#calls, tokens, redis.call('ZCOUNT', FLIGHT, NOW, '+inf')}
+end
+
+if VERB == 'usage' then return usage() end
 count_command()
 return verbs[VERB]()

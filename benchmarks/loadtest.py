@@ -1,0 +1,251 @@
+"""``make loadtest``: a classroom platform's worst day, as one page of results.
+
+A hundred report requests at once, ten reports at the same time, 500 and 1,000 sockets in rooms of four, and a day of
+3,000 reports on a compressed clock. Every process is one of its own; the model is the stub, which writes as slowly as a
+provider.
+"""
+
+import asyncio
+import sys
+import tempfile
+import time
+import uuid
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import httpx2
+import typer
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from benchmarks import queue_day
+from benchmarks.api import running_api
+from benchmarks.harness import Figure, note, report
+from benchmarks.loadtest_page import page
+from benchmarks.realtime import System, closed, lessons, migrated, opened, ours
+from benchmarks.realtime_sockets import Socket
+from benchmarks.servers import AFTERBELL, BenchError, await_port, free_port, metric, process
+
+from afterbell.api.auth import mint
+from afterbell.embedded.engines import engines
+from afterbell.settings import DEVELOPMENT_SECRET
+
+AT_ONCE: Final = 100
+REPORTS: Final = 10
+SLOTS: Final = 5
+SOCKETS: Final = (500, 1_000)
+ROOM: Final = 4
+MESSAGES_PER_S: Final = 50
+REPORT_PATIENCE_S: Final = 180.0
+TURNS: Final = 40
+SAID: Final = (
+    ("tutor", "How would you compare 1/8 and 1/6, and which one is larger?"),
+    ("student", "I think 1/8 is larger, because 8 is more than 6, so it must be."),
+    ("tutor", "What does the bottom number of a fraction tell us about the pieces?"),
+    ("student", "It says how many pieces there are. Oh, then eighths are smaller, so 1/6 is larger!"),
+)
+
+
+@dataclass(slots=True)
+class Found:
+    """What was measured. ``done_s``: seconds after the ask at which each of the reports was ready."""
+
+    figures: list[Figure] = field(default_factory=list)
+    posts_ms: list[float] = field(default_factory=list)
+    done_s: list[float] = field(default_factory=list)
+    acks_ms: dict[int, float] = field(default_factory=dict)
+    day: queue_day.Day | None = None
+
+    def add(self, name: str, value: float, unit: str, **more: Any) -> None:
+        """One figure of one run."""
+        self.figures.append(Figure(name, unit, runs=[value], **more))
+
+
+def lesson(name: str) -> dict[str, Any]:
+    """A session that a model is asked about."""
+    turns = [SAID[number % len(SAID)] for number in range(TURNS)]
+    return {
+        "id": name, "subject": "mathematics", "goals": ["Compare fractions"],
+        "participants": [{"id": who, "role": who, "display_name": who.title()} for who in ("tutor", "student")],
+        "messages": [{"id": f"m{n}", "sender": who, "text": said} for n, (who, said) in enumerate(turns)],
+    }  # fmt: skip
+
+
+async def imported(client: httpx2.AsyncClient, count: int) -> list[str]:
+    """New sessions in the record."""
+    names = [f"s-{uuid.uuid4().hex}" for _ in range(count)]
+    for name in names:
+        (await client.put(f"/api/sessions/{name}", json=lesson(name))).raise_for_status()
+    return names
+
+
+async def ask_at_once(client: httpx2.AsyncClient, names: list[str], found: Found, internal_port: int) -> None:
+    """A hundred clients ask in the same moment, each for another report; then the queue has them all."""
+    await client.get("/api/reports/session/none/status")
+
+    async def ask(name: str) -> None:
+        began = time.perf_counter()
+        answer = await client.post(f"/api/reports/session/{name}")
+        found.posts_ms.append((time.perf_counter() - began) * 1000)
+        if answer.status_code != 202:
+            raise BenchError(f"asking for a report was answered with {answer.status_code}: {answer.text[:200]}")
+
+    began = time.perf_counter()
+    await asyncio.gather(*map(ask, names))
+    while metric(internal_port, "afterbell_outbox_waiting") > 0:
+        await asyncio.sleep(0.005)
+    ordered = sorted(found.posts_ms)
+    found.add("requests_at_once_slowest", ordered[-1], "ms", target=1_000)
+    found.add("requests_at_once_median", ordered[len(ordered) // 2], "ms")
+    found.add("requests_at_once_all_in_queue", time.perf_counter() - began, "s", target=5)
+
+
+async def write_at_once(client: httpx2.AsyncClient, names: list[str], found: Found) -> None:
+    """Ten reports on ten slots: how long each takes from the ask, by a model that takes its time."""
+    began = time.perf_counter()
+    for name in names:
+        (await client.post(f"/api/reports/session/{name}")).raise_for_status()
+
+    async def ready(name: str) -> float:
+        while time.perf_counter() - began < REPORT_PATIENCE_S:
+            answer = (await client.get(f"/api/reports/session/{name}/status")).json()
+            if answer["status"] == "completed":
+                return time.perf_counter() - began
+            if answer["status"] == "failed":
+                break
+            await asyncio.sleep(0.25)
+        raise BenchError(f"the report of {name} is not ready: {answer}")
+
+    found.done_s = sorted(await asyncio.gather(*map(ready, names)))
+    found.add("reports_at_once_slowest", found.done_s[-1], "s", target=60)
+    found.add("reports_at_once_fastest", found.done_s[0], "s")
+
+
+async def talk(system: System, count: int, seconds: float, found: Found) -> None:
+    """So many sockets in rooms of four, 50 stored messages a second, each to be heard by all of its room."""
+    rooms = [name for name in await lessons(system, count // ROOM) for _ in range(ROOM)]
+    heard: Counter[str] = Counter()
+
+    def hear(_socket: Socket, body: bytes) -> None:
+        heard["messages"] += b"chat:message" in body
+
+    began = time.perf_counter()
+    everybody = await opened(system, rooms, hear)
+    found.add(f"sockets_{count}_all_connected", time.perf_counter() - began, "s", target=30)
+    heard.clear()
+    took: list[float] = []
+
+    async def say(number: int) -> None:
+        sent, one = time.perf_counter(), (number * ROOM) % count
+        await everybody[one].ask("chat:send", {"session": rooms[one], "id": f"m{number}", "text": "x" * 100})
+        took.append(time.perf_counter() - sent)
+
+    saying = []
+    for number in range(round(MESSAGES_PER_S * seconds)):
+        saying.append(asyncio.create_task(say(number)))
+        await asyncio.sleep(1 / MESSAGES_PER_S)
+    await asyncio.gather(*saying)
+    await asyncio.sleep(1)
+    ordered = sorted(took)
+    found.acks_ms[count] = ordered[round(len(ordered) * 0.99) - 1] * 1000
+    found.add(f"sockets_{count}_message_to_ack_p99", found.acks_ms[count], "ms", target=250)
+    share = heard["messages"] / len(took)  # the sender hears it too
+    found.add(f"sockets_{count}_heard_a_message", share, "sockets", better="higher", target=ROOM)
+    found.add(f"sockets_{count}_memory_a_process", system.rss() / 2e6, "MB", target=256)
+    await closed(everybody)
+
+
+@contextmanager
+def writers(folder: Path, database_url: str, redis_url: str) -> Iterator[None]:
+    """Two workers, ten slots between them, no limiter, and the stub at a provider's pace."""
+    port = free_port()
+    variables = {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "OPENAI_API_KEY": "stub",
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{port}/v1",
+        "AFTERBELL_WORKER_CONCURRENCY": str(SLOTS),
+        "AFTERBELL_STARTS_PER_WINDOW": "0",
+    }
+    with process(*AFTERBELL, "llm-stub", "--port", str(port), "--pace", "real", log=folder / "stub.log"):
+        await_port(port, folder / "stub.log")
+        one, two = free_port(), free_port()
+        with (
+            process(*AFTERBELL, "worker", log=folder / "w1.log", AFTERBELL_INTERNAL_PORT=str(one), **variables),
+            process(*AFTERBELL, "worker", log=folder / "w2.log", AFTERBELL_INTERNAL_PORT=str(two), **variables),
+        ):
+            await_port(one, folder / "w1.log")
+            await_port(two, folder / "w2.log")
+            yield
+
+
+def reports_part(folder: Path, found: Found) -> None:
+    """Ten reports at once, then a hundred requests."""
+    token = mint(DEVELOPMENT_SECRET, subject="bench", tenant="bench", role="staff", now=datetime.now(UTC),
+                 lifetime=timedelta(hours=2))  # fmt: skip
+    with engines(folder / "data") as urls:
+        database_url, redis_url = urls.database_url or "", urls.redis_url or ""
+        with running_api(database_url, redis_url, folder) as (port, internal_port, _):
+
+            async def measure() -> None:
+                limits = httpx2.Limits(max_connections=AT_ONCE)
+                headers = {"Authorization": f"Bearer {token}"}
+                async with httpx2.AsyncClient(
+                    base_url=f"http://127.0.0.1:{port}", headers=headers, timeout=30, limits=limits
+                ) as client:
+                    note(f"{REPORTS} reports at once")
+                    with writers(folder, database_url, redis_url):
+                        await write_at_once(client, await imported(client, REPORTS), found)
+                    note(f"{AT_ONCE} requests at once")
+                    await ask_at_once(client, await imported(client, AT_ONCE), found, internal_port)
+
+            asyncio.run(measure())
+
+
+def sockets_part(folder: Path, seconds: float, found: Found) -> None:
+    """500 and 1,000 sockets over two api processes."""
+    with engines(folder / "data", redis=False) as urls:
+        asyncio.run(migrated(urls.database_url or ""))
+        with ours(folder, urls.database_url or "") as system:
+            for count in SOCKETS:
+                note(f"{count} sockets")
+                asyncio.run(talk(system, count, seconds, found))
+
+
+def main(
+    html: Annotated[Path, typer.Option(help="Where the page for people goes.")] = Path("loadtest.html"),
+    seconds: Annotated[float, typer.Option(min=1, help="How long the sockets talk, each number of them.")] = 10.0,
+    day: Annotated[
+        int, typer.Option(min=0, help="Reports of the compressed day (it takes 5 minutes); 0: none.")
+    ] = 3000,
+) -> None:
+    """Measure, print, and write the page."""
+    found = Found()
+    try:
+        with tempfile.TemporaryDirectory(prefix="ab-load-") as name:
+            parts = [Path(name, part) for part in ("reports", "sockets", "day")]
+            for part in parts:
+                part.mkdir()
+            reports_part(parts[0], found)
+            sockets_part(parts[1], seconds, found)
+            if day:
+                note(f"a day of {day} reports, compressed")
+                found.day = asyncio.run(queue_day.simulate(parts[2], day))
+                target = 10_000 * day / 3_000
+                found.add(f"day_of_{day}_reports_redis_commands", found.day.commands, "commands", target=target)
+                found.add("day_last_report_after_16h", found.day.ends_s / 3600, "h", target=8)
+    except BenchError as error:
+        note(f"loadtest: {error}")
+        raise typer.Exit(2) from None
+    html.write_text(page(found.figures, found.posts_ms, found.done_s, found.acks_ms, found.day), "utf-8")
+    note(f"the page for people: {html}")
+    raise typer.Exit(report("loadtest", found.figures))
+
+
+if __name__ == "__main__":
+    typer.run(main)

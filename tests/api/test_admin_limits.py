@@ -1,0 +1,107 @@
+"""The views of workers and of limits: on real stores, over HTTP and as they are drawn."""
+
+import asyncio
+import uuid
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from decimal import Decimal
+from typing import Any
+
+import pytest
+from rich.console import Console
+from tests.api.test_admin_api import admin, asked, cleared
+from tests.support.api import Api, fresh_api, until
+
+from afterbell.adapters.db import costs
+from afterbell.adapters.db.costs import CallEnded, CallToOpen
+from afterbell.adapters.redis.queue import Queue
+from afterbell.cli import admin_views
+from afterbell.core.spending import Budgets
+from afterbell.embedded.engines import EngineUrls
+
+pytestmark = pytest.mark.engines
+WHY = {"reason": "trying it"}
+
+
+@pytest.fixture(scope="module")
+def api(engine_urls: EngineUrls) -> Iterator[Api]:
+    with fresh_api(
+        engine_urls, model_requests_per_minute=60, budget_day_usd=Decimal(20), tenant_budget_month_usd=Decimal(5)
+    ) as found:
+        yield found
+
+
+def drawn(what: Any) -> str:
+    screen = Console(width=200, force_terminal=False)
+    with screen.capture() as captured:
+        screen.print(what)
+    return captured.get()
+
+
+def test_workers_are_seen_busy_idle_drained_and_gone(api: Api) -> None:
+    with admin(api) as client:
+        assert client.get("/admin/workers").json()["workers"] == []
+        assert drawn(admin_views.workers(client.get("/admin/workers").json(), wide=False)) == "no worker is there\n"
+        asked(api)
+        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+        client.post("/admin/workers/pod-c/drain", json=WHY)
+
+        async def look(queue: Queue) -> dict[str, Any]:
+            async with queue._client.pubsub() as bells:
+                await bells.subscribe(queue.keys.bell("pod-a-00000001"), queue.keys.bell("pod-b-00000002"))
+                assert len((await queue.take("pod-a-00000001", 1)).grants) == 1
+                await queue.take("pod-b-00000002", 3)
+                await queue.take("pod-d-00000004", 3)
+                return dict((await asyncio.to_thread(client.get, "/admin/workers")).json())
+
+        found = api.jobs(look)
+        busy, idle, gone = found["workers"]
+        assert (busy["name"], busy["pod"], busy["jobs"], busy["idle"]) == ("pod-a-00000001", "pod-a", 1, False)
+        assert busy["renewed_ms_ago"] < 5000
+        assert (idle["jobs"], idle["idle"], idle["there"], idle["renewed_ms_ago"]) == (0, True, True, None)
+        assert (gone["name"], gone["there"]) == ("pod-d-00000004", False)
+        assert found["drained_unseen"] == ["pod-c"]
+        rows = [line.split()[:3] for line in drawn(admin_views.workers(found, wide=True)).splitlines()[1:]]
+        assert rows == [["pod-a-00000001", "busy", "1"], ["pod-b-00000002", "idle", "0"],
+                        ["pod-d-00000004", "gone", "0"], ["pod-c", "drained", "0"]]  # fmt: skip
+        cleared(client)
+
+
+def test_limits_show_what_is_allowed_beside_what_has_been_used(api: Api) -> None:
+    budgets, today = Budgets(tenant_month_usd=Decimal(5)), datetime.now(UTC).date()
+
+    async def spend(connection: Any) -> None:
+        job_id = asked_before.removeprefix("report-")
+        call = CallToOpen("school", uuid.UUID(job_id), 1, "small-1", "c-1", Decimal("0.5"))
+        opened = await costs.open_call(connection, call, budgets, today=today)
+        await costs.close_call(connection, opened, CallEnded("ok", cost_usd=Decimal("0.25")), budgets)
+
+    with admin(api) as client:
+        asked_before = asked(api)
+        api.record(spend)
+        api.jobs(lambda queue: queue.provider("ask", "small-1", "c-1", 700, 60, 0, 0, 60_000))
+        api.jobs(lambda queue: queue.provider("wait", "other/model", 20_000))
+        found = client.get("/admin/limits").json()
+        assert found["limiter"]["starts_max"] == 10
+        assert found["held_ms"] > 15_000
+        assert [(one["model"], one["trips"]) for one in found["breakers"]] == [("other/model", 0)]
+        assert found["quotas"]["used"] == [{"model": "small-1", "requests": 1, "tokens": 700, "in_flight": 1}]
+        held = {(one["tenant_id"], one["period"]): (Decimal(one["spent_usd"]), one["limit_usd"])
+                for one in found["budgets"]}  # fmt: skip
+        quarter = Decimal("0.25")
+        assert held == {(None, "day"): (quarter, "20"), (None, "month"): (quarter, None),
+                        ("school", "day"): (quarter, None), ("school", "month"): (quarter, "5")}  # fmt: skip
+        before = found["commands"]["today"]
+        assert client.get("/admin/limits").json()["commands"]["today"] == before, "looking changes nothing"
+        text = drawn(admin_views.limits(found, wide=False))
+        for words in ("requests per minute  small-1", "the provider asked to wait", "5 USD", "no limit", "each 60 s"):
+            assert words in text
+        api.jobs(lambda queue: queue.provider("ok", "other/model"))
+        cleared(client)
+
+
+def test_a_viewer_may_look_at_both_and_nobody_without_a_token(api: Api) -> None:
+    for path in ("/admin/workers", "/admin/limits"):
+        with admin(api, "viewer") as client:
+            assert client.get(path).status_code == 200
+            assert client.get(path, headers={"Authorization": ""}).status_code == 401

@@ -1,0 +1,98 @@
+"""What the old queue board did, as it is done here: one request and the words of one command for each row of its table.
+
+The keys are the first cells of ``docs/reference/queue-board.md``. In paths and words ``{job}`` is a job made for the
+way that is tried, ``{way}`` the way's name, which ends the error of that job.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+WHY: Final = {"reason": "trying it"}
+REASON: Final = ("--reason", WHY["reason"])
+# What no terminal should be sent, and longer than the record may be shown.
+HOSTILE: Final = "Traceback \x1b[2J\u202e<script>" + "frame\n" * 170_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """``same``: the field that all three ways have to answer alike; ``becomes``: the status of the job afterwards.
+
+    ``job``: the status of the job that is made for each way; ``refused``: the status the answer has to name.
+    ``role`` None: whose token is none of ours.
+    """
+
+    request: str
+    words: tuple[str, ...]
+    body: dict[str, Any] | None = None
+    same: str | None = None
+    job: str | None = None
+    error: str = "the model is away"
+    becomes: str | None = None
+    role: str | None = "operator"
+    refused: int | None = None
+    says: str = field(default="")
+
+
+def _read(request: str, command: str, same: str, output: str = "json", **more: Any) -> Row:
+    return Row(f"GET {request}", (*command.split(), "-o", output), same=same, **more)
+
+
+def _act(request: str, command: str, **more: Any) -> Row:
+    return Row(f"POST {request}", (*command.split(), *REASON), body=WHY, **more)
+
+
+ROWS: Final = {
+    "Counts of each state": _read("/admin/queue", "queue status", "jobs", job="failed"),
+    "Jobs of a state, in pages": _read(
+        "/admin/jobs?state=failed&limit=1", "jobs list --state failed --limit 1", "nextPage", job="failed"
+    ),
+    "Find a job by tenant, session, age, words of its error (the old board could not)": _read(
+        "/admin/jobs?tenant=school&error=marked&older_than_s=0",
+        "jobs list --tenant school --error marked --older-than-s 0", "jobs", job="failed", error="marked",
+    ),
+    "One job, from its id": _read("/admin/jobs/{job}", "jobs show {job}", "status", job="failed"),
+    "A job's log lines, kept with each try": _read(
+        "/admin/jobs/{job}/logs", "jobs logs {job}", "tries", job="failed", says="model_failed"
+    ),
+    "Follow one request through api, worker and model (the old board could not)": _read(
+        "/admin/jobs/{job}", "jobs show {job}", "trace_id", job="failed", says="ab" * 16
+    ),
+    "Retry one": _act("/admin/jobs/{job}/retry", "jobs retry {job}", job="failed", becomes="queued"),
+    "Retry all, here with a filter and a dry run": _act(
+        "/admin/jobs/retry", "jobs retry --all --yes --error {way}", job="failed", becomes="queued"
+    ),
+    "Promote": _act("/admin/jobs/{job}/promote", "jobs promote {job}", job="deferred", becomes="deferred"),
+    "Remove one, clean all that match; cancel what waits (the old board could not)": _act(
+        "/admin/jobs/remove", "jobs remove --all --yes --error {way}", job="failed", becomes="gone"
+    ),
+    "Stop a job that runs (the old board could not)": _act(
+        "/admin/jobs/{job}/cancel", "jobs cancel {job}", job="running", becomes="cancelled"
+    ),
+    "Pause, resume": _act("/admin/queue/pause", "queue pause"),
+    "Drain a worker or a pod (the old board could not)": _act(
+        "/admin/workers/{way}/drain", "queue drain {way}"
+    ),
+    "Workers, also the idle ones (the old board had none; Flower has)": _read(
+        "/admin/workers", "queue workers", "drained_unseen"
+    ),
+    "The limiter's state; with it breakers, quotas and budgets (the old board had none of these)": _read(
+        "/admin/limits", "queue limits", "limiter"
+    ),
+    "Why work waits (the old board could not say)": _read("/admin/queue/why", "queue why", "cause"),
+    "The board's live page: counts, workers, running jobs, here with costs": Row(
+        "GET /admin/costs", ("queue", "top", "--frames", "1")
+    ),
+    "Lists for scripts (the old board had none)": _read(
+        "/admin/jobs?limit=1", "jobs list --limit 1", "nextPage", output="yaml", job="failed"
+    ),
+    "Reach it with cluster access only (the old board needed an Ingress)": _read(
+        "/admin/queues/{queue}", "queue status", "name"
+    ),
+    "Read-only mode": _act("/admin/queue/pause", "queue pause", role="viewer", refused=403),
+    "A long or hostile error does no harm (the old board showed it raw)": _read(
+        "/admin/jobs/{job}", "jobs show {job}", "status", output="wide", job="failed", error=HOSTILE,
+        says="\\x1b[2J\\u202e<script>frame",
+    ),
+    "Access guard": Row("GET /admin/queue", ("queue", "status"), role=None, refused=401),
+    "Audit (the old board had none)": _read("/admin/audit?limit=1", "queue audit --limit 1", "acts"),
+}  # fmt: skip
