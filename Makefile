@@ -151,6 +151,7 @@ bench-operator: $(INSTALLED) tools  ## Measure the operator on a real control pl
 docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
 	PYTHONPATH=services:operator $(BIN)/python tools/chart_reference.py
+	PYTHONPATH=services:operator $(BIN)/python tools/metrics_reference.py
 
 manifests: $(INSTALLED) tools  ## Render manifests/ from the chart, for people without Helm
 	$(BIN)/python tools/manifests.py
