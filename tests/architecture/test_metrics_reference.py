@@ -8,7 +8,7 @@ from tests.architecture.repository import ROOT, name_of, pages, python_files
 from tools.metrics_reference import PAGE, SUBSYSTEMS, Metric, registered, updated
 
 MODULES: Final = {"services/afterbell/observability/metrics.py", "operator/afterbell_operator/metrics.py"}
-NAME: Final = re.compile(r"\bafterbell_[a-z]+_[a-z0-9_]*[a-z0-9]\b")
+NAME: Final = re.compile(r"(?<![:\w])afterbell_[a-z]+_[a-z0-9_]*[a-z0-9]\b")
 BASE_UNITS: Final = ("seconds", "bytes", "ratio", "usd", "timestamp_seconds")
 OTHER_UNITS: Final = re.compile(r"_(ms|milliseconds|minutes|hours|days|kb|mb|percent)(_|$)")
 # One report, one session or one person a label value would be a series for each of them.
