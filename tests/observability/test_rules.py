@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import typer
 import yaml
+from tests.architecture.test_docs_reference import commands
 from tests.observability.alert_cases import CASES, Case
 from tests.support.prometheus import ROOT, promtool, require, rule_files
 from tools import slo_rules
 from tools.metrics_reference import registered
+
+from afterbell.cli.main import app as command_line
 
 GROUPS = [group for path in rule_files() for group in yaml.safe_load(path.read_text("utf-8"))["groups"]]
 ALERTS = [rule for group in GROUPS for rule in group["rules"] if "alert" in rule]
@@ -81,3 +85,11 @@ def test_an_alert_is_quiet_then_fires_then_resolves(case: Case, tmp_path: Path) 
     }))  # fmt: skip
     said = promtool("test", "rules", str(file))
     assert said.returncode == 0, said.stdout + said.stderr
+
+
+def test_the_commands_of_a_runbook_exist() -> None:
+    known = {name for name, _ in commands(typer.main.get_command(command_line), "afterbell")}
+    pages = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs" / "runbooks").glob("*.md"))
+    found = re.findall(r"(?:^|`)(afterbell [a-z]+(?: [a-z]+)?)", pages, re.MULTILINE)
+    assert found
+    assert {one for one in found if one not in known} == set()
