@@ -15,7 +15,7 @@ HELM := .tools/helm
 CRDS := .tools/crds
 version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
-.PHONY: help setup demo dev web test test-chart lint-chart test-cluster test-web test-faults test-realtime test-wheel loadtest soak tools check format docs manifests lock clean \
+.PHONY: help setup demo dev web test test-chart lint-chart test-cluster test-web test-faults test-observability test-realtime test-wheel loadtest soak tools check format docs manifests lock clean \
 	$(addprefix bench-,admin api queue operator realtime reports)
 
 help:  ## Show this help
@@ -73,6 +73,9 @@ lint-chart: tools  ## Check the rendered chart with checkov, kubernetes-validate
 	  .tools/lint/bin/checkov --config-file .checkov.yaml -f .tools/lint/$$profile.yaml || exit 1; \
 	  echo "$$profile: $$(grep -c '^kind:' .tools/lint/$$profile.yaml) objects, nothing to complain about"; done
 
+test-observability: $(INSTALLED) tools  ## Scripted load under a real Prometheus: every panel shows data, every alert fires and resolves
+	$(BIN)/pytest --timeout 300 tests/observability $(ARGS)
+
 test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
 	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
 
@@ -82,9 +85,10 @@ test-realtime: $(INSTALLED) web  ## Live channel, all cases: Redis killed 8 s an
 soak: $(INSTALLED) tools  ## Break parts at random for MINUTES=10, repeatable with SEED=
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))
 
-tools:  ## Build the test tools written in Go, where Go is installed
+tools:  ## Build the test tools written in Go, where Go is installed, and unpack Debian's Prometheus
 	@if command -v $(GO) >/dev/null; then $(MAKE) --no-print-directory $(TOXIPROXY) $(CONTROL_PLANE) $(HELM) $(CRDS); \
 	else echo "no Go: the tests that need the fault proxy or a Kubernetes cluster will be skipped (install Go 1.24 or newer)"; fi
+	@test -x .tools/prometheus/promtool || sh tools/prometheus/install.sh .tools/prometheus || test -z "$$CI"
 
 $(TOXIPROXY): tools/toxiproxy/go.mod tools/toxiproxy/go.sum
 	cd tools/toxiproxy && $(GO_BUILD) "-s -w" -o $(CURDIR)/$@ github.com/Shopify/toxiproxy/v2/cmd/server
@@ -154,6 +158,9 @@ bench-operator: $(INSTALLED) tools  ## Measure the operator on a real control pl
 docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
 	PYTHONPATH=services:operator $(BIN)/python tools/chart_reference.py
+	PYTHONPATH=services:operator $(BIN)/python tools/metrics_reference.py
+	PYTHONPATH=. $(BIN)/python -m tools.dashboards.write
+	$(BIN)/python tools/slo_rules.py
 
 manifests: $(INSTALLED) tools  ## Render manifests/ from the chart, for people without Helm
 	$(BIN)/python tools/manifests.py

@@ -14,11 +14,13 @@ import structlog
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
+from afterbell import __version__
 from afterbell.adapters.redis.client import RedisClient, connect
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.adapters.redis.tidings import Ear
 from afterbell.observability.internal_app import create_internal_app
+from afterbell.observability.metrics import BUILD
 from afterbell.serving import Serving, bind, until_told
 from afterbell.settings import OperatorSettings, required
 from afterbell_operator import handlers, metrics
@@ -123,6 +125,7 @@ def _assembled(settings: OperatorSettings, kube: Kube, elector: Elector, client:
         wall=_unix_now,
     )
     parts = Running(reconciler, elector, observers)
+    BUILD.labels(__version__, "operator").set(1)
     metrics.LEADER.set_function(lambda: elector.leading)
     return parts
 

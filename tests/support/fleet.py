@@ -26,11 +26,19 @@ class Fleet:
 
     urls: tuple[str, ...]
     internal_urls: tuple[str, ...]
+    worker_url: str = ""
+    stub_url: str = ""
+    queue: str = ""
 
 
 @contextmanager
-def fleet(redis_url: str, database_url: str, logs: Path, *, apis: int = 2, pace: str = "quick") -> Iterator[Fleet]:
-    """Run it for the block, on a database that has its tables; ``logs`` keeps what each process wrote."""
+def fleet(
+    redis_url: str, database_url: str, logs: Path, *, apis: int = 2, pace: str = "quick", **settings: str
+) -> Iterator[Fleet]:
+    """Run it for the block, on a database that has its tables; ``logs`` keeps what each process wrote.
+
+    ``settings`` are variables of all processes.
+    """
     common = {
         "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "REDIS_URL": redis_url,
@@ -39,16 +47,17 @@ def fleet(redis_url: str, database_url: str, logs: Path, *, apis: int = 2, pace:
         "AFTERBELL_STARTS_PER_WINDOW": "0",
         "AFTERBELL_DATABASE_POOL": "4",
         "OPENAI_API_KEY": "test",
-    }
+    } | settings
     with ExitStack() as stack:
-        stub_port, worker_port, *ports = [_free_port() for _ in range(2 * apis + 2)]
+        stub_port, worker_port, *ports = [free_port() for _ in range(2 * apis + 2)]
         common["OPENAI_BASE_URL"] = f"http://127.0.0.1:{stub_port}/v1"
         _start(stack, logs / "stub.log", ["llm-stub", "--port", str(stub_port), "--pace", pace], common)
         _start(stack, logs / "worker.log", ["worker"], common | {"AFTERBELL_INTERNAL_PORT": str(worker_port)})
         for number in range(apis):
             here = {"PORT": str(ports[number]), "AFTERBELL_INTERNAL_PORT": str(ports[apis + number])}
             _start(stack, logs / f"api-{number + 1}.log", ["api"], common | here)
-        found = Fleet(_urls(ports[:apis]), _urls(ports[apis:]))
+        worker_url, stub_url = _urls([worker_port, stub_port])
+        found = Fleet(_urls(ports[:apis]), _urls(ports[apis:]), worker_url, stub_url, common["AFTERBELL_QUEUE"])
         for url in found.urls:
             _wait_for(url, logs)
         yield found
@@ -65,7 +74,7 @@ def _urls(ports: list[int]) -> tuple[str, ...]:
     return tuple(f"http://127.0.0.1:{port}" for port in ports)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with closing(socket.create_server(("127.0.0.1", 0))) as listening:
         port: int = listening.getsockname()[1]
         return port

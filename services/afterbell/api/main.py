@@ -21,6 +21,7 @@ from afterbell.api import classroom, openapi, problems
 from afterbell.api.admin_desk import Desk
 from afterbell.api.admin_limits import limits_of
 from afterbell.api.auth import Check, Verifier
+from afterbell.api.census import Census
 from afterbell.api.envelope import Envelope
 from afterbell.api.outbox import Outbox, SweepRules
 from afterbell.api.pace import Pace
@@ -32,6 +33,7 @@ from afterbell.core.addresses import networks_of
 from afterbell.core.errors import StoreUnavailable
 from afterbell.observability import spans
 from afterbell.observability.internal_app import create_internal_app
+from afterbell.observability.metrics import BUILD
 from afterbell.realtime.bus import Bus, NoBus
 from afterbell.realtime.protocol import WebSockets
 from afterbell.realtime.server import Realtime
@@ -102,7 +104,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
         if (reason := await redis_client.away(redis, url)) is not None:
             # Not a reason to stay down: reports are committed and put later, sockets go on within the pod.
             log.warning("redis_away", error=reason)
-        for background in (outbox, sender):
+        for background in (outbox, sender, Census(database, now=_utc_now)):
             background.start()
             stack.push_async_callback(background.stop)
         internal_app = create_internal_app(_readiness(database, realtime), drain=_drain(settings, realtime))
@@ -118,6 +120,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
         realtime.start()
         # Sockets are sent away while both ports still answer.
         stack.push_async_callback(realtime.stop, settings.drain_window_s if settings.production else 0.0)
+        BUILD.labels(__version__, "api").set(1)
         ports = Ports(port_of(public), port_of(internal))
         log.info("api_up", port=ports.port, internal_port=ports.internal_port)
         yield ports

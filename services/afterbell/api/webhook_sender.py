@@ -20,7 +20,7 @@ from afterbell.adapters.db.engine import Database
 from afterbell.adapters.webhooks.client import WebhookClient
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.webhooks import headers, verdict
-from afterbell.observability.metrics import WEBHOOK_ATTEMPTS
+from afterbell.observability.metrics import WEBHOOK_ATTEMPTS, WEBHOOK_SECONDS
 
 AT_ONCE_MAX: Final = 10
 # A notice can be lost with its connection, or to a pooler that knows no LISTEN.
@@ -108,7 +108,8 @@ class WebhookSender:
     async def _send(self, due: Due) -> None:
         try:
             signed = headers(due.secrets, due.message_id, int(self._now().timestamp()), due.body)
-            answer = await self._client.post(due.url, signed, due.body)
+            with WEBHOOK_SECONDS.time():
+                answer = await self._client.post(due.url, signed, due.body)
             decided = verdict(due.attempt, answer, chance=random.random())  # noqa: S311  # spreads load, guards nothing
             async with self._database.transaction() as connection:
                 await deliveries.settle(connection, due, answer, decided)

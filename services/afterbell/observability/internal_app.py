@@ -5,7 +5,7 @@ from typing import Any
 
 from fastapi import FastAPI, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST, disable_created_metrics, generate_latest
 
 Readiness = Callable[[], Awaitable[dict[str, Any]]]
 Drain = Callable[[], Awaitable[dict[str, Any]]]
@@ -16,6 +16,7 @@ def create_internal_app(readiness: Readiness, *, drain: Drain | None = None) -> 
 
     ``drain``, where the process has something to send away, is served at /drain for a preStop hook.
     """
+    disable_created_metrics()  # type: ignore[no-untyped-call]  # a series more for each, which nothing here reads
     app = FastAPI(title="Afterbell internal", openapi_url=None, docs_url=None, redoc_url=None)
 
     @app.get("/livez")

@@ -5,10 +5,75 @@ from typing import Final
 from prometheus_client import Counter, Gauge, Histogram
 
 # A report takes 30-60 s: the edges that matter lie there. Requests are promised in under 50 ms.
-_JOB_BUCKETS: Final = (0.5, 1, 2, 5, 10, 15, 20, 30, 45, 60, 90, 120, 180, 300)
+_JOB_BUCKETS: Final = (0.5, 1, 2, 5, 10, 15, 20, 30, 40, 50, 60, 90, 120, 180, 300, 600)
 _WAIT_BUCKETS: Final = (0.01, 0.1, 0.5, 1, 5, 15, 30, 60, 120, 300, 900, 1800, 3600)
 _REQUEST_BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
+_STORE_BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 
+BUILD: Final = Gauge("afterbell_build_info", "1, labelled with what runs here", ["version", "process"])
+REDIS_SECONDS: Final = Histogram(
+    "afterbell_redis_command_duration_seconds", "Time of one verb of the queue", ["purpose"], buckets=_STORE_BUCKETS
+)
+REDIS_ERRORS: Final = Counter("afterbell_redis_errors_total", "Verbs of the queue Redis did not answer", ["purpose"])
+REDIS_CONNECTIONS: Final = Gauge("afterbell_redis_connections", "Connections of this process to Redis")
+REDIS_COMMANDS_TODAY: Final = Gauge(
+    "afterbell_redis_commands_today", "Commands the fleet has sent since midnight UTC, as a worker was told last"
+)
+REDIS_MEMORY: Final = Gauge("afterbell_redis_memory_bytes", "Memory Redis uses, as the operator was told last")
+REDIS_MEMORY_MAX: Final = Gauge("afterbell_redis_memory_max_bytes", "maxmemory of Redis; 0: none is set")
+POSTGRES_POOL: Final = Gauge("afterbell_postgres_pool_connections", "Connections this process may open to PostgreSQL")
+POSTGRES_BUSY: Final = Gauge("afterbell_postgres_pool_busy_connections", "Connections to PostgreSQL in use")
+POSTGRES_WAIT: Final = Histogram(
+    "afterbell_postgres_pool_wait_seconds", "Time to get a connection to PostgreSQL", buckets=_STORE_BUCKETS
+)
+POSTGRES_ERRORS: Final = Counter("afterbell_postgres_unavailable_total", "Times PostgreSQL did not answer")
+
+# The queue as PostgreSQL has it, read by each api process every few seconds: take the max over processes, not the sum.
+QUEUE_JOBS: Final = Gauge(
+    "afterbell_queue_jobs",
+    "Reports by state: waiting, due (for a later moment), active, failed; at most 10000",
+    ["state"],
+)
+QUEUE_OLDEST: Final = Gauge("afterbell_queue_oldest_waiting_seconds", "Age of the oldest report that waits to start")
+QUEUE_SEEN: Final = Gauge("afterbell_queue_observed_timestamp_seconds", "When this api process last read the queue")
+JOB_STARTS: Final = Counter("afterbell_job_starts_total", "Tries of jobs begun, by whether it is the first", ["try"])
+JOB_FAILURES: Final = Counter("afterbell_job_failed_tries_total", "Tries of jobs that failed, by reason", ["reason"])
+REPORTS: Final = Counter(
+    "afterbell_reports_total", "Reports written: by a model, instead of one, or unasked", ["writer"]
+)
+REPORT_READY: Final = Histogram(
+    "afterbell_report_ready_seconds",
+    "Time from the request of a report until it can be read",
+    buckets=(5, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200),
+)
+REPORT_ATTEMPTS: Final = Histogram(
+    "afterbell_report_attempts", "Starts a report took until it could be read", buckets=(1, 2, 3, 4, 5, 10)
+)
+GROUNDED: Final = Histogram(
+    "afterbell_report_grounded_ratio",
+    "Claims of a report that the transcript bears out / all claims",
+    buckets=(0.5, 0.7, 0.8, 0.9, 0.95, 0.99, 1),
+)
+LEASES_RENEWED: Final = Counter("afterbell_worker_lease_renewals_total", "Leases of running jobs renewed")
+LEASES_LOST: Final = Counter("afterbell_worker_leases_lost_total", "Running jobs that went to another worker")
+WORKER_HELD: Final = Counter(
+    "afterbell_worker_held_seconds_total", "Time the queue let this worker start nothing, by what held it", ["gate"]
+)
+MODEL_SECONDS: Final = Histogram(
+    "afterbell_model_request_duration_seconds", "Time of one model call", ["model"], buckets=_JOB_BUCKETS
+)
+MODEL_HELD: Final = Histogram(
+    "afterbell_model_limiter_wait_seconds",
+    "How long the fleet's breaker, pause or quota told a call to wait",
+    ["model"],
+    buckets=_WAIT_BUCKETS,
+)
+WEBHOOK_SECONDS: Final = Histogram(
+    "afterbell_webhook_attempt_duration_seconds",
+    "Time of one attempt to deliver a webhook",
+    buckets=(0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 15, 30),
+)
+WEBHOOKS_PENDING: Final = Gauge("afterbell_webhook_pending", "Webhook deliveries not yet settled; at most 10000")
 REDIS_COMMANDS: Final = Counter(
     "afterbell_redis_commands_total", "Commands sent to Redis, as a hosted Redis bills them", ["purpose"]
 )
@@ -39,8 +104,8 @@ MODEL_REQUESTS: Final = Counter("afterbell_model_requests_total", "Model calls b
 MODEL_COST: Final = Counter(
     "afterbell_model_cost_usd_total", "What model calls cost, by the model that served", ["model"]
 )
-MODEL_ENDS_IN: Final = Gauge(
-    "afterbell_model_ends_in_days", "Days until the provider ends a configured model", ["model"]
+MODEL_SHUTDOWN: Final = Gauge(
+    "afterbell_model_shutdown_timestamp_seconds", "When the provider ends a configured model (Unix time)", ["model"]
 )
 BUDGET_USED: Final = Gauge("afterbell_budget_used_ratio", "Spent / budget of all tenants, by period", ["period"])
 BUDGET_MARKS: Final = Counter(

@@ -12,6 +12,7 @@ import structlog
 from pydantic import SecretStr
 from taskiq.receiver import Receiver
 
+from afterbell import __version__
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.llm import price_file
 from afterbell.adapters.llm.chat import ChatClient
@@ -27,7 +28,7 @@ from afterbell.core.retry import outcome_of
 from afterbell.core.spending import Budgets
 from afterbell.observability import spans
 from afterbell.observability.internal_app import create_internal_app
-from afterbell.observability.metrics import WORKER_BUSY, WORKER_SLOTS
+from afterbell.observability.metrics import BUILD, WORKER_BUSY, WORKER_SLOTS
 from afterbell.serving import Serving, bind, until_told
 from afterbell.settings import WorkerSettings, required
 from afterbell.worker import tasks
@@ -70,6 +71,7 @@ async def running(settings: WorkerSettings) -> AsyncIterator[LeaseBroker]:
         await broker.startup()
         stack.push_async_callback(broker.shutdown)
         stack.push_async_callback(_stop, *_receive(broker, settings))
+        BUILD.labels(__version__, "worker").set(1)
         WORKER_SLOTS.set(settings.concurrency)
         WORKER_BUSY.set_function(lambda: len(broker.consumer.deliveries))
         log.info("worker_up", worker=name, slots=settings.concurrency)

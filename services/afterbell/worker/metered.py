@@ -8,7 +8,7 @@ import asyncio
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from time import monotonic
 from typing import Final, Literal
@@ -38,7 +38,7 @@ from afterbell.core.prompt import Prompt
 from afterbell.core.report import Usage
 from afterbell.core.spending import EVERYBODY, Budgets, Standing, marks_passed
 from afterbell.observability import spans
-from afterbell.observability.metrics import BUDGET_MARKS, BUDGET_USED, MODEL_COST, MODEL_ENDS_IN
+from afterbell.observability.metrics import BUDGET_MARKS, BUDGET_USED, MODEL_COST, MODEL_SECONDS, MODEL_SHUTDOWN
 
 BOOK_PATIENCE_S: Final = 60.0
 BOOK_AGAIN_S: Final = 1.0
@@ -78,7 +78,7 @@ class MeteredModels:
         """Say what will end or has no price, and book the calls of workers that vanished."""
         names, today = [client.model for client in self._chain], self._now().date()
         for model, end in self._money.prices.ending(names, today):
-            MODEL_ENDS_IN.labels(model).set((end - today).days)
+            MODEL_SHUTDOWN.labels(model).set(datetime.combine(end, time.min, UTC).timestamp())
             log.warning("model_ends", model=model, shutdown=end.isoformat(), days_left=(end - today).days)
         for model in names:
             if self._money.prices.of(model, today) is None:
@@ -155,7 +155,8 @@ class MeteredModels:
         today = self._now().date()
         opened = await self._open(client, call, self._price(client.model, today), today)
         try:
-            answer = await _asked(client, call)
+            with MODEL_SECONDS.labels(client.model).time():
+                answer = await _asked(client, call)
         except ModelError as error:
             ended = CallEnded(error.code, None, error.request_id, error.usage or Usage())
             await self._book(opened, client.model, ended)

@@ -21,7 +21,7 @@ from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.reports import Claim
 from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
 from afterbell.core import trace
-from afterbell.core.errors import BudgetSpent, ModelDeclined, ModelError, StoreUnavailable
+from afterbell.core.errors import AfterbellError, BudgetSpent, ModelDeclined, ModelError, StoreUnavailable
 from afterbell.core.extractive import write_narrative
 from afterbell.core.grounding import examine
 from afterbell.core.injection import hostile_in
@@ -36,8 +36,9 @@ from afterbell.core.session import Session, Transcript, transcript_of
 from afterbell.core.trace import Trace
 from afterbell.observability import spans
 from afterbell.observability.logs import keeping, kept_lines
-from afterbell.observability.metrics import JOB_DURATION, JOB_OUTCOMES, JOB_WAIT, MODEL_REQUESTS, MODEL_TOKENS
+from afterbell.observability.metrics import JOB_DURATION, JOB_FAILURES, JOB_OUTCOMES, JOB_STARTS, JOB_WAIT
 from afterbell.observability.spans import Span
+from afterbell.worker import measured
 from afterbell.worker.metered import MeteredModels
 from afterbell.worker.writing import USUAL_ROOM, OnProgress, ReportWriter, Room, safety_identifier_of, withhold
 
@@ -77,6 +78,13 @@ class Written:
     answer: ModelAnswer | None
     instead_of: ModelError | BudgetSpent | None = None
     checks: Checks | None = None
+
+    @property
+    def writer(self) -> measured.Writer:
+        """Who wrote it, for the metrics."""
+        if self.instead_of is not None:
+            return "fallback"
+        return "model" if self.answer is not None else "unasked"
 
     @property
     def upgrade_pending(self) -> bool:
@@ -145,6 +153,7 @@ class ReportPipeline:
 
     async def _measured(self, claimed: Claim, failures: int) -> Outcome:
         started = monotonic()
+        JOB_STARTS.labels("first" if claimed.attempt == 1 else "again").inc()
         log.info("try_started", worker=self._worker, failures=failures)
         outcome = await self._try(claimed, failures)
         JOB_DURATION.observe(monotonic() - started)
@@ -156,6 +165,8 @@ class ReportPipeline:
         """The queue gave the job up because its workers vanished."""
         async with self._database.transaction() as connection:
             await reports.bury(connection, report_id_of(job_id), "its workers were lost while they ran it")
+        JOB_FAILURES.labels("workers_lost").inc()
+        JOB_OUTCOMES.labels("dead").inc()
 
     async def _try(self, claimed: Claim, failures: int) -> Outcome:
         progress = _Progress(self._database, claimed)
@@ -220,7 +231,7 @@ class ReportPipeline:
                 safety_identifier=material.safety_identifier,
                 on_progress=on_progress,
             )
-            _count(answer.usage, "answered")
+            measured.model_called(answer.usage, "answered")
             log.info("model_answered", model=answer.model, request_id=answer.request_id,
                      input_tokens=answer.usage.input_tokens, output_tokens=answer.usage.output_tokens)  # fmt: skip
             return answer
@@ -248,6 +259,7 @@ class ReportPipeline:
         )
         await progress.reach(Step.SAVING, now=True)
         await self._save(claimed, report, material.revision, written)
+        measured.report_written(written.writer, claimed, report)
 
     async def _save(self, claimed: Claim, report: Report, revision: int, written: Written) -> None:
         """Save what was paid for, however often PostgreSQL has to be asked within SAVE_PATIENCE_S."""
@@ -292,10 +304,11 @@ class ReportPipeline:
     async def _end_try(self, claimed: Claim, error: Exception, outcome: Outcome) -> Outcome:
         status, stage = _status_after(outcome)
         known = error if isinstance(error, ModelError) else None
+        JOB_FAILURES.labels(error.code if isinstance(error, AfterbellError) else "unexpected").inc()
         if known is None:
             log.error("try_failed", exc_info=error)
         else:
-            _count(known.usage, known.code)
+            measured.model_called(known.usage, known.code)
             log.warning("model_failed", code=known.code, request_id=known.request_id, error=reason_of(error),
                         then=type(outcome).__name__.lower())  # fmt: skip
         async with self._database.transaction() as connection:
@@ -384,10 +397,3 @@ def _provenance(answer: ModelAnswer | None, material: Material) -> Provenance:
         request_id=answer.request_id if answer else None,
         usage=answer.usage if answer else Usage(),
     )
-
-
-def _count(usage: Usage | None, result: str) -> None:
-    MODEL_REQUESTS.labels(result).inc()
-    if usage is not None:
-        MODEL_TOKENS.labels("input").inc(usage.input_tokens)
-        MODEL_TOKENS.labels("output").inc(usage.output_tokens)

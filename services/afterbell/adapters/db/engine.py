@@ -4,7 +4,9 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from time import perf_counter
 from typing import Any, Final
+from weakref import WeakSet
 
 import asyncpg
 import orjson
@@ -15,6 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 
 from afterbell.adapters.db.address import dsn_of, mask
 from afterbell.core.errors import StoreUnavailable
+from afterbell.observability.metrics import POSTGRES_BUSY, POSTGRES_ERRORS, POSTGRES_POOL, POSTGRES_WAIT
 
 CONNECT_TIMEOUT_S: Final = 5.0
 POOL_WAIT_S: Final = 5.0
@@ -22,6 +25,10 @@ STATEMENT_TIMEOUT_S: Final = 10.0
 # SQLSTATE classes that say "not now" rather than "not this": connection, resources, operator, system (PostgreSQL
 # manual, appendix A), and a serialisation failure or deadlock.
 _NOT_NOW: Final = re.compile(r"^(08|53|57|58|25006|40001|40P01)")
+
+_pools: Final[WeakSet[Any]] = WeakSet()
+POSTGRES_POOL.set_function(lambda: sum(pool.size() for pool in list(_pools)))
+POSTGRES_BUSY.set_function(lambda: sum(pool.checkedout() for pool in list(_pools)))
 
 Connection = AsyncConnection
 """What a transaction is written through, for code that only passes it on."""
@@ -44,20 +51,25 @@ class Database:
             json_deserializer=orjson.loads,
         )
         # A single statement needs no BEGIN and COMMIT round trips around it.
+        _pools.add(self._engine.pool)
         self._autocommit = self._engine.execution_options(isolation_level="AUTOCOMMIT")
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction, committed where the block ends. Raises StoreUnavailable while PostgreSQL is away."""
         with _telling():
+            asked_at = perf_counter()
             async with self._engine.begin() as connection:
+                POSTGRES_WAIT.observe(perf_counter() - asked_at)
                 yield connection
 
     @asynccontextmanager
     async def statement(self) -> AsyncIterator[AsyncConnection]:
         """A connection on which each statement commits itself."""
         with _telling():
+            asked_at = perf_counter()
             async with self._autocommit.connect() as connection:
+                POSTGRES_WAIT.observe(perf_counter() - asked_at)
                 yield connection
 
     @asynccontextmanager
@@ -111,8 +123,10 @@ class _telling:  # noqa: N801  # reads as a verb where it is used
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: object) -> None:
         if isinstance(error, DBAPIError) and _is_not_now(error):
+            POSTGRES_ERRORS.inc()
             raise StoreUnavailable("PostgreSQL", _first_line(error.orig or error)) from error
         if isinstance(error, OSError | PoolTimeoutError | TimeoutError | asyncpg.InterfaceError):
+            POSTGRES_ERRORS.inc()
             raise StoreUnavailable("PostgreSQL", _first_line(error)) from error
 
 

@@ -1,10 +1,11 @@
 """Counts every command where it leaves for Redis, by purpose: what a hosted Redis bills is one per command sent."""
 
 from typing import Any, Final
+from weakref import WeakSet
 
 from redis.asyncio.connection import ConnectionPool
 
-from afterbell.observability.metrics import REDIS_COMMANDS
+from afterbell.observability.metrics import REDIS_COMMANDS, REDIS_CONNECTIONS
 
 _PURPOSES: Final = {
     "SUBSCRIBE": "bell",
@@ -17,6 +18,8 @@ _PURPOSES: Final = {
     "PING": "check",
 }
 _scripts: Final[dict[str, str]] = {}
+_connected: Final[WeakSet[Any]] = WeakSet()
+REDIS_CONNECTIONS.set_function(lambda: sum(one.is_connected for one in list(_connected)))
 
 
 def name_script(sha: str, verb: str) -> None:
@@ -31,6 +34,10 @@ def count_commands_of(pool: ConnectionPool) -> None:
 
 def _counting(connection_class: Any) -> Any:
     class Counting(connection_class):  # type: ignore[misc]  # unix, TCP and TLS have one class each
+        def __init__(self, *args: Any, **kwargs: Any) -> None:
+            super().__init__(*args, **kwargs)
+            _connected.add(self)
+
         async def send_command(self, *args: Any, **kwargs: Any) -> None:
             REDIS_COMMANDS.labels(_purpose(args)).inc()
             await super().send_command(*args, **kwargs)

@@ -23,7 +23,13 @@ from afterbell.adapters.redis.queue import Ended, Grant, Queue, Taken
 from afterbell.core.budget import pace_of
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.jobs import Cancelled, Dead, HandBack, Outcome
-from afterbell.observability.metrics import REDIS_BUDGET_USED
+from afterbell.observability.metrics import (
+    LEASES_LOST,
+    LEASES_RENEWED,
+    REDIS_BUDGET_USED,
+    REDIS_COMMANDS_TODAY,
+    WORKER_HELD,
+)
 
 SAFETY_TICK_S: Final = 300.0
 BACKOFF_MIN_S: Final = 0.1
@@ -223,11 +229,15 @@ class Consumer:
             raise
         for delivery in ended:
             self._release(delivery)
+        LEASES_RENEWED.inc(len(running) - len(taken.lost) - len(taken.unknown) if running else 0)
         await self._accept(taken)
 
     async def _accept(self, taken: Taken) -> None:
         now = asyncio.get_running_loop().time()
+        if self.gate and self.answered_at is not None:
+            WORKER_HELD.labels(self.gate).inc(now - self.answered_at)
         self._last_take_at = self.answered_at = now
+        LEASES_LOST.inc(len(taken.lost))
         self.gate, self.troubled = taken.gate, taken.troubled
         self._answered_at_ms = taken.at_ms
         self._keep_to_budget(taken.commands_today)
@@ -256,6 +266,7 @@ class Consumer:
     def _keep_to_budget(self, commands_today: int) -> None:
         budget = self._queue.rules.commands_per_day
         pace = pace_of(commands_today, budget)
+        REDIS_COMMANDS_TODAY.set(commands_today)
         if budget is not None:
             REDIS_BUDGET_USED.set(commands_today / budget)
         if pace != self._pace:

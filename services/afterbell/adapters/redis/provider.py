@@ -12,7 +12,7 @@ import structlog
 
 from afterbell.adapters.redis.queue import ProviderVerb, Queue
 from afterbell.core.errors import StoreUnavailable
-from afterbell.observability.metrics import MODEL_TROUBLED
+from afterbell.observability.metrics import MODEL_HELD, MODEL_TROUBLED
 
 FLIGHT_SLACK_S: Final = 60.0
 
@@ -79,6 +79,8 @@ class ProviderGate:
         except StoreUnavailable as error:
             log.warning("provider_unasked", model=model, error=str(error))
             return Permit(model, call)
+        if wait_ms:
+            MODEL_HELD.labels(model).observe(wait_ms / 1000)
         return Permit(model, call, wait_ms / 1000, bool(probe), counted=rules.has_quota and not wait_ms, tokens=tokens)
 
     async def answered(self, permit: Permit, tokens_used: int) -> None:

@@ -29,6 +29,7 @@ from afterbell.core.jobs import (
     Retry,
 )
 from afterbell.core.why import ModelTrouble, Standing
+from afterbell.observability.metrics import REDIS_ERRORS, REDIS_MEMORY, REDIS_MEMORY_MAX, REDIS_SECONDS
 from afterbell.settings import QueueSettings
 
 Verb = Literal["put", "take", "look", "control", "provider", "why", "workers"]
@@ -189,7 +190,10 @@ class Queue:
 
     async def look_at_fleet(self) -> tuple[QueueLoad, Fleet]:
         """What the queue asks of its workers and who runs what, in one command and so at one moment."""
-        load, *_, owners, drained = await self._run("look", [self.rules.window_ms, 1])
+        load, *_, owners, drained, memory, memory_max = await self._run("look", [self.rules.window_ms, 1])
+        if memory >= 0:
+            REDIS_MEMORY.set(memory)
+            REDIS_MEMORY_MAX.set(memory_max)
         running = Counter(pod_of(owner.decode()) for owner in owners)
         return load_of(load), Fleet(running, frozenset(name.decode() for name in drained))
 
@@ -241,8 +245,10 @@ class Queue:
 
     async def _run(self, verb: Verb, arguments: list[Any]) -> Any:
         try:
-            return await self._scripts[verb](self.keys.script_keys, [self.keys.prefix, *arguments])
+            with REDIS_SECONDS.labels(verb).time():
+                return await self._scripts[verb](self.keys.script_keys, [self.keys.prefix, *arguments])
         except (RedisError, OSError, TimeoutError) as error:
+            REDIS_ERRORS.labels(verb).inc()
             raise StoreUnavailable("Redis", f"{verb}: {type(error).__name__}: {error}") from error
 
 

@@ -1,0 +1,230 @@
+"""Real processes under a scripted load, scraped by a real Prometheus: no panel is empty, no scrape costs anything."""
+
+import asyncio
+import json
+import math
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from tests.operator.pools import install_crd
+from tests.operator.running import Site, operating
+from tests.support.cluster import Cluster
+from tests.support.command import run
+from tests.support.engines import fresh_database, require_wheels
+from tests.support.fleet import Fleet, fleet, free_port
+from tests.support.platform import a_session, a_token
+from tests.support.prometheus import Prometheus, dashboards, promtool, require, rule_files, scraping
+from tests.support.receiver import receiver
+from tests.support.sockets import Client
+
+from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.migrate import upgrade
+from afterbell.embedded.engines import EngineUrls
+
+pytestmark = [pytest.mark.engines, pytest.mark.cluster, pytest.mark.timeout(300)]
+BOARDS = dashboards()
+LOAD_S = 30
+SETTINGS = {
+    "AFTERBELL_STARTS_PER_WINDOW": "3",
+    "AFTERBELL_STARTS_WINDOW_SECONDS": "3",
+    "AFTERBELL_LEASE_SECONDS": "2",
+    "AFTERBELL_RETRY_LADDER": "0.2,0.2,0.2",
+    "AFTERBELL_WHEN_MODEL_FAILS": "fail",
+    "AFTERBELL_REDIS_COMMANDS_PER_DAY": "10000",
+    "AFTERBELL_BUDGET_DAY_USD": "5",
+    "AFTERBELL_WEBHOOK_ALLOW": "127.0.0.1",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Watched:
+    """What was scraped, from when to when, and by whom."""
+
+    prometheus: Prometheus
+    fleet: Fleet
+    began: float
+    ended: float
+    has_operator: bool
+
+
+@pytest.fixture(scope="module")
+def watched(
+    engine_urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest
+) -> Iterator[Watched]:
+    require("prometheus", "promtool")
+    require_wheels("valkey", "postgres")
+    home = tmp_path_factory.mktemp("watched")
+    redis_url = engine_urls.redis_url or ""
+    with ExitStack() as stack:
+        database_url = stack.enter_context(fresh_database(engine_urls))
+        asyncio.run(migrated(database_url))
+        found = stack.enter_context(fleet(redis_url, database_url, home, apis=2, pace="quick", **SETTINGS))
+        targets = {f"api-{number}": url for number, url in enumerate(found.internal_urls)} | {
+            "worker-0": found.worker_url
+        }
+        operator_url = operator(stack, home, redis_url, found.queue, request)
+        if operator_url:
+            targets["operator-0"] = operator_url
+        addresses = {name: url.removeprefix("http://") for name, url in targets.items()}
+        prometheus = stack.enter_context(scraping(home, addresses, rule_files()))
+        began = datetime.now(UTC).timestamp()
+        asyncio.run(load(found))
+        time.sleep(3)
+        yield Watched(prometheus, found, began, datetime.now(UTC).timestamp(), bool(operator_url))
+
+
+@pytest.mark.parametrize("name", BOARDS)
+def test_every_query_of_every_panel_shows_data_whatever_is_chosen(watched: Watched, name: str) -> None:
+    if name == "scaling" and not watched.has_operator:
+        pytest.skip("no test cluster: no operator")
+    empty = []
+    for one in (one for one in BOARDS[name]["panels"] if "targets" in one):
+        for target in (target for target in one["targets"] if "expr" in target):
+            for chosen in choices(watched.prometheus, BOARDS[name]):
+                query = filled(target["expr"], chosen)
+                if not has_numbers(watched.prometheus.range(query, watched.began, watched.ended)):
+                    empty.append(f"{one['title']}: {query}")
+    assert not empty, "\n".join(empty)
+
+
+def test_the_job_explorer_asks_for_fields_the_admin_api_has(watched: Watched) -> None:
+    minted = run("token", "--admin", "viewer", "--sub", "grafana")
+    assert minted.returncode == 0, minted.stderr
+    http = httpx2.Client(base_url=watched.fleet.internal_urls[0],
+                         headers={"Authorization": f"Bearer {minted.stdout.strip()}"})  # fmt: skip
+    with http:
+        for state in ("failed", "succeeded"):
+            job = ""
+            for target in [one["targets"][0] for one in BOARDS["jobs"]["panels"] if "targets" in one]:
+                answer = http.get(target["url"].replace("${state}", state).replace("${job_id}", job))
+                assert answer.status_code == 200, answer.text
+                rows = answer.json()[target["root_selector"]]
+                assert rows, target["url"]
+                assert {column["selector"] for column in target["columns"]} <= set(rows[0])
+                job = rows[0].get("jobId", job)
+
+
+def test_annotations_can_be_asked_for(watched: Watched) -> None:
+    for one in BOARDS["overview"]["annotations"]["list"]:
+        watched.prometheus.range(filled(one["expr"], {"namespace": ".*", "job": ".*"}), watched.began, watched.ended)
+
+
+def test_every_rule_can_be_evaluated_on_what_the_processes_expose(watched: Watched) -> None:
+    groups = watched.prometheus.ask("rules")["groups"]
+    assert [rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "err"] == []
+    assert len(groups) >= len(rule_files())
+
+
+def test_promtool_finds_nothing_to_complain_about_in_a_scrape(watched: Watched) -> None:
+    for url in (watched.fleet.internal_urls[0], watched.fleet.worker_url):
+        said = promtool("check", "metrics", stdin=httpx2.get(f"{url}/metrics").text)
+        ours = [line for line in said.stderr.splitlines() if line.startswith("afterbell_")]
+        assert ours == [], url
+
+
+def test_a_scrape_takes_milliseconds_and_sends_redis_nothing(watched: Watched) -> None:
+    url, took = f"{watched.fleet.internal_urls[0]}/metrics", []
+    with httpx2.Client() as http:
+        before = commands_in(http.get(url).text)
+        for _ in range(200):
+            began = time.perf_counter()
+            assert http.get(url).status_code == 200
+            took.append(time.perf_counter() - began)
+        # The process's own work goes on meanwhile: a few commands, not one a scrape.
+        assert commands_in(http.get(url).text) - before < 20
+    assert sorted(took)[100] < 0.02
+    print(json.dumps({"scrape_p50_ms": sorted(took)[100] * 1000, "scrape_p99_ms": sorted(took)[198] * 1000}))  # noqa: T201
+
+
+def commands_in(scrape: str) -> float:
+    """Every command to Redis the process has sent."""
+    lines = [line for line in scrape.splitlines() if line.startswith("afterbell_redis_commands_total{")]
+    return sum(float(line.rpartition(" ")[2]) for line in lines)
+
+
+async def migrated(database_url: str) -> None:
+    database = Database(database_url, pool_size=1)
+    await upgrade(database)
+    await database.close()
+
+
+def operator(stack: ExitStack, home: Path, redis_url: str, queue: str, request: pytest.FixtureRequest) -> str:
+    """The address of a real operator's metrics, that scales a Deployment on the load's queue; "" without a cluster."""
+    try:
+        cluster: Cluster = request.getfixturevalue("cluster")
+    except pytest.skip.Exception:
+        return ""
+    namespace, port = f"t-{uuid.uuid4().hex[:12]}", free_port()
+    cluster.kubectl("create", "namespace", namespace)
+    stack.callback(cluster.kubectl, "delete", "namespace", namespace, "--wait=false")
+    install_crd(cluster)
+    Site(cluster, namespace, queue).apply(replicas=0)
+    stack.enter_context(operating(cluster, redis_url, home, namespace, AFTERBELL_INTERNAL_PORT=str(port),
+                                  AFTERBELL_OPERATOR_TICK_SECONDS="1"))  # fmt: skip
+    return f"http://127.0.0.1:{port}"
+
+
+async def load(found: Fleet) -> None:
+    """Half a minute of lessons: sockets come and go, reports are asked for, the provider has its moods."""
+    headers = {"Authorization": f"Bearer {a_token('admin', 'admin-1')}"}
+    async with httpx2.AsyncClient(base_url=found.urls[0], headers=headers, timeout=20) as http, receiver() as hook:
+        made = await http.post("/api/webhooks", json={"url": hook.url})
+        assert made.status_code == 201, made.text
+        ended = time.monotonic() + LOAD_S
+        for number in range(1_000):
+            if time.monotonic() > ended:
+                break
+            await lesson(found, http, f"lesson-{number}")
+            await asyncio.sleep(0.7)
+
+
+async def lesson(found: Fleet, http: httpx2.AsyncClient, name: str) -> None:
+    """Import, chat, ask; every few lessons the provider fails or asks to wait."""
+    (await http.put(f"/api/sessions/{name}", json=a_session(name))).raise_for_status()
+    clients = [
+        await Client(url, a_token(who, who)).connect()
+        for who, url in zip(("tutor", "student"), found.urls, strict=True)
+    ]
+    for client in clients:
+        await client.join(name)
+    assert (await clients[0].say("Was that the last exercise?"))["ok"]
+    for client in clients:
+        await client.close()
+    number = int(name.rpartition("-")[2])
+    fault = {1: "500", 3: "refusal", 5: "500"}.get(number % 8)
+    if fault:
+        async with httpx2.AsyncClient() as stub:
+            (await stub.post(f"{found.stub_url}/_stub/faults", json={"faults": [fault]})).raise_for_status()
+    answer = await http.post(f"/api/reports/session/{name}")
+    assert answer.status_code in (200, 202), answer.text
+
+
+def choices(prometheus: Prometheus, board: dict[str, Any]) -> list[dict[str, str]]:
+    """Every way to choose: all, or one value, of each variable."""
+    variables = [one for one in board["templating"]["list"] if one["type"] == "query"]
+    values = []
+    for one in variables:
+        selector, label = one["query"]["query"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
+        found = prometheus.values(label, filled(selector, {each["name"]: ".*" for each in variables}))
+        assert found, f"no value for ${one['name']}"
+        values.append([".*", *found])
+    return [dict(zip([one["name"] for one in variables], chosen, strict=True)) for chosen in product(*values)]
+
+
+def filled(query: str, chosen: dict[str, str]) -> str:
+    for name, value in chosen.items():
+        query = query.replace(f"${name}", value)
+    return query.replace("$__rate_interval", "15s")
+
+
+def has_numbers(series: list[dict[str, Any]]) -> bool:
+    return any(not math.isnan(float(value)) for one in series for _, value in one["values"])

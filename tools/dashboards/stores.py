@@ -1,0 +1,76 @@
+"""The dashboards of what the processes stand on: sockets, Redis, PostgreSQL."""
+
+from typing import Final
+
+from tools.dashboards.panels import Board, Mark, panel
+
+_R: Final = "[$__rate_interval]"
+
+
+def _p(quantile: float, metric: str, by: str = "le") -> str:
+    return f"histogram_quantile({quantile}, sum by ({by}) (rate({metric}_bucket{_R})))"
+
+
+REALTIME: Final = Board("realtime", "Realtime", "Are sockets open, quick and in touch with the other pods?", {
+    "Sockets": [
+        panel("Sockets", "Open now, by api pod.", "short",
+              {"{{instance}}": "sum by (instance) (afterbell_realtime_sockets)"}),
+        panel("Handshakes", "A second, by result.", "ops",
+              {"{{result}}": f"sum by (result) (rate(afterbell_realtime_handshakes_total{_R}))"}),
+        panel("Disconnects", "A second, by reason.", "ops",
+              {"{{reason}}": f"sum by (reason) (rate(afterbell_realtime_disconnects_total{_R}))"}),
+        panel("Time to acknowledge", "From a client's event to its acknowledgement. Promised in 20 ms.", "s",
+              {"half {{event}}": _p(0.5, "afterbell_realtime_event_seconds", "le, event"),
+               "99 % {{event}}": _p(0.99, "afterbell_realtime_event_seconds", "le, event")},
+              marks=(Mark(0.02, "orange"),)),
+        panel("Events", "A second, by name and result.", "ops",
+              {"{{event}} {{result}}": f"sum by (event, result) (rate(afterbell_realtime_event_seconds_count{_R}))"}),
+        panel("Copies handed out", "To sockets, a second; progress not sent to slow readers.", "ops",
+              {"delivered": f"sum(rate(afterbell_realtime_delivered_total{_R}))",
+               "skipped": f"sum(rate(afterbell_realtime_skipped_total{_R}))"}),
+        panel("Rooms", "With a member, by pod.", "short",
+              {"{{instance}}": "sum by (instance) (afterbell_realtime_rooms)"}),
+        panel("Caught up", "Messages read again by clients, a second.", "ops",
+              {"messages": f"sum(rate(afterbell_realtime_catchup_rows_total{_R}))"}),
+        panel("Slowest reader", "Bytes it has not taken yet.", "bytes",
+              {"{{instance}}": "max by (instance) (afterbell_realtime_unread_max_bytes)"}),
+    ],
+    "Between pods": [
+        panel("In touch", "1 while other api pods are within reach.", "bool",
+              {"{{instance}}": "max by (instance) (afterbell_realtime_bus_connected)"}),
+        panel("Published", "A second, and what other pods did not get.", "ops",
+              {"published": f"sum(rate(afterbell_realtime_bus_published_total{_R}))",
+               "dropped": f"sum(rate(afterbell_realtime_bus_dropped_total{_R}))"}),
+        panel("Event loop", "How late its last one-second tick came.", "s",
+              {"{{instance}}": "max by (instance) (afterbell_realtime_loop_lag_seconds)"}, marks=(Mark(0.5, "red"),)),
+    ],
+}, instances_of="api")  # fmt: skip
+
+STORES: Final = Board("stores", "Redis & PostgreSQL", "Do the stores answer, how fast, how near their limits?", {
+    "Redis": [
+        panel("Commands", "A minute, by purpose: what a hosted Redis bills.", "opm",
+              {"{{purpose}}": f"60 * sum by (purpose) (rate(afterbell_redis_commands_total{_R}))"}, stacked=True),
+        panel("Today", "Commands since midnight UTC, as the queue counts them.", "short",
+              {"commands": "max(afterbell_redis_commands_today)"}, marks=(Mark(10_000, "red"),)),
+        panel("Of the day's budget", "Commands today / AFTERBELL_REDIS_COMMANDS_PER_DAY; 0: no budget is set.",
+              "percentunit", {"used": "max(afterbell_redis_budget_used_ratio)"}, marks=(Mark(0.9, "red"),)),
+        panel("Time of a verb", "99 % of the queue's scripts, by verb.", "s",
+              {"{{purpose}}": _p(0.99, "afterbell_redis_command_duration_seconds", "le, purpose")}),
+        panel("Unanswered", "Verbs of the queue Redis did not answer, a minute.", "opm",
+              {"errors": f"60 * (sum(rate(afterbell_redis_errors_total{_R})) or vector(0))"}),
+        panel("Memory", "As the operator saw it last, and the limit where one is set.", "bytes",
+              {"used": "max(afterbell_redis_memory_bytes)", "maxmemory": "max(afterbell_redis_memory_max_bytes)"},
+              marks=(Mark(256e6, "red"),)),
+        panel("Connections", "To Redis, by process.", "short",
+              {"{{instance}}": "sum by (instance) (afterbell_redis_connections)"}),
+    ],
+    "PostgreSQL": [
+        panel("Pool", "Connections in use, and how many there may be.", "short",
+              {"busy": "sum(afterbell_postgres_pool_busy_connections)",
+               "allowed": "sum(afterbell_postgres_pool_connections)"}),
+        panel("Wait for a connection", "99 %, by process.", "s",
+              {"{{instance}}": _p(0.99, "afterbell_postgres_pool_wait_seconds", "le, instance")}),
+        panel("Unanswered", "Times PostgreSQL did not answer, a minute.", "opm",
+              {"errors": f"60 * sum(rate(afterbell_postgres_unavailable_total{_R}))"}),
+    ],
+})  # fmt: skip
