@@ -35,18 +35,18 @@ class Able:
 
 def aspects_of(seen: Observation, decision: Decision, able: Able) -> tuple[Aspect, ...]:
     """Every condition of a Pool that has a target."""
-    known = seen.backlog is not None
+    known, trusted = seen.backlog is not None, seen.backlog is not None and seen.trusted
     active = known and decision.reason != "ScalingDisabled"
     why_inactive = "ScalingDisabled" if decision.reason == "ScalingDisabled" else "FailedGetBacklog"
     limited = decision.reason in _LIMITED
     observed = Aspect(
         "BacklogObserved",
-        known,
-        ("BacklogDistrusted" if not seen.trusted else "BacklogFound") if known else "BacklogUnknown",
-        "the queue tells its load" if known else seen.unknown_because,
+        trusted,
+        "BacklogFound" if trusted else "BacklogDistrusted" if known else "BacklogUnknown",
+        "the queue tells its load" if trusted else seen.unknown_because,
     )
     return (
-        _ready(known, active, able, decision),
+        _ready(observed, active, able, decision),
         observed,
         Aspect("ScalingActive", active, "ValidMetricFound" if active else why_inactive, decision.sentence),
         Aspect("AbleToScale", able.holds, able.reason, able.message),
@@ -81,9 +81,9 @@ def stamp(now: datetime) -> str:
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _ready(known: bool, active: bool, able: Able, decision: Decision) -> Aspect:
-    if not known:
-        return Aspect("Ready", False, "BacklogUnknown", decision.sentence)
+def _ready(observed: Aspect, active: bool, able: Able, decision: Decision) -> Aspect:
+    if not observed.holds:
+        return Aspect("Ready", False, observed.reason, decision.sentence)
     if not able.holds:
         return Aspect("Ready", False, able.reason, able.message)
     return Aspect("Ready", active, "Scaling" if active else "ScalingDisabled", decision.sentence)

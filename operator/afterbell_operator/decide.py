@@ -84,6 +84,7 @@ def _held(
 
 def _sighted(seen: Observation, backlog: Backlog, spec: Spec, history: History) -> Decision:
     now_s, current = seen.at_s, seen.replicas
+    history = _until(history, now_s)
     history = replace(history, busy_at_s=now_s if backlog.demand or history.busy_at_s is None else history.busy_at_s)
     steps = [Limit("demand", pods_for(backlog, spec))]
     for ceiling in spec.ceilings:
@@ -104,6 +105,16 @@ def _sighted(seen: Observation, backlog: Backlog, spec: Spec, history: History) 
         history=remember(spec, history, wanted, now_s),
         look_again_s=_look_again_s(steps, seen, spec, remember(spec, history, wanted, now_s)),
     )
+
+
+def _until(history: History, now_s: float) -> History:
+    """A clock that was set back leaves samples in the future, which no window would ever forget: they count as now."""
+
+    def past(samples: tuple[Sample, ...]) -> tuple[Sample, ...]:
+        return tuple(Sample(min(one.at_s, now_s), one.value) for one in samples)
+
+    busy_at_s = None if history.busy_at_s is None else min(history.busy_at_s, now_s)
+    return History(past(history.highs), past(history.lows), past(history.changes), busy_at_s)
 
 
 def _step(steps: list[Limit], name: str, replicas: int) -> None:

@@ -52,6 +52,7 @@ class Elector:
         self._seen: tuple[str, str] | None = None  # holder and its renewal, as written
         self._seen_at = self._renewed_at = float("-inf")
         self._was_leading = False
+        self._tried_at = self._answered_at = now()
 
     @property
     def leading(self) -> bool:
@@ -61,6 +62,16 @@ class Elector:
     def may_write(self, takes_s: float = TIMEOUT_S / 2) -> bool:
         """Whether nobody else can lead before a write of ``takes_s`` seconds, begun now, has ended."""
         return self.leading and self._now() + takes_s < self._renewed_at + self._terms.lease_s
+
+    @property
+    def silent_s(self) -> float:
+        """Seconds since the API server last answered a question about the Lease."""
+        return self._now() - self._answered_at
+
+    @property
+    def stuck_s(self) -> float:
+        """Seconds since the last try began; they follow each other within seconds whatever the API server does."""
+        return self._now() - self._tried_at
 
     async def run(self) -> None:
         """Campaign, lead and renew until cancelled; then release."""
@@ -77,11 +88,12 @@ class Elector:
             await self._release()
 
     async def _try(self) -> None:
-        began = self._now()
+        began = self._tried_at = self._now()
         try:
             async with asyncio.timeout(self._terms.retry_s * 2):
                 if await self._take_or_renew():
                     self._renewed_at = began
+                self._answered_at = self._now()
         except (KubeRefused, KubeUnavailable, TimeoutError) as error:
             if isinstance(error, KubeRefused) and error.status == CONFLICT:
                 return  # somebody else was quicker; what they wrote is seen at the next try

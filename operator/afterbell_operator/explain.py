@@ -66,6 +66,7 @@ class Explainer:
         history: History,
         target: Target,
         written: int | None,
+        queue: str,
     ) -> None:
         """Bring the status up to date, and tell a resize as an Event."""
         resized = written is not None and written != seen.replicas
@@ -83,7 +84,7 @@ class Explainer:
             "history": json.dumps(history_as_json(history), separators=(",", ":")),
         }
         if seen.backlog is not None:
-            status["backlog"] = _backlog(seen.backlog)
+            status["backlog"] = self._backlog(manifest, queue, seen.backlog, trusted=seen.trusted)
         if resized:
             status["lastScaleTime"] = stamp(_time(self.wall()))
             status["decisions"] = self._decisions(manifest, seen, now_replicas, decision)
@@ -94,6 +95,12 @@ class Explainer:
         status = self._base(manifest, aspects)
         status |= {"reason": aspects[0].reason, "message": aspects[0].message}
         await self._write(manifest, status, at_once=True)
+
+    def _backlog(self, manifest: Json, queue: str, backlog: Backlog, *, trusted: bool) -> Json:
+        ever = backlog.ever if trusted else jobs_ever(self._before(manifest), queue)
+        return {"queue": queue, "jobsEver": ever, "running": backlog.running, "waiting": backlog.waiting,
+                "due": backlog.due, "oldestWaitingSeconds": int(backlog.oldest_s),
+                "summary": f"{backlog.running}+{backlog.waiting}+{backlog.due}"}  # fmt: skip
 
     def _base(self, manifest: Json, aspects: Sequence[Aspect]) -> Json:
         before = self._before(manifest).get("conditions", [])
@@ -151,7 +158,7 @@ def _measure(scaler: str, seen: Observation, spec: Spec, decision: Decision) -> 
     metrics.CURRENT.labels(scaler).set(seen.replicas)
     metrics.MIN.labels(scaler).set(spec.min_replicas)
     metrics.MAX.labels(scaler).set(spec.max_replicas)
-    metrics.BACKLOG_KNOWN.labels(scaler).set(seen.backlog is not None)
+    metrics.BACKLOG_KNOWN.labels(scaler).set(seen.backlog is not None and seen.trusted)
     if seen.backlog is not None:
         metrics.JOBS.labels(scaler).set(seen.backlog.demand)
 
@@ -164,10 +171,10 @@ def _essence(status: Json) -> Json:
     return kept
 
 
-def _backlog(backlog: Backlog) -> Json:
-    summary = f"{backlog.running}+{backlog.waiting}+{backlog.due}"
-    return {"running": backlog.running, "waiting": backlog.waiting, "due": backlog.due,
-            "oldestWaitingSeconds": int(backlog.oldest_s), "summary": summary}  # fmt: skip
+def jobs_ever(status: Json, queue: str) -> int:
+    """Jobs this queue is known to have had, by a Pool's status; 0 where it says nothing."""
+    backlog = status.get("backlog") or {}
+    return int(backlog.get("jobsEver", 0)) if backlog.get("queue") == queue else 0
 
 
 def _name(manifest: Json) -> str:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import kopf
 import structlog
@@ -31,6 +31,10 @@ from afterbell_operator.kube import Kube
 from afterbell_operator.observe import QueueObserver
 from afterbell_operator.reconcile import Reconciler
 from afterbell_operator.tables import Tables
+
+# Longer than a leader may go without renewing; a single answer that fails is no outage.
+SILENT_S: Final = 12.0
+STUCK_S: Final = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -66,13 +70,14 @@ class Observers:
             await observer.close()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Running:
-    """The parts of an operator that others look at."""
+    """The parts of an operator that others look at. ``watching`` never ends before the operator does."""
 
     reconciler: Reconciler
     elector: Elector
     observers: Observers
+    watching: "asyncio.Task[None] | None" = None
 
 
 @asynccontextmanager
@@ -85,7 +90,7 @@ async def running(settings: OperatorSettings) -> AsyncIterator[Running]:
         elector = _elector(settings, kube, lambda: parts.reconciler.wake_all())  # noqa: PLW0108  # made below
         parts = _assembled(settings, kube, elector, client)
         stop = asyncio.Event()
-        watching = asyncio.create_task(_watch(settings, parts.reconciler, stop))
+        parts.watching = watching = asyncio.create_task(_watch(settings, parts.reconciler, stop))
         stack.push_async_callback(_stopped, stop, watching)
         # Before kopf: it waits 5 s for every task of the loop that was made after it.
         stack.push_async_callback(parts.observers.close)
@@ -101,7 +106,7 @@ async def serve(settings: OperatorSettings) -> None:
     logging.getLogger("kopf").setLevel(logging.WARNING)  # a line for every event it hands on
     internal = bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT")
     async with running(settings) as parts:
-        serving = Serving(create_internal_app(_readiness(parts)), internal)
+        serving = Serving(create_internal_app(_readiness(parts), trouble=_trouble(parts)), internal)
         await serving.start()
         try:
             await until_told()
@@ -180,12 +185,32 @@ async def _ended(task: "asyncio.Task[None]") -> None:
 
 def _readiness(parts: Running) -> Any:
     async def readiness() -> dict[str, Any]:
-        """A standby is ready: it could lead. One that hears nothing from any queue still explains why it holds."""
+        """A standby is ready: it could lead. One that hears nothing from any queue still explains why it holds.
+
+        Without the API server it can neither watch nor write, so it is not.
+        """
+        silent_s = parts.elector.silent_s
         queues = {name: round(one.age_s(), 1) for name, one in parts.observers.found.items() if one.age_s() < 1e9}
-        return {"ready": True, "leading": parts.elector.leading, "pools": len(parts.reconciler.tables.pools),
-                "queue_age_seconds": queues}  # fmt: skip
+        return {
+            "ready": silent_s < SILENT_S,
+            "api_server_age_seconds": round(silent_s, 1),
+            "leading": parts.elector.leading,
+            "pools": len(parts.reconciler.tables.pools),
+            "queue_age_seconds": queues,
+        }
 
     return readiness
+
+
+def _trouble(parts: Running) -> Callable[[], str | None]:
+    def trouble() -> str | None:
+        """What only a new process mends: neither an API server nor a Redis that is away."""
+        if parts.watching is not None and parts.watching.done():
+            return "the watches ended"
+        stuck_s = parts.elector.stuck_s
+        return f"the Lease was not tried for {stuck_s:.0f} s" if stuck_s > STUCK_S else None
+
+    return trouble
 
 
 def _print_record(line: str) -> None:

@@ -68,13 +68,17 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """Jobs of a queue. ``running`` includes those whose worker went silent; ``due``: their moment comes soon."""
+    """Jobs of a queue. ``running`` includes those whose worker went silent; ``due``: their moment comes soon.
+
+    ``ever``: all that were put since Redis last lost its data.
+    """
 
     waiting: int = 0
     running: int = 0
     due: int = 0
     oldest_s: float = 0.0
     paused: bool = False
+    ever: int = 0
 
     @property
     def startable(self) -> int:

@@ -2,6 +2,7 @@
 
 Unknown is not zero. A Redis that does not answer leaves no number; one that lost its data leaves numbers that are not
 trusted for a while, in which the sweeper of the API puts unfinished reports again: they may add pods, never take one.
+One that never had a job where jobs were put before is another server, or another database of it: it is never trusted.
 """
 
 import asyncio
@@ -21,6 +22,8 @@ from afterbell_operator.model import Backlog
 
 RETRY_S: Final = 1.0
 DISTRUST_S: Final = 180.0
+# A Redis that hangs is said to be unknown within 5 s of the first look it leaves unanswered.
+LOOK_S: Final = 3.0
 # A look that is overdue by this many ticks no longer says anything.
 STALE_TICKS: Final = 2.5
 
@@ -46,6 +49,9 @@ class QueueObserver:
         self._shown: Sight | None = None
         self._because = f"queue {queue.keys.name} has not been seen yet"
         self._seen_at = self._distrust_until = float("-inf")
+        self._most_puts = 0
+        self._told_count = 0
+        self._lost = ""
         self._stir = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -59,6 +65,17 @@ class QueueObserver:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
+    def expect(self, puts: int) -> None:
+        """So many jobs were put before this process began: a Redis that knows of fewer is not the one they were in."""
+        if self._load is None:
+            self._most_puts = max(self._most_puts, puts)
+        elif self._load.puts < puts and not self._lost:
+            self._distrust(self._load, puts)
+
+    def look_now(self) -> None:
+        """Something about the queue failed: do not wait for the next tick."""
+        self._stir.set()
+
     def sight(self) -> Sight:
         """What is known now."""
         now = asyncio.get_running_loop().time()
@@ -66,7 +83,7 @@ class QueueObserver:
             return Sight(None, self._because)
         if now - self._seen_at > self._tick_s * STALE_TICKS:
             return Sight(None, f"queue {self.queue.keys.name} was last seen {now - self._seen_at:.0f} s ago")
-        return Sight(_backlog(self._load), trusted=now >= self._distrust_until)
+        return Sight(_backlog(self._load), self._lost, trusted=not self._lost)
 
     def age_s(self) -> float:
         """Seconds since something was known; infinite before the first time."""
@@ -77,6 +94,7 @@ class QueueObserver:
 
     def _told(self, news: QueueLoad | StoreUnavailable | None) -> None:
         if isinstance(news, QueueLoad):
+            self._told_count += 1
             self._learn(news)
             return
         if news is not None:
@@ -86,8 +104,11 @@ class QueueObserver:
     async def _tick(self) -> None:
         while True:
             try:
-                load, _ = await self.queue.look_at_fleet()
-                self._learn(load)
+                told_before = self._told_count
+                load = await self._look()
+                # What was told while the question was under way is newer, or another message follows it.
+                if told_before == self._told_count or load.puts < self._most_puts:
+                    self._learn(load)
                 wait_s = self._tick_s
             except StoreUnavailable as error:
                 self._fail(error)
@@ -97,11 +118,30 @@ class QueueObserver:
                     await self._stir.wait()
             self._stir.clear()
 
+    async def _look(self) -> QueueLoad:
+        try:
+            async with asyncio.timeout(LOOK_S):
+                load, _ = await self.queue.look_at_fleet()
+        except TimeoutError as error:
+            raise StoreUnavailable("Redis", f"look: no answer within {LOOK_S:g} s") from error
+        return load
+
+    def _distrust(self, load: QueueLoad, before: int) -> None:
+        name = self.queue.keys.name
+        log.warning("queue_lost_its_data", queue=name, puts=load.puts, before=before)
+        self._distrust_until = asyncio.get_running_loop().time() + DISTRUST_S
+        self._lost = (
+            f"Redis knows of {load.puts} jobs ever put into queue {name}, it knew of {before}: "
+            "it lost its data, or it is another server or database"
+        )
+
     def _learn(self, load: QueueLoad) -> None:
         now = asyncio.get_running_loop().time()
-        if self._load is not None and load.puts < self._load.puts:
-            log.warning("queue_lost_its_data", queue=self.queue.keys.name, puts=load.puts, before=self._load.puts)
-            self._distrust_until = now + DISTRUST_S
+        if load.puts < self._most_puts:
+            self._distrust(load, self._most_puts)
+        elif self._lost and load.puts and now >= self._distrust_until:
+            self._lost = ""
+        self._most_puts = load.puts
         self._load, self._seen_at, self._because = load, now, ""
         sight = self.sight()
         if sight != self._shown:  # an idle queue looked at again wakes nobody
@@ -123,4 +163,5 @@ def _backlog(load: QueueLoad) -> Backlog:
         due=load.due_soon,
         oldest_s=(load.oldest_waiting_age_ms or 0) / 1000,
         paused=load.paused,
+        ever=load.puts,
     )

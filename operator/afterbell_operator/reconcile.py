@@ -19,7 +19,7 @@ from afterbell_operator import metrics
 from afterbell_operator.act import Actor, Fenced, Round, Target
 from afterbell_operator.conditions import Able, Aspect, broken
 from afterbell_operator.decide import applied, decide
-from afterbell_operator.explain import Explainer
+from afterbell_operator.explain import Explainer, jobs_ever
 from afterbell_operator.kube import CONFLICT, KubeRefused, KubeUnavailable
 from afterbell_operator.model import Decision, History, Observation, Sample, Spec
 from afterbell_operator.observe import QueueObserver
@@ -160,6 +160,8 @@ class Reconciler:
         observer = self.observer_of(written.source.backlog.queue)
         target = self.tables.targets[key[0], written.scale_target_ref.name]
         pool.acted_on = (target.namespace, target.name)
+        if pool.uid != manifest["metadata"]["uid"]:
+            observer.expect(jobs_ever(manifest.get("status", {}), written.source.backlog.queue))
         metrics.BACKLOG_AGE.labels("/".join(key)).set_function(observer.age_s)
         metrics.READY.labels("/".join(key)).set(target.ready)
         seen = self._seen(target, observer)
@@ -174,7 +176,9 @@ class Reconciler:
         if came.written is not None and came.written != target.replicas:
             pool.history = applied(decision, decision.replicas - (came.written - target.replicas), seen.at_s)
             self.tables.write_through(target, came.written)
-        await self.explainer.status(manifest, seen, decision, able, pool.history, target, came.written)
+        await self.explainer.status(
+            manifest, seen, decision, able, pool.history, target, came.written, written.source.backlog.queue
+        )
         return _soonest(decision.look_again_s, came.again_s)
 
     async def _act(self, target: Target, decision: Decision, observer: QueueObserver) -> tuple[Round, Able]:
@@ -186,6 +190,7 @@ class Reconciler:
             return Round(again_s=RETRY_S), Able(False, "FailedUpdateScale", f"the API server refused: {error}")
         except StoreUnavailable as error:
             metrics.failed(error)
+            observer.look_now()
             return Round(again_s=RETRY_S), Able(False, "DrainUnknown", f"no pod is taken away: {error}")
         if decision.replicas < target.replicas and came.rolling:
             return came, Able(False, "RolloutUnderWay", "no pod is taken away while a rollout is under way")

@@ -30,6 +30,10 @@ class BacklogStatus(_Part):
     running: int = Field(0, description="Jobs that run.")
     waiting: int = Field(0, description="Jobs that wait for a slot.")
     due: int = Field(0, description="Jobs that become due within 150 s: retries, deferrals.")
+    queue: str = Field("", max_length=63, description="Name of the queue.")
+    jobs_ever: int = Field(
+        0, description="Jobs ever put into it. Should Redis know of fewer, it lost its data: no pod is taken away then."
+    )
     oldest_waiting_seconds: int = Field(0, description="Age of the oldest waiting job.")
     summary: str = Field("", max_length=64, description="running+waiting+due, for the column.")
 

@@ -212,3 +212,17 @@ def test_scale_down_policies_give_the_numbers_of_hpa(rules, start, demand, every
 def test_stabilisation_windows_give_the_numbers_of_hpa(up_s, down_s, start, demands, expected) -> None:
     spec = Spec(max_replicas=100, jobs_per_pod=1, up=Rules(up_s), down=Rules(down_s))
     assert numbers(spec, start, demands, 60) == expected
+
+
+def test_a_clock_that_was_set_back_a_day_holds_pods_no_longer_than_the_window() -> None:
+    spec, day_s = Spec(max_replicas=10, jobs_per_pod=1, idle_after_s=0, down=Rules(window_s=60)), 86_400
+    busy = decide(Observation(2 * day_s, 5, Backlog(running=5)), spec, EMPTY)
+    back = decide(Observation(day_s, 5, Backlog()), spec, busy.history)
+    assert back.replicas == 5, "the window holds"
+    assert decide(Observation(day_s + 61, 5, Backlog()), spec, back.history).replicas == 0
+
+
+def test_a_clock_that_jumps_ahead_takes_no_busy_pod() -> None:
+    spec = Spec(max_replicas=10, jobs_per_pod=1, down=Rules(window_s=60))
+    busy = decide(Observation(1000, 5, Backlog(running=5)), spec, EMPTY)
+    assert decide(Observation(1000 + 86_400, 5, Backlog(running=5)), spec, busy.history).replicas == 5

@@ -25,7 +25,7 @@ TOO_NEW = re.compile(
 )
 # Commands that are granted by a subcommand only.
 PART = {"pubsub": "pubsub|numsub"}
-BY_CLIENT = {"evalsha", "script|load", "subscribe", "unsubscribe", "ping"}
+BY_CLIENT = {"evalsha", "script|load", "subscribe", "unsubscribe", "ping", "client|tracking"}
 SCRIPTS = sorted((SERVICES / "afterbell" / "adapters" / "redis" / "scripts").glob("*.lua"))
 
 

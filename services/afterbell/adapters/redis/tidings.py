@@ -3,11 +3,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from typing import Final
+from typing import Any, Final
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
+from redis.exceptions import RedisError, ResponseError
 
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import load_of
@@ -56,17 +56,43 @@ class Ear:
             try:
                 async with self._client.pubsub() as channel:
                     self._subscribed.clear()
+                    await self._hear_of_flushes(channel)
                     await self._subscribe(channel)
                     self._channel = channel
                     await self._subscribe(channel)  # those that came meanwhile
                     async for message in channel.listen():
-                        self._told[message["channel"].decode()](_load_in(message["data"]))
+                        self._tell(message)
             except (RedisError, OSError) as error:
                 for told in list(self._told.values()):
                     told(_ended(error))
             finally:
                 self._channel = None
             await asyncio.sleep(RETRY_S)
+
+    def _tell(self, message: dict[str, Any]) -> None:
+        told = self._told.get((message["channel"] or b"").decode())
+        if told is not None:
+            told(_load_in(message["data"]))
+
+    async def _hear_of_flushes(self, channel: PubSub) -> None:
+        """FLUSHALL publishes nothing, but it tells whoever tracks keys: one command a connection, none of them a key's.
+
+        A server or a user without CLIENT TRACKING refuses; then the next look finds it out.
+        """
+        await channel.connect()  # type: ignore[no-untyped-call]
+        connection = channel.connection
+        if connection is None:
+            return
+        connection._parser.set_invalidation_push_handler(self._flushed)
+        with suppress(ResponseError):
+            await connection.send_command("CLIENT", "TRACKING", "ON", "BCAST", "PREFIX", "{ab:}none")
+            await connection.read_response()
+
+    async def _flushed(self, _push: object) -> list[bytes]:
+        """Something of every queue may be gone. The answer is for the subscription, which expects a message."""
+        for told in list(self._told.values()):
+            told(None)
+        return [b"pong", b""]
 
     async def _subscribe(self, channel: PubSub) -> None:
         names = self._told.keys() - self._subscribed

@@ -1,0 +1,144 @@
+"""An API server that refuses, expires, drops or is gone: the operator goes on, and is right five seconds later."""
+
+import json
+import time
+import urllib.request
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+from urllib.error import HTTPError
+
+import pytest
+from tests.faults.servers import free_port
+from tests.operator.pools import install_crd
+from tests.operator.running import operating
+from tests.operator.trio import SIZES, Trio
+from tests.support.cluster import Cluster, wait_until
+from tests.support.http_faults import HttpFaults, http_faults
+
+pytestmark = [pytest.mark.cluster, pytest.mark.engines]
+RIGHT_WITHIN_S: Final = 5.0
+MORE: Final = 2
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster) -> Iterator[str]:
+    install_crd(cluster)
+    name = f"door-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def door(cluster: Cluster) -> Iterator[HttpFaults]:
+    with http_faults(cluster) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def port(
+    cluster: Cluster, namespace: str, door: HttpFaults, engine_urls: Any, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[int]:
+    """The internal port of an operator that reaches the API server through the door."""
+    home, port = tmp_path_factory.mktemp("door"), free_port()
+    through = {"KUBECONFIG": str(door.kubeconfig(home / "door.json")), "AFTERBELL_INTERNAL_PORT": str(port)}
+    with operating(cluster, engine_urls.redis_url, home, namespace, **through):
+        yield port
+
+
+@pytest.fixture
+def trio(cluster: Cluster, namespace: str, port: int, redis_url: str) -> Iterator[Trio]:
+    made = Trio(cluster, namespace, redis_url)
+    yield made
+    made.remove()
+
+
+def right(trio: Trio) -> None:
+    """Every Pool has its two more, in time."""
+    began = time.monotonic()
+    wait_until(lambda: trio.replicas() == [size + MORE for size in SIZES], "the right numbers")
+    assert time.monotonic() - began < RIGHT_WITHIN_S
+
+
+def ask_for_more(trio: Trio) -> None:
+    for hand in trio.hands:
+        hand.put(*(f"more-{number}" for number in range(MORE)))
+
+
+@pytest.mark.parametrize("status", [409, 429, 500])
+def test_a_write_that_is_refused_is_made_when_it_can_be(trio: Trio, door: HttpFaults, status: int) -> None:
+    before = door.refused[status]
+    with door.answering(status, "/scale", "PATCH"):
+        ask_for_more(trio)
+        wait_until(lambda: door.refused[status] - before >= 2 * len(SIZES), "it to be tried again")
+        assert trio.replicas() == list(SIZES)
+    right(trio)
+
+
+def test_a_status_that_cannot_be_written_keeps_no_pod_waiting(trio: Trio, door: HttpFaults) -> None:
+    with door.answering(500, "/pools/.*/status", "PATCH"):
+        ask_for_more(trio)
+        right(trio)
+
+
+@pytest.mark.parametrize("status", [410, 429, 503])
+def test_what_was_missed_while_the_watches_were_away_is_seen_afterwards(
+    trio: Trio, door: HttpFaults, status: int
+) -> None:
+    with door.answering(status, "[?&]watch=", "GET"):
+        door.drop_watches()
+        for name in trio.names:
+            trio.patch(name, {"pause": {"replicas": 5, "reason": "nobody hears this"}})
+        time.sleep(1.5)
+        if status != 410:  # an expired watch makes it list again, so it sees everything at once
+            assert trio.replicas() == list(SIZES)
+    began = time.monotonic()
+    wait_until(lambda: trio.replicas() == [5, 5, 5], "the pause to be seen")
+    assert time.monotonic() - began < RIGHT_WITHIN_S
+
+
+def test_watches_that_end_in_the_middle_are_taken_up_again(trio: Trio, door: HttpFaults) -> None:
+    door.drop_watches()
+    for name in trio.names:
+        trio.patch(name, {"pause": {"replicas": 4, "reason": "right after"}})
+    began = time.monotonic()
+    wait_until(lambda: trio.replicas() == [4, 4, 4], "the pause to be seen")
+    assert time.monotonic() - began < RIGHT_WITHIN_S
+
+
+def test_without_the_api_server_it_is_alive_and_not_ready(port: int, door: HttpFaults) -> None:
+    wait_until(lambda: answer(port, "readyz")[0] == 200, "it to be ready")
+    with door.answering(503, ".", "GET", "PUT", "PATCH", "POST"):
+        wait_until(lambda: answer(port, "readyz")[0] == 503, "it to say so", patience_s=16)
+        assert answer(port, "livez")[0] == 200
+    wait_until(lambda: answer(port, "readyz")[0] == 200, "it to be ready again", patience_s=6)
+
+
+def answer(port: int, path: str) -> tuple[int, Any]:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as found:
+            return found.status, json.loads(found.read())
+    except HTTPError as error:
+        return error.code, json.loads(error.read())
+    except OSError:
+        return 0, None
+
+
+@pytest.mark.long
+@pytest.mark.timeout(180)
+def test_after_sixty_seconds_without_an_api_server_the_numbers_are_right_within_five(
+    cluster: Cluster, redis_url: str, tmp_path: Path
+) -> None:
+    install_crd(cluster)
+    namespace = f"gone-{uuid.uuid4().hex[:8]}"
+    cluster.kubectl("create", "namespace", namespace)
+    with operating(cluster, redis_url, tmp_path, namespace):
+        trio = Trio(cluster, namespace, redis_url)
+        with cluster.api_server_away():
+            ask_for_more(trio)
+            time.sleep(60)
+        wait_until(lambda: bool(cluster.get("nodes")), "the API server", patience_s=20)
+        right(trio)
+    cluster.kubectl("delete", "namespace", namespace, "--wait=false")
