@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.realtime.conftest import Pods
 from tests.support.api import PARENT, STAFF, imported, token_for
-from tests.support.sockets import clients
+from tests.support.sockets import Client, clients
 
 pytestmark = pytest.mark.engines
 
@@ -212,5 +212,29 @@ def test_only_participants_speak_and_parents_do_not_even_listen(pods: Pods) -> N
             ]
             assert [one["code"] for one in codes] == ["forbidden", "forbidden", "not_found", "not_found", "not_found"]
             assert await parent.ask("report:watch", session=session) == {"ok": True, "report": None}
+
+    asyncio.run(run())
+
+
+def test_people_whose_connections_break_in_mid_talk_cost_the_others_nothing(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor, pods.student) as (tutor, student):
+            await asyncio.gather(tutor.join(session), student.join(session))
+            for number in range(10):
+                leaving = [Client(url, token_for(role="staff", subject=f"s-{n}"), reconnection=False)
+                           for n, url in enumerate((pods.a.url, pods.b.url) * 5)]  # fmt: skip
+                await asyncio.gather(*(one.connect() for one in leaving))
+                await asyncio.gather(*(one.join(session) for one in leaving))
+                said = [asyncio.create_task(tutor.say(f"{number}.{n}")) for n in range(20)]
+                await asyncio.sleep(0.005)
+                for one in leaving:
+                    one.sio.eio.ws._response.connection.transport.abort()
+                await asyncio.gather(*said)
+                await asyncio.gather(*(one.close() for one in leaving))
+            await student.until(lambda: student.last == 200)
+            assert sorted(student.live) == list(range(1, 201)), "live, and not by catching up"
+            assert sorted(tutor.live) == list(range(1, 201))
 
     asyncio.run(run())
