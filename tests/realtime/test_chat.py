@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.realtime.conftest import Pods
 from tests.support.api import PARENT, STAFF, imported, token_for
-from tests.support.sockets import clients
+from tests.support.sockets import Client, clients
 
 pytestmark = pytest.mark.engines
 
@@ -212,5 +212,63 @@ def test_only_participants_speak_and_parents_do_not_even_listen(pods: Pods) -> N
             ]
             assert [one["code"] for one in codes] == ["forbidden", "forbidden", "not_found", "not_found", "not_found"]
             assert await parent.ask("report:watch", session=session) == {"ok": True, "report": None}
+
+    asyncio.run(run())
+
+
+def test_people_whose_connections_break_in_mid_talk_cost_the_others_nothing(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor, pods.student) as (tutor, student):
+            await asyncio.gather(tutor.join(session), student.join(session))
+            for number in range(10):
+                leaving = [Client(url, token_for(role="staff", subject=f"s-{n}"), reconnection=False)
+                           for n, url in enumerate((pods.a.url, pods.b.url) * 5)]  # fmt: skip
+                await asyncio.gather(*(one.connect() for one in leaving))
+                await asyncio.gather(*(one.join(session) for one in leaving))
+                said = [asyncio.create_task(tutor.say(f"{number}.{n}")) for n in range(20)]
+                await asyncio.sleep(0.005)
+                for one in leaving:
+                    one.sio.eio.ws._response.connection.transport.abort()
+                await asyncio.gather(*said)
+                await asyncio.gather(*(one.close() for one in leaving))
+            await student.until(lambda: student.last == 200)
+            assert sorted(student.live) == list(range(1, 201)), "live, and not by catching up"
+            assert sorted(tutor.live) == list(range(1, 201))
+
+    asyncio.run(run())
+
+
+def test_an_event_without_an_acknowledgement_is_done_and_a_bad_one_is_forgotten(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor) as (tutor,):
+            await tutor.join(session)
+            await tutor.sio.emit("chat:send", {"session": session, "id": "1", "text": "no answer wanted"})
+            await tutor.sio.emit("chat:send", {"session": session, "id": "2"})
+            await tutor.sio.emit("no:such", {"session": session})
+            await tutor.sio.emit("chat:send")
+            assert (await tutor.ask("chat:send", session=session, id="3", text="last"))["seq"] == 2
+            assert [one["id"] for one in (await tutor.ask("chat:history", session=session))["messages"]] == ["1", "3"]
+
+    asyncio.run(run())
+
+
+def test_joining_a_hundred_times_is_joining_once_and_a_hundred_foreign_sessions_are_none(pods: Pods) -> None:
+    session = pods.lesson()
+
+    async def run() -> None:
+        async with clients(pods.tutor, pods.student) as (tutor, student):
+            await student.join(session)
+            assert all([(await tutor.ask("session:join", session=session))["ok"] for _ in range(100)])
+            codes = {(await tutor.ask("session:join", session=f"s-foreign-{n}"))["code"] for n in range(100)}
+            assert codes == {"not_found"}
+            await student.say("once")
+            await tutor.until(lambda: bool(tutor.events["chat:message"]))
+            await asyncio.sleep(0.1)
+            assert len(tutor.events["chat:message"]) == 1
+            assert student.events["presence"] == [{"session": session, "joined": ["p-tutor"], "left": []}]
 
     asyncio.run(run())

@@ -8,15 +8,17 @@ import signal
 import time
 from collections.abc import Iterator
 from itertools import pairwise
+from uuid import UUID
 
 import httpx2
 import pytest
 from redis import Redis
 from tests.faults.servers import TcpValkey
 from tests.realtime.processes import ApiProcess, Chatter, all_show, in_lesson, lesson, started, until
-from tests.support.api import STUDENT, TUTOR, api_on, imported, token_for
+from tests.support.api import STUDENT, TUTOR, api_on, imported, in_transaction, token_for
 from tests.support.sockets import Client
 
+from afterbell.adapters.db import reports
 from afterbell.embedded.engines import EngineUrls
 
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(240)]
@@ -77,6 +79,36 @@ def test_while_redis_hangs_acknowledgements_come_as_ever_and_nothing_is_lost(
             count = await chatter.stop()
             assert chatter.p99_s < 0.3
             await all_show(clients, count)
+
+    asyncio.run(run())
+
+
+def test_while_redis_restarts_in_the_middle_of_a_job_progress_rises_and_ends_for_watchers_of_both_pods(
+    pods: list[ApiProcess], valkey: TcpValkey, database: str
+) -> None:
+    session = lesson(pods[0])
+
+    async def run() -> None:
+        async with in_lesson(session, *pods) as clients:
+            for one in clients:
+                assert (await one.ask("report:watch", session=session))["ok"]
+            asked = await clients[0].http.post(f"/api/reports/session/{session}")
+            report_id = UUID(asked.json()["jobId"].removeprefix("report-"))
+            claimed = await in_transaction(database, lambda c: reports.claim(c, report_id, "w"))
+            for step in range(1, 20):
+                await in_transaction(database, lambda c, step=step: reports.advance(c, claimed, step * 5, "writing"))
+                await asyncio.sleep(0.1)
+                if step == 5:
+                    valkey.kill()
+                if step == 15:
+                    valkey.start()
+            await in_transaction(database, lambda c: reports.finish(c, claimed, {}, 1))
+            for one in clients:
+                await one.until(lambda one=one: bool(one.events["report:ready"]))
+                shown = [told["progress"] for told in one.events["report:progress"] if told["attempt"] == 1]
+                assert shown == sorted(shown)
+                assert shown[-1] == 100
+                assert len([percent for percent in shown if 25 < percent < 75]) >= 2, "also while Redis was away"
 
     asyncio.run(run())
 

@@ -1,5 +1,6 @@
 """python-socketio's server, with what it lacks: limits before parsing, and no search for rooms that are ours."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -37,6 +38,7 @@ class _Server(socketio.AsyncServer):  # type: ignore[misc]
         if answer is not None:
             if answer:
                 self._link(eio_sid).push(Event(answer).frame())
+            await asyncio.sleep(0)  # a flood is read without a pause: between two of its packets others have their turn
             return
         try:
             await super()._handle_eio_message(eio_sid, data)

@@ -104,10 +104,15 @@ class Hub:
     def _heard(self, body: bytes) -> None:
         pod, _, messages = body.partition(b"\n")
         try:
-            for message in orjson.loads(messages):
-                self._obey(pod.decode(), message)
-        except (ValueError, TypeError, IndexError, KeyError, AttributeError) as error:
+            found = list(orjson.loads(messages))
+        except (ValueError, TypeError) as error:
             log.warning("bus_message_unreadable", length=len(body), error=type(error).__name__)
+            return
+        for message in found:
+            try:
+                self._obey(pod.decode(), message)
+            except Exception as error:  # one that cannot be obeyed must cost neither the next ones nor the listener
+                log.warning("bus_message_unreadable", length=len(body), error=type(error).__name__)
 
     def _obey(self, pod: str, message: list[Any]) -> None:
         kind = message[0]

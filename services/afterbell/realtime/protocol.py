@@ -32,13 +32,20 @@ class WebSockets(WebSocketsSansIOProtocol):
             extensions[WIRE] = self
 
     def send_frame(self, frame: bytes) -> None:
-        """Send a frame that was built before, once for all who get it. One that comes after the end is left out."""
-        if self.handshake_complete and not self.close_sent and self.conn.state is OPEN:
+        """Send a frame that was built before, once for all who get it. One that comes after the end is left out.
+
+        A connection that broke is OPEN to the protocol until its own task has run; uvloop raises at a write to it.
+        """
+        if self.handshake_complete and not self.close_sent and self.conn.state is OPEN and not self._gone:
             self.transport.write(frame)
 
     def unread_bytes(self) -> int:
         """What the reader and the kernel have not taken yet."""
-        return self.transport.get_write_buffer_size()
+        return 0 if self._gone else self.transport.get_write_buffer_size()
+
+    @property
+    def _gone(self) -> bool:
+        return bool(self.transport.is_closing())
 
     def abort(self) -> None:
         """Cut the connection, also under a reader that reads nothing."""

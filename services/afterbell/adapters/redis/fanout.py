@@ -4,10 +4,12 @@
   PUBLISH, so that a thousand messages at once need neither a thousand connections nor a thousand commands.
 - Its queue is bounded: what does not fit is dropped and counted. Live copies may be lost; PostgreSQL has the messages.
 - One task listens, to the channels of the shards that have members here and to no other.
-- Lost connections are made again after a jittered pause of at most 2 s. Then ``turned`` is called, and on every shard
-  of which something was dropped the other pods are told so: their clients catch up as well.
-- Every few seconds a pod with members publishes a sign of life and hears it itself. Not hearing it means that this pod
-  can speak and not hear; the listener is then made anew.
+- Lost connections are made again after a jittered pause that grows from a tenth of a second to 2 s. ``turned`` is
+  called when everything wanted is subscribed again: clients that catch up then are told of whatever comes later.
+- A gap is always told: on every shard of which something was dropped the other pods are told so, and a shard that was
+  subscribed later than somebody could wait for it tells its own members. Their clients catch up.
+- Every few seconds a pod with members publishes a sign of life and hears it itself. One that left and is not heard
+  means that this pod can speak and not hear; the listener is then made anew.
 
 A PUBLISH carries ``<pod>\\n`` and a JSON list of messages; a pod skips its own.
 """
@@ -15,30 +17,46 @@ A PUBLISH carries ``<pod>\\n`` and a JSON list of messages; a pod skips its own.
 import asyncio
 import random
 import secrets
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 import structlog
 from redis.asyncio.client import PubSub
-from redis.exceptions import RedisError
 
 from afterbell.adapters.redis.client import connect
 from afterbell.observability import metrics
 
 QUEUE_MAX: Final = 10_000
 PUBLISH_BYTES_MAX: Final = 512 * 1024
+BACKOFF_S: Final = 0.1
 BACKOFF_MAX_S: Final = 2.0
+# What waits through a shorter outage is still worth sending; of a longer one, that there was something.
+STALE_AFTER_S: Final = 1.0
 ECHO_EVERY_S: Final = 5.0
-# Three signs of life unheard: the listener is deaf.
-DEAF_AFTER_S: Final = 12.0
+# A sign of life that left and was not heard for so long: the listener is deaf.
+DEAF_AFTER_S: Final = 8.0
 HEARD_WITHIN_S: Final = 1.0
 ALIVE: Final = "alive"
 MISSED: Final = "missed"
-_AWAY: Final = (RedisError, OSError, TimeoutError)
 
 log = structlog.get_logger(__name__)
+
+
+class _Pause:
+    """Between attempts: longer each time, and random, so that pods do not come back in step."""
+
+    def __init__(self) -> None:
+        self._longest_s = BACKOFF_S
+        self.total_s = 0.0
+
+    def next_s(self) -> float:
+        """How long to wait now, in seconds."""
+        pause_s = random.uniform(0.5, 1) * self._longest_s  # noqa: S311
+        self._longest_s = min(self._longest_s * 2, BACKOFF_MAX_S)
+        self.total_s += pause_s
+        return pause_s
 
 
 class RedisBus:
@@ -47,17 +65,21 @@ class RedisBus:
     def __init__(self, url: str, prefix: str) -> None:
         self.pod = secrets.token_hex(6)
         self._prefix = f"{prefix}rt:"
+        self._pods = f"{self._prefix}pods"
         self._mark = f"{self.pod}\n".encode()
         self._speaking, self._hearing = connect(url), connect(url)
         self._queue: list[tuple[str, bytes]] = []
         self._stir, self._stirred = asyncio.Event(), asyncio.Event()
         self._wanted: set[str] = set()
         self._heard: dict[str, asyncio.Event] = defaultdict(asyncio.Event)
+        self._unconfirmed: Counter[str] = Counter()
+        self._late: set[str] = set()
         self._dropped: set[str] = set()
         self._can_speak = self._can_hear = False
         self._was_connected = self._stopped = False
-        self._echo_at = self._probed_at = 0.0
-        self._pubsub: PubSub | None = None
+        self._echo_at = 0.0
+        self._unechoed_since: float | None = None
+        self._hearer: asyncio.Task[None] | None = None
         self._on_message: Callable[[bytes], None] = lambda _message: None
         self._on_turn: Callable[[], None] = lambda: None
         self._tasks: list[asyncio.Task[None]] = []
@@ -87,19 +109,20 @@ class RedisBus:
         """Hear these shards, and the signs of life where there are any."""
         wanted = {self._channel(shard) for shard in shards}
         if wanted:
-            wanted.add(self._prefix + "pods")
+            wanted.add(self._pods)
         if wanted != self._wanted:
             self._wanted = wanted
             self._stirred.set()
 
     async def heard_from(self, shard: int) -> None:
-        """Return once this shard's channel is subscribed; after a second in any case."""
+        """Return once this shard is subscribed; after a second in any case, and its members hear of the gap later."""
         if self._can_hear:
+            channel = self._channel(shard)
             try:
                 async with asyncio.timeout(HEARD_WITHIN_S):
-                    await self._heard[self._channel(shard)].wait()
+                    await self._heard[channel].wait()
             except TimeoutError:
-                return
+                self._late.add(channel)
 
     async def stop(self) -> None:
         """Give what is queued a moment to leave, then end."""
@@ -121,21 +144,23 @@ class RedisBus:
     # --- speaking
 
     async def _publish_all(self) -> None:
+        pause = _Pause()
         while self._queue or not self._stopped:
             await self._stir.wait()
             self._stir.clear()
             metrics.RT_BUS_QUEUED.set(len(self._queue))
             try:
                 await self._send_once()
-            except _AWAY as error:
+            except Exception as error:  # of whatever kind: a bus that does not try again would be silent for good
                 self._speaks(False, error)
-                await asyncio.sleep(random.uniform(0.1, BACKOFF_MAX_S))  # noqa: S311  # spreads reconnects
-                self._drop_queue()
+                await asyncio.sleep(pause.next_s())
                 if self._stopped:
                     return
-                self._queue.append((self._prefix + "pods", orjson.dumps([ALIVE])))
-                self._stir.set()
+                if pause.total_s > STALE_AFTER_S:
+                    self._drop_queue()
+                self.say_alive()
             else:
+                pause = _Pause()
                 self._speaks(True, None)
                 await asyncio.sleep(0)  # a tick: whoever emits now shares the next pipeline
 
@@ -155,9 +180,10 @@ class RedisBus:
         try:
             await pipeline.execute()
         except BaseException:
-            self._dropped |= {channel for channel, _ in batch}
-            metrics.RT_BUS_DROPPED.inc(len(batch))
+            self._lost(batch)
             raise
+        if self._unechoed_since is None and any(channel == self._pods for channel, _ in batch):
+            self._unechoed_since = started
         metrics.RT_BUS_PUBLISHED.inc(len(batch))
         metrics.RT_BUS_SECONDS.observe(asyncio.get_running_loop().time() - started)
 
@@ -177,44 +203,60 @@ class RedisBus:
         return self._mark + b"[" + b",".join(messages) + b"]"
 
     def _drop_queue(self) -> None:
-        metrics.RT_BUS_DROPPED.inc(len(self._queue))
-        self._dropped |= {channel for channel, _ in self._queue}
-        self._queue.clear()
+        self._lost(self._queue)
+        self._queue = []
+
+    def _lost(self, batch: list[tuple[str, bytes]]) -> None:
+        metrics.RT_BUS_DROPPED.inc(len(batch))
+        self._dropped |= {channel for channel, _ in batch} - {self._pods}  # a sign of life is nobody's message
 
     # --- hearing
 
     async def _listen_all(self) -> None:
+        pause = _Pause()
         while not self._stopped:
             try:
                 await self._listen()
-            except _AWAY as error:
+            except Exception as error:  # of whatever kind: a bus that does not try again would be deaf for good
+                if self._can_hear:
+                    pause = _Pause()
                 self._hears(False, error)
-            await asyncio.sleep(random.uniform(0.05, BACKOFF_MAX_S))  # noqa: S311  # spreads reconnects
+            await asyncio.sleep(pause.next_s())
 
     async def _listen(self) -> None:
         async with self._hearing.pubsub() as pubsub:
+            self._unconfirmed.clear()
             # One subscription besides tells whether Redis is there while no shard has members.
-            await pubsub.subscribe(f"{self._prefix}pod:{self.pod}")
-            following = asyncio.create_task(self._follow(pubsub))
-            self._pubsub = pubsub
+            current = self._wanted | {f"{self._prefix}pod:{self.pod}"}
+            await self._subscribe(pubsub, current)
+            parts = [asyncio.create_task(self._hear(pubsub)), asyncio.create_task(self._follow(pubsub, current))]
+            self._hearer, self._unechoed_since = parts[0], None
             self._echo_at = asyncio.get_running_loop().time()
             try:
-                async for message in pubsub.listen():
-                    self._take(message)
+                done, _ = await asyncio.wait(parts, return_when=asyncio.FIRST_COMPLETED)
+                for part in done:
+                    if not part.cancelled():
+                        part.result()
             finally:
-                self._pubsub = None
-                following.cancel()
+                self._hearer = None
+                for part in parts:
+                    part.cancel()
                 for one in self._heard.values():
                     one.clear()
-                await asyncio.gather(following, return_exceptions=True)
+                await asyncio.gather(*parts, return_exceptions=True)
+        raise ConnectionError("the listener was told to begin anew")
 
-    async def _follow(self, pubsub: PubSub) -> None:
+    async def _hear(self, pubsub: PubSub) -> None:
+        async for message in pubsub.listen():
+            self._take(message)
+
+    async def _follow(self, pubsub: PubSub, current: set[str]) -> None:
         """Keep the subscriptions what ``want`` said last."""
-        current: set[str] = set()
+        own = f"{self._prefix}pod:{self.pod}"
         while True:
-            wanted = set(self._wanted)
+            wanted = self._wanted | {own}
             if new := wanted - current:
-                await pubsub.subscribe(*new)
+                await self._subscribe(pubsub, new)
             if old := current - wanted:
                 for channel in old:
                     self._heard[channel].clear()
@@ -223,19 +265,33 @@ class RedisBus:
             await self._stirred.wait()
             self._stirred.clear()
 
+    async def _subscribe(self, pubsub: PubSub, channels: set[str]) -> None:
+        self._unconfirmed.update(channels)
+        await pubsub.subscribe(*channels)
+
     def _take(self, message: dict[str, Any]) -> None:
         if message["type"] == "subscribe":
-            self._heard[message["channel"].decode()].set()
+            self._confirmed(message["channel"].decode())
+        elif message["type"] == "message":
+            data: bytes = message["data"]
+            if not data.startswith(self._mark):
+                self._on_message(data)
+            elif message["channel"] == self._pods.encode():
+                self._echo_at, self._unechoed_since = asyncio.get_running_loop().time(), None
+
+    def _confirmed(self, channel: str) -> None:
+        """A channel left and wanted again is heard by the last confirmation, not by one that was on its way."""
+        self._unconfirmed[channel] -= 1
+        if self._unconfirmed[channel] <= 0:
+            del self._unconfirmed[channel]
+            if channel in self._wanted:
+                self._heard[channel].set()
+        if not self._can_hear and not self._unconfirmed:
+            self._late.clear()  # all are told, these with them
             self._hears(True, None)
-            return
-        if message["type"] != "message":
-            return
-        data: bytes = message["data"]
-        if data.startswith(self._mark):
-            if message["channel"].endswith(b"pods"):
-                self._echo_at = asyncio.get_running_loop().time()
-            return
-        self._on_message(data)
+        if channel in self._late and self._heard[channel].is_set():
+            self._late.discard(channel)
+            self._on_message(self._joined([orjson.dumps([MISSED, channel.removeprefix(self._prefix)])]))
 
     # --- both
 
@@ -245,23 +301,24 @@ class RedisBus:
         while True:
             await asyncio.sleep(ECHO_EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311  # pods need not speak at once
             if not self._wanted:
-                self._echo_at = loop.time()
+                self._echo_at, self._unechoed_since = loop.time(), None
                 continue
             metrics.RT_BUS_ECHO_AGE.set(loop.time() - self._echo_at)
-            if self._can_speak and self._can_hear and loop.time() - self._echo_at > DEAF_AFTER_S:
-                log.warning("bus_deaf", seconds=round(loop.time() - self._echo_at, 1))
-                await self._hang_up()
+            since = self._unechoed_since
+            if self._can_hear and since is not None and loop.time() - since > DEAF_AFTER_S:
+                log.warning("bus_deaf", seconds=round(loop.time() - since, 1))
+                self._hang_up()
             self.say_alive()
 
     def say_alive(self) -> None:
         """Tell the other pods that this one lives."""
         if len(self._queue) < QUEUE_MAX:
-            self._queue.append((self._prefix + "pods", orjson.dumps([ALIVE])))
+            self._queue.append((self._pods, orjson.dumps([ALIVE])))
             self._stir.set()
 
-    async def _hang_up(self) -> None:
-        if self._pubsub is not None and self._pubsub.connection is not None:
-            await self._pubsub.connection.disconnect()
+    def _hang_up(self) -> None:
+        if self._hearer is not None:
+            self._hearer.cancel()
 
     def _speaks(self, can: bool, error: BaseException | None) -> None:
         if self._can_speak and not can:
