@@ -121,7 +121,8 @@ def answer(port: int, path: str) -> tuple[int, Any]:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as found:
             return found.status, json.loads(found.read())
     except HTTPError as error:
-        return error.code, json.loads(error.read())
+        with error:
+            return error.code, json.loads(error.read())
     except OSError:
         return 0, None
 

@@ -38,8 +38,8 @@ def promtool(*words: str, stdin: str | None = None) -> "subprocess.CompletedProc
 class Prometheus:
     """Asked by its HTTP API."""
 
-    def __init__(self, url: str) -> None:
-        self._http = httpx2.Client(base_url=f"{url}/api/v1", timeout=30)
+    def __init__(self, http: httpx2.Client) -> None:
+        self._http = http
 
     def ask(self, path: str, **parameters: Any) -> Any:
         answer = self._http.get(path, params=parameters)
@@ -77,7 +77,8 @@ def scraping(home: Path, targets: dict[str, str], rules: list[Path]) -> Iterator
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
         _wait_for(f"http://127.0.0.1:{port}/-/ready", home / "prometheus.log")
-        yield Prometheus(f"http://127.0.0.1:{port}")
+        with httpx2.Client(base_url=f"http://127.0.0.1:{port}/api/v1", timeout=30) as http:
+            yield Prometheus(http)
     finally:
         process.terminate()
         process.wait(20)
