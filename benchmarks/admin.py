@@ -23,9 +23,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.harness import Figure, note, report
 from benchmarks.servers import AFTERBELL, await_port, environment, free_port, process, sql
 
-from afterbell.adapters.redis.broker import report_message
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.message import report_message
 from afterbell.adapters.redis.queue import BULK_MAX, Put, Queue, QueueRules
 from afterbell.api.admin_auth import mint_admin
 from afterbell.core.jobs import REPORT_TASK

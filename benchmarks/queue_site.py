@@ -18,9 +18,9 @@ from benchmarks.queue_worker import TASK, Spec, compress
 from benchmarks.servers import BenchError, process, valkey_on_tcp
 from redis import Redis
 
-from afterbell.adapters.redis.broker import report_message
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.message import report_message
 from afterbell.adapters.redis.queue import Put, Queue
 
 ROOT: Final = Path(__file__).resolve().parents[1]

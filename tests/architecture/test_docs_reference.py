@@ -8,6 +8,7 @@ import pytest
 import typer
 from tests.architecture.repository import ROOT, SERVICES, project, python_files, read, requirements
 from tools import settings_table
+from typer.core import TyperGroup
 
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.api.main import create_app
@@ -108,11 +109,12 @@ def endpoints() -> Iterator[str]:
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Every command that does something, by its full name. (typer brings a click of its own.)"""
-    children = getattr(command, "commands", None)
-    if children is None:
+    if not isinstance(command, TyperGroup):
         yield name, command
-    for part, child in (children or {}).items():
-        yield from commands(child, f"{name} {part}")
+        return
+    context = typer.Context(command)
+    for part in command.list_commands(context):
+        yield from commands(command.get_command(context, part), f"{name} {part}")
 
 
 def options(command: Any) -> list[str]:

@@ -12,7 +12,7 @@ from tests.faults.ledger import Allowed
 from tests.faults.rig import LEASE_S, Rig, until
 from tests.support.platform import UNPACED
 
-from afterbell.adapters.redis.broker import report_message
+from afterbell.adapters.redis.message import report_message
 from afterbell.adapters.redis.queue import Put
 from afterbell.core.jobs import REPORT_TASK
 from afterbell.llm_stub.settings import StubSettings

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import structlog
 from fastapi import FastAPI
@@ -27,7 +27,6 @@ from afterbell.api.outbox import Outbox, SweepRules
 from afterbell.api.pace import Pace
 from afterbell.api.routes import admin, events, privacy, reports, sessions, webhooks
 from afterbell.api.services import Services
-from afterbell.api.signing_keys import KeyVerifier, SigningKeys
 from afterbell.api.webhook_sender import WebhookSender
 from afterbell.core.addresses import networks_of
 from afterbell.core.errors import StoreUnavailable
@@ -39,6 +38,9 @@ from afterbell.realtime.protocol import WebSockets
 from afterbell.realtime.server import Realtime
 from afterbell.serving import Serving, bind, freeze_started, port_of, until_told
 from afterbell.settings import ApiSettings, required
+
+if TYPE_CHECKING:
+    from afterbell.api.signing_keys import SigningKeys
 
 log = structlog.get_logger(__name__)
 
@@ -85,7 +87,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     queue = Queue(redis, QueueKeys(settings.queue), QueueRules.of(settings))
     sweep = SweepRules(settings.sweep_s, settings.unput_s, settings.reput_s, settings.silent_s)
     outbox = Outbox(database, queue, sweep=sweep)
-    keys = SigningKeys(settings.jwks_url) if settings.jwks_url else None
+    keys = _signing_keys(settings)
     verifier = _verifier(settings, keys)
     realtime = _realtime(settings, database, queue.keys.prefix, verifier)
     client = WebhookClient(allowed=networks_of(settings.webhook_allow), timeout_s=settings.webhook_timeout_s)
@@ -135,8 +137,18 @@ async def serve(settings: ApiSettings) -> None:
             await until_told()
 
 
-def _verifier(settings: ApiSettings, keys: SigningKeys | None) -> Check:
+def _signing_keys(settings: ApiSettings) -> "SigningKeys | None":
+    if not settings.jwks_url:
+        return None
+    from afterbell.api.signing_keys import SigningKeys  # with an HTTP client, which nothing else here needs at first
+
+    return SigningKeys(settings.jwks_url)
+
+
+def _verifier(settings: ApiSettings, keys: "SigningKeys | None") -> Check:
     if keys is not None:
+        from afterbell.api.signing_keys import KeyVerifier
+
         return KeyVerifier(keys, settings.jwt_audience, settings.jwt_issuer)
     return Verifier(settings.jwt_secret.get_secret_value(), settings.jwt_audience)
 

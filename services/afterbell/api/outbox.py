@@ -12,7 +12,7 @@ import structlog
 from afterbell.adapters.db import reports
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.reports import Unput
-from afterbell.adapters.redis.broker import report_message
+from afterbell.adapters.redis.message import report_message
 from afterbell.adapters.redis.queue import JobClass, Put, Queue
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.jobs import REPORT_TASK, job_id_of

@@ -8,12 +8,14 @@ from base64 import b64encode
 from datetime import datetime
 from functools import cache
 from hashlib import sha256
-from typing import Any, Final
-
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any, Final
 
 from afterbell.core.report import Report, Role
 from afterbell.core.views import view
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _WHO: Final[dict[Role, str]] = {"parent": "your child", "student": "you"}
 _STUDENT: Final = "the student"
@@ -70,14 +72,15 @@ def render(report: Report, role: Role, *, session_title: str) -> str:
 @cache
 def style_source() -> str:
     """The page's only style, as a Content-Security-Policy names it: for pages that show a report within themselves."""
-    loader = PackageLoader("afterbell.api", "templates")
-    text = loader.get_source(Environment(autoescape=True), "report.html")[0]
+    text = (files("afterbell.api") / "templates" / "report.html").read_text("utf-8")
     style = text.partition("<style>")[2].partition("</style>")[0]
     return f"'sha256-{b64encode(sha256(style.encode()).digest()).decode()}'"
 
 
 @cache
-def _template() -> Template:
+def _template() -> "Template":
+    from jinja2 import Environment, PackageLoader, StrictUndefined  # 2 MB of a process in which nobody reads a page
+
     environment = Environment(
         loader=PackageLoader("afterbell.api", "templates"),
         autoescape=True,

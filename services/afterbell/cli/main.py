@@ -9,14 +9,33 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from afterbell import __version__
-from afterbell.cli.admin import jobs_app, queue_app
 from afterbell.core.errors import AfterbellError, InvalidInput, StoreUnavailable
 from afterbell.core.report import Role
 
+
+class _Commands(TyperGroup):
+    """Loads `queue` and `jobs`, with all they draw with, when they are asked for: processes of the platform do not."""
+
+    late = ("queue", "jobs")
+
+    def list_commands(self, ctx: typer.Context) -> list[str]:  # type: ignore[override]
+        """Every command, the late ones at the end."""
+        return [*super().list_commands(ctx), *self.late]
+
+    def get_command(self, ctx: typer.Context, cmd_name: str) -> Any:  # type: ignore[override]
+        """A command by its name."""
+        if cmd_name not in self.late:
+            return super().get_command(ctx, cmd_name)
+        from afterbell.cli.admin import jobs_app, queue_app
+
+        return typer.main.get_group(queue_app if cmd_name == "queue" else jobs_app)
+
+
 app = typer.Typer(help="Reports about tutoring sessions: run the platform, or a part of it.", no_args_is_help=True,
-                  pretty_exceptions_enable=False, rich_markup_mode="rich")  # fmt: skip
+                  cls=_Commands, pretty_exceptions_enable=False, rich_markup_mode="rich")  # fmt: skip
 session_app = typer.Typer(help="Work with sessions.", no_args_is_help=True)
 app.add_typer(session_app, name="session")
 webhook_app = typer.Typer(help="Try webhooks.", no_args_is_help=True)
@@ -27,8 +46,6 @@ student_app = typer.Typer(help="What is kept about one student.", no_args_is_hel
 app.add_typer(student_app, name="student")
 operator_app = typer.Typer(help="Scale workers on Kubernetes, and see why.", no_args_is_help=True)
 app.add_typer(operator_app, name="operator")
-app.add_typer(queue_app, name="queue")
-app.add_typer(jobs_app, name="jobs")
 
 CANNOT_START = 2
 

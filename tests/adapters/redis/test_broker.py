@@ -1,6 +1,7 @@
 """taskiq on our queue: what a worker's tasks go through, with the real receiver on a real server."""
 
 import asyncio
+import json
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -9,12 +10,15 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
+from taskiq import TaskiqMessage
+from taskiq.formatters.json_formatter import JSONFormatter
 from taskiq.receiver import Receiver
 from tests.support.redis_engines import as_admin
 
-from afterbell.adapters.redis.broker import LeaseBroker, report_message
+from afterbell.adapters.redis.broker import LeaseBroker
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.message import report_message
 from afterbell.adapters.redis.queue import Put, Queue, QueueRules
 from afterbell.core.jobs import Outcome
 from afterbell.core.retry import outcome_of
@@ -295,3 +299,11 @@ def test_a_worker_outlives_connections_that_are_cut(redis_url: str) -> None:
         assert len(bench.seen.starts) == 3
 
     on(redis_url, body)
+
+
+def test_a_message_written_without_taskiq_is_the_one_taskiq_writes() -> None:
+    message = TaskiqMessage(task_id="report-1", task_name="work", labels={}, labels_types={}, args=[],
+                            kwargs={"job_id": "report-1"})  # fmt: skip
+    by_taskiq = JSONFormatter().dumps(message).message
+    assert json.loads(report_message("work", "report-1")) == json.loads(by_taskiq)
+    assert JSONFormatter().loads(report_message("work", "report-1")) == message

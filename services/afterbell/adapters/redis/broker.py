@@ -24,14 +24,6 @@ from afterbell.core.jobs import Done, HandBack, Outcome
 Decide = Callable[[BaseException, int], Outcome]
 
 
-def report_message(task_name: str, job_id: str) -> bytes:
-    """The wire form of a job: the task's name and id. What to do is in PostgreSQL, under that id."""
-    message = TaskiqMessage(
-        task_id=job_id, task_name=task_name, labels={}, labels_types={}, args=[], kwargs={"job_id": job_id}
-    )
-    return JSONFormatter().dumps(message).message
-
-
 class LeaseBroker(BaseRedisBroker):
     """A broker with leases, retries, fair lanes, a limiter and dead letters. ``worker`` names this process."""
 
