@@ -29,7 +29,7 @@ from benchmarks.harness import Figure, note, report
 from benchmarks.loadtest_page import page
 from benchmarks.realtime import System, closed, lessons, migrated, opened, ours
 from benchmarks.realtime_sockets import Socket
-from benchmarks.servers import AFTERBELL, BenchError, await_port, free_port, metric, process
+from benchmarks.servers import AFTERBELL, BenchError, await_port, free_port, metric, pod_python, process
 
 from afterbell.api.auth import mint
 from afterbell.embedded.engines import engines
@@ -211,7 +211,7 @@ def sockets_part(folder: Path, seconds: float, found: Found) -> None:
     """500 and 1,000 sockets over two api processes."""
     with engines(folder / "data", redis=False) as urls:
         asyncio.run(migrated(urls.database_url or ""))
-        with ours(folder, urls.database_url or "") as system:
+        with ours(folder, urls.database_url or "", pod_python("api", sys.executable)) as system:
             for count in SOCKETS:
                 note(f"{count} sockets")
                 asyncio.run(talk(system, count, seconds, found))

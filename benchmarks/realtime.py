@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.harness import Figure, against_peer, note, report
 from benchmarks.realtime_sockets import Socket
-from benchmarks.servers import AFTERBELL, await_port, free_port, metric, process, valkey_on_tcp
+from benchmarks.servers import SERVICES, await_port, free_port, metric, pod_python, process, valkey_on_tcp
 
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.migrate import upgrade
@@ -43,8 +43,8 @@ SMALL: Final = 4
 TEXT: Final = "x" * 100
 # A delivery that never came counts as one that took this long.
 LOST_S: Final = 60.0
-# Tasks that the first socket or message starts and that stay.
-STARTED_ONCE_MAX: Final = 4
+# A socket's ping task sleeps through this interval of python-engineio's, also when its socket has gone meanwhile.
+PING_EVERY_S: Final = 25
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class System:
 
 
 @contextmanager
-def ours(folder: Path, database_url: str) -> Iterator[System]:
-    """Two ``afterbell api`` processes on one Valkey."""
+def ours(folder: Path, database_url: str, python: str) -> Iterator[System]:
+    """Two ``afterbell api`` processes on one Valkey, run by ``python``."""
     with ExitStack() as stack:
         redis = stack.enter_context(valkey_on_tcp(folder))
         ports, processes, internal = [], [], [free_port(), free_port()]
@@ -80,9 +80,9 @@ def ours(folder: Path, database_url: str) -> Iterator[System]:
                 "AFTERBELL_INTERNAL_PORT": str(internal[number]), "AFTERBELL_JWT_SECRET": SECRET,
                 "AFTERBELL_EVENTS_PER_SECOND": "100000", "AFTERBELL_EVENTS_BURST": "100000",
                 "AFTERBELL_SOCKETS_PER_USER": "100000", "AFTERBELL_SOCKETS_MAX": "10000",
-                "AFTERBELL_LOG_LEVEL": "warning",
+                "AFTERBELL_LOG_LEVEL": "warning", "PYTHONPATH": SERVICES,
             }  # fmt: skip
-            processes.append(stack.enter_context(process(*AFTERBELL, "api", log=log, **variables)))
+            processes.append(stack.enter_context(process(python, "-m", "afterbell", "api", log=log, **variables)))
             await_port(ports[-1], log)
         yield System((ports[0], ports[1]), (processes[0], processes[1]), _token(), redis, internal[0])
 
@@ -171,11 +171,8 @@ class Measured:
 
 async def measure(system: System, seconds: float) -> Measured:
     """Memory, fan-out, small rooms, acknowledgements, in this order."""
-    await asyncio.sleep(1.5)
-    tasks = metric(system.internal_port, "afterbell_realtime_tasks") if system.internal_port else 0.0
     await closed(await opened(system, (await lessons(system, 1)) * 100, _ignore))  # what is loaded late is base
-    base = system.rss()
-    delivered = 0
+    base, tasks, delivered = system.rss(), await resting_tasks(system), 0
 
     def count(_socket: Socket, body: bytes) -> None:
         nonlocal delivered
@@ -281,21 +278,29 @@ async def _cpu_of_second(system: System, seconds: float) -> float:
     return used() - before
 
 
+async def resting_tasks(system: System) -> float:
+    """Tasks of the first process when its first sockets have come and gone; 0 for the peer, which cannot be asked."""
+    if not system.internal_port:
+        return 0.0
+    await asyncio.sleep(PING_EVERY_S + 2)
+    return metric(system.internal_port, "afterbell_realtime_tasks")
+
+
 async def churned(system: System, before: float, sockets: int = 5_000) -> float:
-    """Sockets, rooms and tasks that are left when so many have come and gone; 0 for the peer, which cannot be asked."""
+    """Sockets, rooms and tasks left when so many have come and gone, beyond the tasks that rested ``before``."""
     if not system.internal_port:
         return 0.0
     names = await lessons(system, 50)
     for _ in range(sockets // 250):
         await closed(await opened(system, names * 5, _ignore, 1))
     left: list[float] = []
-    for _ in range(20):  # an absence of five seconds is forgiven, and a socket's ping task ends after 25
+    for _ in range(PING_EVERY_S):  # an absence of five seconds is forgiven, too
         await asyncio.sleep(2)
         left = [metric(system.internal_port, f"afterbell_realtime_{name}") for name in ("sockets", "rooms", "tasks")]
         if left[2] <= before:
             break
     note(f"  churn: {left[0]:.0f} sockets, {left[1]:.0f} rooms, {left[2]:.0f} tasks ({before:.0f} before) are left")
-    return left[0] + left[1] + max(left[2] - before - STARTED_ONCE_MAX, 0)
+    return left[0] + left[1] + max(left[2] - before, 0)
 
 
 def _ignore(*_: object) -> None:
@@ -358,19 +363,23 @@ async def migrated(url: str) -> None:
         await database.close()
 
 
-def main(runs: int = 3, seconds: float = 10) -> None:
-    """Measure; one JSON object a figure on standard output, a table on standard error."""
+def main(runs: int = 3, seconds: float = 10, python: str = sys.executable) -> None:
+    """Measure; one JSON object a figure on standard output, a table on standard error.
+
+    The processes run as in a pod: with the pinned packages of the api's image, on PYTHON, which is 3.13 there.
+    """
     own: list[Measured] = []
     peer: list[Measured] = []
     with tempfile.TemporaryDirectory(prefix="afterbell-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         urls = stack.enter_context(engines(folder / "engines", redis=False, postgres=True))
         asyncio.run(migrated(urls.database_url or ""))
+        program = pod_python("api", python)
         for number in range(1, runs + 1):
             note(f"run {number} of {runs}")
             here = folder / str(number)
             here.mkdir()
-            with ours(here, urls.database_url or "") as system:
+            with ours(here, urls.database_url or "", program) as system:
                 own.append(asyncio.run(measure(system, seconds)))
             with node(here) as other:
                 if other is not None:

@@ -1,6 +1,7 @@
 """The processes a benchmark measures: started, waited for, ended. Each runs as it would in a pod of its own."""
 
 import asyncio
+import hashlib
 import os
 import socket
 import subprocess
@@ -20,6 +21,8 @@ from afterbell.embedded.engines import engine_programs
 
 START_PATIENCE_S: Final = 20.0
 STOP_PATIENCE_S: Final = 20.0
+SERVICES: Final = str(Path(__file__).resolve().parents[1] / "services")
+PODS: Final = Path("~/.cache/afterbell-bench/pods").expanduser()
 AFTERBELL: Final = (sys.executable, "-m", "afterbell")
 
 
@@ -69,6 +72,24 @@ def await_port(port: int, log: Path) -> None:
         time.sleep(0.02)
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
     raise BenchError(f"nothing listens on port {port} after {START_PATIENCE_S:.0f} s; the end of {log}:\n{tail}")
+
+
+def pod_python(role: str, python: str) -> str:
+    """A Python with what the image of ``role`` has and nothing else: development's packages would be loaded too.
+
+    Installed from the pinned requirements the first time. The code is compiled, as in the image, and found in SERVICES.
+    """
+    pinned = Path(SERVICES).parent / "requirements" / f"{role}.txt"
+    folder = PODS / f"{role}-{hashlib.sha256(pinned.read_bytes() + python.encode()).hexdigest()[:12]}"
+    if not (folder / "ready").exists():
+        print(f"installing {pinned.name} into {folder}", file=sys.stderr, flush=True)
+        subprocess.run((python, "-m", "venv", folder), check=True)
+        install = (folder / "bin" / "pip", "install", "--quiet", "--disable-pip-version-check", "--require-hashes")
+        subprocess.run((*install, "-r", pinned), check=True)
+        (folder / "ready").touch()
+    program = str(folder / "bin" / "python")
+    subprocess.run((program, "-m", "compileall", "-q", f"{SERVICES}/afterbell"), check=True)
+    return program
 
 
 @contextmanager

@@ -9,9 +9,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx2
 import pytest
 from tests.architecture.repository import ROOT, SERVICES
 from tests.support.engines import ENVIRONMENT, require_wheels
+
+from afterbell.api import classroom
 
 pytestmark = pytest.mark.engines
 
@@ -26,6 +29,7 @@ class Dev:
 
     url: str
     token: str
+    log: Path
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +63,14 @@ def recipe_of(process: "subprocess.Popen[str]", log: Path) -> Dev:
     lines = [process.stdout.readline() for _ in range(2)]
     found = RECIPE.search("".join(lines))
     assert found, f"`afterbell dev` printed no recipe: {log.read_text()[-2000:]}"
-    return Dev(found["url"], found["token"])
+    return Dev(found["url"], found["token"], log)
+
+
+def test_dev_serves_the_classroom_page_and_says_what_it_lacks(dev: Dev) -> None:
+    assert "<title>" in httpx2.get(dev.url + "/").text
+    assert httpx2.post(dev.url + "/classroom/seat?as=tutor").json()["user"] == "tutor"
+    told = " ".join(dev.log.read_text("utf-8").split())
+    assert f"classroom {dev.url}/ {classroom.missing() or 'a lesson in two tabs, and its report'}" in told
 
 
 def test_there_are_examples() -> None:

@@ -130,6 +130,30 @@ def test_the_stream_gives_the_snapshot_the_changes_and_ends(pods: Pods) -> None:
     asyncio.run(run())
 
 
+def test_a_stream_taken_up_again_leaves_out_what_its_reader_has_seen_and_nothing_else(pods: Pods) -> None:
+    session = pods.lesson()
+    report_id = ask(pods, session)
+
+    async def run() -> None:
+        claimed = await record(pods, lambda connection: reports.claim(connection, report_id, "w"))
+        await record(pods, lambda connection: reports.advance(connection, claimed, 40, "writing"))
+        seen_it, seen_less = (
+            asyncio.create_task(stream(*pods.student, session, **{"Last-Event-ID": last}))
+            for last in ("1.1.40", "1.1.5")
+        )
+        await asyncio.sleep(0.5)
+        await record(pods, lambda connection: reports.advance(connection, claimed, 70, "writing"))
+        await asyncio.sleep(0.5)
+        await record(pods, lambda connection: reports.finish(connection, claimed, {}, 1))
+        rest = ["1.1.70", "1.1.100", ""]
+        assert [event_id for event_id, _, _ in await asyncio.wait_for(seen_it, 10)] == rest
+        assert [event_id for event_id, _, _ in await asyncio.wait_for(seen_less, 10)] == ["1.1.40", *rest]
+        again = await stream(*pods.tutor, session, **{"Last-Event-ID": "1.1.100"})
+        assert [name for _, name, _ in again] == ["report:progress", "report:ready"], "the end is always told"
+
+    asyncio.run(run())
+
+
 def test_the_stream_is_not_for_strangers_and_there_is_none_without_a_report(pods: Pods) -> None:
     session = pods.lesson()
     with pods.a.client() as client:

@@ -5,6 +5,7 @@ import json
 import socket
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ import jwt
 import pytest
 import socketio
 import websockets
+from structlog.testing import capture_logs
 from tests.support.api import SECRET, STAFF, STUDENT, TUTOR, Api, fresh_api, imported, token_for, until
 from tests.support.sockets import Client, clients
 from websockets.asyncio.client import ClientConnection, connect
@@ -152,6 +154,40 @@ def test_garbage_closes_the_socket_that_sent_it_and_no_other(api: Api, frame: st
             assert (await tutor.say("unharmed"))["ok"]
 
     asyncio.run(run())
+
+
+def flood(session: str) -> list[str]:
+    return [f'42{n}["chat:typing",{{"session":"{session}","typing":true}}]' for n in range(400)]
+
+
+@pytest.mark.parametrize(
+    "frames",
+    [
+        lambda _session: ["garbage"],
+        lambda _session: [b"\x00\x01"],
+        lambda session: ['42["chat:send",{"session":"' + session + '","id":"1","text":"' + "x" * 1_000_000 + '"}]'],
+        lambda session: ['42["chat:send",{"session":"' + session + '","id":"1","text":"no end'],
+        flood,
+    ],
+)
+def test_whoever_is_cut_off_is_logged_once_and_has_stored_nothing(api: Api, frames: Any) -> None:
+    session = lesson(api)
+
+    async def run() -> None:
+        async with raw(api) as bad:
+            await opened(bad)
+            await bad.send(f'421["session:join",{{"session":"{session}"}}]')
+            await bad.recv()
+            with suppress(websockets.ConnectionClosed):
+                for frame in frames(session):
+                    await bad.send(frame)
+            await code_of(bad)
+
+    with capture_logs() as lines:
+        asyncio.run(run())
+    assert len([one for one in lines if one["log_level"] != "debug"]) <= 1, lines
+    with api.client() as client:
+        assert client.get(f"/api/sessions/{session}/messages").json()["messages"] == []
 
 
 def test_invalid_utf8_is_refused(api: Api) -> None:

@@ -10,14 +10,19 @@ from tests.realtime.processes import ApiProcess, all_show, in_lesson, lesson, st
 pytestmark = [pytest.mark.engines, pytest.mark.timeout(240)]
 
 
-def test_without_redis_at_the_start_a_pod_is_up_within_five_seconds_and_heals_without_a_restart(
+def test_without_redis_at_the_start_pods_are_up_hardly_later_than_with_it_and_heal_without_a_restart(
     valkey: TcpValkey, database: str
 ) -> None:
+    began = time.monotonic()
+    for one in started(valkey, database):
+        one.end()
+    with_redis_s = time.monotonic() - began
     valkey.kill()
     began = time.monotonic()
     pods = started(valkey, database)
     try:
-        assert time.monotonic() - began < 10  # two processes, one after the other
+        # Most of a start is importing, which takes as long as the machine is busy: so it is the measure.
+        assert time.monotonic() - began < 2 * with_redis_s + 5
         assert pods[0].facts()["realtime"] == "degraded"
         session = lesson(pods[0])
 

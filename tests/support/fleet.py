@@ -16,7 +16,7 @@ from typing import Final
 import httpx2
 from tests.support.command import PROGRAM
 
-STARTED_WITHIN_S: Final = 30
+STARTED_WITHIN_S: Final = 60
 ENVIRONMENT: Final = os.environ  # noqa: TID251 - the tests' own processes inherit it
 
 
