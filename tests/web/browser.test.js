@@ -44,6 +44,11 @@ after(async () => {
   rmSync(profile, { recursive: true, force: true, maxRetries: 5 });
 });
 
+/** What is wider than the place it has, and so cut off. */
+const cutOff = (page) => page.evaluate(() =>
+  [document.documentElement, ...document.querySelectorAll("header, main:not([hidden]), main:not([hidden]) :is(section, aside, p, li, button)")]
+    .filter((one) => one.scrollWidth > one.clientWidth + 1 && one.clientWidth > 1 && getComputedStyle(one).display !== "inline")
+    .map((one) => `${one.tagName} ${one.id} ${one.scrollWidth} > ${one.clientWidth}`));
 const shot = (page, name) => page.screenshot({ path: join(shots, `${name}.png`) });
 const texts = (page) => page.locator("#messages .text").allTextContents();
 const live = (page) => page.locator('#connection[data-state="live"]').waitFor();
@@ -90,6 +95,7 @@ test("a lesson in two tabs on two servers, to the report", async () => {
   }
   for (const page of [tutor, student]) assert.deepEqual(await texts(page), SAID.map(([, text]) => text));
   assert.equal(await student.locator("#messages b").count(), 0, "what people write never becomes markup");
+  for (const page of [tutor, student]) assert.deepEqual(await cutOff(page), []);
   await shot(tutor, "3-chat-tutor");
   await shot(student, "3-chat-student");
 
@@ -194,11 +200,35 @@ test("the page fits a phone and a dark room", async () => {
   await say(tutor, "A word without an end: " + "supercalifragilistic".repeat(6));
   await say(student, "Seen on a phone.");
   await tutor.getByText("Seen on a phone.").waitFor();
-  const overflow = await student.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-  assert.ok(overflow <= 0, `${overflow} px too wide`);
+  await tutor.setViewportSize({ width: 390, height: 760 });
+  for (const page of [tutor, student]) assert.deepEqual(await cutOff(page), []);
   await shot(student, "8-phone");
+  await shot(tutor, "8-phone-tutor");
+  await tutor.setViewportSize({ width: 1180, height: 760 });
   await tutor.emulateMedia({ colorScheme: "dark" });
   await shot(tutor, "9-dark");
+});
+
+test("a long lesson opens at its end, and who reads further up is told of what is new", async () => {
+  const { tutor, student } = await beginLesson();
+  for (let at = 1; at <= 40; at += 1) {
+    await say(at % 3 ? student : tutor, `Line ${at}: ${"and so on ".repeat(at % 7)}`);
+    if (at % 10 === 0) await tutor.locator(`#messages li[data-seq="${at}"]`).waitFor();
+  }
+  await student.reload();
+  await student.getByText("Line 40:").waitFor();
+  const fromEnd = () => student.evaluate(() => {
+    const box = document.getElementById("scroll");
+    return box.scrollHeight - box.scrollTop - box.clientHeight;
+  });
+  assert.ok(await fromEnd() < 40, `${await fromEnd()} px from the end`);
+  await student.evaluate(() => (document.getElementById("scroll").scrollTop = 200));
+  await say(tutor, "Something new");
+  await student.locator("#newest").waitFor();
+  assert.ok(await fromEnd() > 400, "who reads further up stays there");
+  await shot(student, "11-long-chat");
+  await student.click("#newest");
+  await student.locator("#newest").waitFor({ state: "hidden" });
 });
 
 test("nothing was asked of another host, and the browser complained about nothing", () => {
