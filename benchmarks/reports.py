@@ -21,7 +21,7 @@ from benchmarks import report_speed as speed
 from benchmarks.harness import Figure, note, report
 from benchmarks.report_lessons import SESSIONS_FILE, Lesson, lessons
 from benchmarks.report_page import page
-from benchmarks.report_quality import Extractive, Hosted, Summary, judge, summarise
+from benchmarks.report_quality import Extractive, Hosted, Outcomes, Summary, judge, summarise
 from benchmarks.report_waits import LIMITS, WAITING, waiting_error
 from benchmarks.servers import BenchError
 
@@ -53,10 +53,21 @@ def quality_figures(found: Summary) -> list[Figure]:
         Figure("cost_of_1000", "USD", "lower", None, [found.usd * 1000]),
         Figure("failed", "reports", "lower", 0, [found.failed]),
     ]
-    if found.agreement is not None and found.baseline is not None:
-        agreement = Figure("outcome_agreement", "share", "higher", None, [found.agreement], [found.baseline])
-        figures.insert(2, agreement)
-    return figures
+    return figures + (outcome_figures(found.outcomes) if found.outcomes else [])
+
+
+def outcome_figures(found: Outcomes) -> list[Figure]:
+    """What the reports claim of the goal beside what the teacher said; the peer always says the usual."""
+    labelled, claimed = found.labelled, found.claimed
+    return [
+        Figure("outcome_claimed_right", "share", "higher", None, [found.right / labelled], [found.usual]),
+        Figure(
+            "outcome_claimed_wrong", "share", "lower", None, [(claimed - found.right) / labelled], [1 - found.usual]
+        ),
+        Figure("outcome_not_claimed", "share", "lower", None, [1 - claimed / labelled]),
+        Figure("outcome_right_of_claimed", "share", "higher", None, [found.right / max(claimed, 1)], [found.usual]),
+        Figure("outcome_solved_denied", "share", "lower", None, [found.denied / labelled]),
+    ]
 
 
 def speed_figures(found: list[Lesson], folder: Path, *, quick: bool) -> list[Figure]:
