@@ -106,7 +106,7 @@ def main(
         Path | None, typer.Option(envvar="AFTERBELL_DATA", help=f"Folder with {SESSIONS_FILE} and its labels.")
     ] = None,
     html: Annotated[Path, typer.Option(help="Where the page for people goes.")] = Path("bench-reports.html"),
-    only: Annotated[str, typer.Option(help="quality, speed, or both.")] = "both",
+    only: Annotated[str, typer.Option(help="Parts, with commas: quality, speed, waits.")] = "quality,speed,waits",
     usd_in: Annotated[float, typer.Option(help="Dollars a million input tokens.")] = 0.10,
     usd_out: Annotated[float, typer.Option(help="Dollars a million output tokens.")] = 0.50,
     quick: Annotated[bool, typer.Option("--quick", help="One short round of each.")] = False,
@@ -115,18 +115,19 @@ def main(
     found, figures = lessons(data), []
     writer = engine()
     try:
-        if only != "speed":
+        if "quality" in only:
             note(f"{len(found)} sessions, written by: {writer.name}")
             summary = summarise(asyncio.run(judge(found, writer)), (usd_in, usd_out))
             figures += quality_figures(summary)
-        if only != "quality":
-            with tempfile.TemporaryDirectory(prefix="ab-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="ab-bench-") as folder:
+            if "speed" in only:
                 figures += speed_figures(found, Path(folder), quick=quick)
+            if "waits" in only:
                 figures += waiting_figures(Path(folder), quick=quick)
     except (BenchError, ValueError) as error:
         note(f"bench-reports: {error}")
         raise typer.Exit(2) from None
-    if only != "speed":
+    if "quality" in only:
         html.write_text(page(summary, figures, writer.name, real=data is not None), "utf-8")
         note(f"the page for people: {html}")
     raise typer.Exit(report("reports", figures))
