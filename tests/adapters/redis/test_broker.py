@@ -295,3 +295,12 @@ def test_a_worker_outlives_connections_that_are_cut(redis_url: str) -> None:
         assert len(bench.seen.starts) == 3
 
     on(redis_url, body)
+
+
+def test_a_worker_stops_however_soon_after_its_start_it_is_told_to(redis_url: str) -> None:
+    async def body(bench: Bench) -> None:
+        for milliseconds in range(25):
+            async with asyncio.timeout(5), bench.worker(at_once):
+                await asyncio.sleep(milliseconds / 1000)
+
+    on(redis_url, body)
