@@ -31,10 +31,14 @@ _TOPICS: Final = ("fractions", "ratios", "percentages", "areas", "averages", "de
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """A session, and whether its teacher said the student solved it: yes, revealed, no; None where nobody said."""
+    """A session, and whether its teacher said the student solved it: yes, revealed, no; None where nobody said.
+
+    ``seen``: the extractive engine's rules were made with it at hand, so it proves nothing about them.
+    """
 
     session: Session
     solved: str | None = None
+    seen: bool = False
 
 
 def lessons(folder: Path | None) -> list[Lesson]:
@@ -42,7 +46,8 @@ def lessons(folder: Path | None) -> list[Lesson]:
     if folder is None:
         return [Lesson(_written(number, 40)) for number in range(40)]
     labels = {label["id"]: _outcome(label["solved"]) for label in _lines(folder / LABELS_FILE)}
-    return [Lesson(_session(data), labels.get(data["id"])) for data in _lines(folder / SESSIONS_FILE)]
+    rows = enumerate(_lines(folder / SESSIONS_FILE))
+    return [Lesson(_session(data), labels.get(data["id"]), seen=row % 2 == 0) for row, data in rows]
 
 
 def hour_long(found: list[Lesson], turns: int, *, first: int = 0) -> Session:
@@ -64,8 +69,8 @@ def _written(number: int, turns: int) -> Session:
     return Session(f"written-{number}", "mathematics", _PEOPLE, tuple(said), "grade 6", "en", ("Understand halves",))
 
 
-def _outcome(solved: str) -> str:
-    return {"Yes": "yes", "No": "no"}.get(solved, "revealed")
+def _outcome(solved: str | None) -> str | None:
+    return {"Yes": "yes", "No": "no", None: None}.get(solved, "revealed")
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

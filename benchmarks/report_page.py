@@ -5,9 +5,9 @@ from html import escape
 from typing import Final
 
 from benchmarks.harness import Figure
-from benchmarks.report_quality import Summary
+from benchmarks.report_quality import Outcomes, Summary
 
-_INK, _GOOD, _BAD, _SOFT = "#1f2937", "#15803d", "#b91c1c", "#2563eb"
+_INK, _GOOD, _BAD, _SOFT, _NONE = "#1f2937", "#15803d", "#b91c1c", "#2563eb", "#6b7280"
 STYLE: Final = f"""
 :root {{ color-scheme: light; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; color: {_INK}; max-width: 60rem; margin: 2rem auto; padding: 0 1rem; }}
@@ -20,7 +20,10 @@ p.lead, p.how {{ color: #4b5563; margin: .2rem 0 .8rem; }}
 table {{ border-collapse: collapse; width: 100%; font-size: .92rem; }}
 th, td {{ text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #e5e7eb; }}
 td.n, th.n {{ text-align: right; font-variant-numeric: tabular-nums; }}
-svg text {{ font: 14px system-ui, sans-serif; fill: {_INK}; }}
+svg {{ display: block; max-width: 100%; height: auto; }}
+svg text {{ font: 14px system-ui, sans-serif; fill: {_INK}; }} svg text.n {{ font-weight: 600; }}
+.legend span {{ margin-right: 1.2rem; }}
+.legend i {{ display: inline-block; width: .8em; height: .8em; margin-right: .4em; }}
 """
 _SAID: Final = {"yes": "solved", "revealed": "solved, answer revealed", "no": "not solved"}
 
@@ -32,11 +35,11 @@ def page(summary: Summary, figures: Sequence[Figure], engine: str, *, real: bool
     parts = (
         f"<h1>How good are the reports?</h1><p class=lead>{escape(lead)}</p>",
         _cards(summary),
+        _agreement(summary.outcomes),
         section("What a report holds", "Claims a report makes on average, each with the turns that show it.",
                  bars({name.replace("_", " "): value for name, value in summary.sections.items()}, unit="")),
         section("Is the whole session read?", "Share of reports that cite something of each third.",
                  bars(dict(zip(("beginning", "middle", "end"), summary.coverage, strict=True)), share=True)),
-        _agreement(summary),
         section("What was taken out", "Findings of the checks over all reports; nothing of it is ever shown.",
                  bars({label: float(n) for label, n in sorted(summary.dropped.items(), key=lambda one: -one[1])[:8]},
                        unit="") if summary.dropped else "<p>Nothing: every claim held.</p>"),
@@ -63,12 +66,21 @@ def _cards(summary: Summary) -> str:
         card(f"${summary.usd * 1000:.2f}", "for 1,000 reports at the price given "
               f"({summary.input_tokens:,.0f} tokens in, {summary.output_tokens:,.0f} out each)"),
     ]  # fmt: skip
-    if summary.agreement is not None and summary.baseline is not None:
-        text = f"agree with the teacher on the outcome (always saying the usual: {summary.baseline:.0%})"
-        cards.insert(2, card(f"{summary.agreement:.0%}", text))
+    if summary.outcomes is not None:
+        cards[2:2] = _outcome_cards(summary.outcomes)
     if summary.failed:
         cards.append(card(str(summary.failed), "reports could not be written", good=False))
     return f"<div class=cards>{''.join(cards)}</div>"
+
+
+def _outcome_cards(found: Outcomes) -> list[str]:
+    right = found.right / max(found.claimed, 1)
+    return [
+        card(f"{right:.0%}", "of what reports say of the goal agrees with the teacher "
+             f"(always claiming the usual: {found.usual:.0%})", good=right >= found.usual),
+        card(f"{found.claimed / found.labelled:.0%}", "of reports say whether the goal was reached; "
+             "the others say that the session does not show it"),
+    ]  # fmt: skip
 
 
 def card(number: str, text: str, *, good: bool | None = None) -> str:
@@ -82,18 +94,47 @@ def section(title: str, how: str, body: str) -> str:
     return f"<h2>{escape(title)}</h2><p class=how>{escape(how)}</p>{body}"
 
 
-def _agreement(summary: Summary) -> str:
-    if not summary.confusion:
+def _agreement(found: Outcomes | None) -> str:
+    if found is None:
         return ""
+    how = (
+        "What the report says of the lesson's goal, beside what the teacher said after it. Numbers are lessons. "
+        "Where the session does not show how it ended, the report says so and makes no claim. Counted are the "
+        f"{found.labelled} lessons that were put aside when the rules of the extractive engine were made."
+    )
+    return section("Does it agree with the teacher?", how, f"{_legend()}{stacks(_rows(found))}")
+
+
+def _rows(found: Outcomes) -> list[tuple[str, list[tuple[int, str]]]]:
+    """A row for each thing teachers say: lessons the report is right on, wrong on, says nothing on."""
     rows = []
     for label, said in _SAID.items():
-        reached, not_yet = summary.confusion.get((label, True), 0), summary.confusion.get((label, False), 0)
-        rows.append(f"<tr><td>{escape(said)}<td class=n>{reached}<td class=n>{not_yet}")
-    said = (
-        f"<table><tr><th>The teacher says<th class=n>report: reached<th class=n>report: not yet{''.join(rows)}</table>"
-    )
-    how = "The report says “reached” where the goal is met or partly met. Numbers are sessions."
-    return section("Does it agree with the teacher?", how, said)
+        reached, denied, silent = (found.counts[label, claim] for claim in ("reached", "not reached", "nothing"))
+        right, wrong = (denied, reached) if label == "no" else (reached, denied)
+        rows.append((f"Teacher: {said}", [(right, _GOOD), (wrong, _BAD), (silent, _NONE)]))
+    return rows
+
+
+def _legend() -> str:
+    words = (("report agrees", _GOOD), ("report is wrong", _BAD), ("report makes no claim", _NONE))
+    return f"<p class=legend>{''.join(f'<span><i style=background:{ink}></i>{word}</span>' for word, ink in words)}</p>"
+
+
+def stacks(rows: Sequence[tuple[str, list[tuple[int, str]]]]) -> str:
+    """Horizontal bars of coloured parts, each with its number; all bars on one scale."""
+    most = max(sum(n for n, _ in parts) for _, parts in rows) or 1
+    drawn, told = [], []
+    for nth, (label, parts) in enumerate(rows):
+        x, y = 255.0, nth * 36
+        drawn.append(f"<text x=245 y={y + 22} text-anchor=end>{escape(label)}</text>")
+        told.append(f"{label}: {', '.join(str(n) for n, _ in parts)}")
+        for n, ink in parts:
+            width = 380 * n / most
+            drawn.append(f"<rect x={x:.1f} y={y + 5} width={width:.1f} height=25 fill='{ink}'/>")
+            x += width
+        numbers = (f"<tspan dx=9 fill='{ink}'>{n}</tspan>" for n, ink in parts)
+        drawn.append(f"<text class=n x={x:.1f} y={y + 22}>{''.join(numbers)}</text>")
+    return _drawing("".join(drawn), 36 * len(rows), "; ".join(told))
 
 
 def bars(values: dict[str, float], *, share: bool = False, unit: str = "") -> str:
@@ -108,11 +149,16 @@ def bars(values: dict[str, float], *, share: bool = False, unit: str = "") -> st
             f"<rect x=235 y={y + 5} width={max(width, 1):.1f} height=19 rx=3 fill='{_SOFT}'/>"
             f"<text x={243 + width:.1f} y={y + 19}>{escape(shown)}</text>"
         )
-    title = escape(", ".join(f"{label} {value:.2f}" for label, value in values.items()))
-    return (
-        f"<svg viewBox='0 0 740 {30 * len(values)}' width=740 style='max-width:100%' role=img aria-label='{title}'>"
-        f"{''.join(rows)}</svg>"
-    )
+    return _drawing("".join(rows), 30 * len(values), ", ".join(f"{name} {value:.2f}" for name, value in values.items()))
+
+
+def _drawing(inside: str, height: int, told: str) -> str:
+    """An SVG of the page's width; ``told`` is what it shows, for who cannot see it."""
+    return f"<svg viewBox='0 0 740 {height}' width=740 role=img aria-label='{escape(told)}'>{inside}</svg>"
+
+
+def _number(value: float, share: bool) -> str:
+    return f"{100 * value:.3g} %" if share else f"{value:,.4g}"
 
 
 def table(figures: Sequence[Figure]) -> str:
@@ -120,9 +166,11 @@ def table(figures: Sequence[Figure]) -> str:
     rows = []
     for figure in figures:
         name = escape(figure.name.replace("_", " "))
-        target = "" if figure.target is None else f"{'≥' if figure.better == 'higher' else '≤'} {figure.target:g}"
+        shares = figure.unit == "share"
+        sign = "≥" if figure.better == "higher" else "≤"
+        target = "" if figure.target is None else f"{sign} {_number(figure.target, shares)}"
         met = {None: "", True: "met", False: "missed"}[figure.met]
-        shown = f"<b>{name}</b>" if target else name
-        rows.append(f"<tr><td>{shown}<td class=n>{figure.value:,.4g}<td>{escape(figure.unit)}<td>{target}<td>{met}")
+        shown, unit = f"<b>{name}</b>" if target else name, "" if shares else escape(figure.unit)
+        rows.append(f"<tr><td>{shown}<td class=n>{_number(figure.value, shares)}<td>{unit}<td>{target}<td>{met}")
     head = "<tr><th>Figure<th class=n>Value<th>Unit<th>Target<th>"
     return f"<table>{head}{''.join(rows)}</table>"

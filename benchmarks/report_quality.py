@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import mean
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from benchmarks.report_lessons import Lesson
 
@@ -13,6 +13,7 @@ from afterbell.adapters.llm.answer import ModelAnswer
 from afterbell.adapters.llm.responses import ResponsesClient
 from afterbell.core.errors import ModelError
 from afterbell.core.metrics import measure
+from afterbell.core.narrative import GoalProgress
 from afterbell.core.prompt import Prompt
 from afterbell.core.report import Usage
 from afterbell.core.session import transcript_of
@@ -23,7 +24,11 @@ from afterbell.worker.writing import Draft, ReportWriter, Room, withhold
 
 BAD_REFERENCES: Final = ("unknown_turn", "quote_not_found", "hostile_turn")
 SECTIONS: Final = ("topics", "skills", "misconceptions", "strengths", "open_questions", "concerns")
-REACHED: Final = frozenset({"met", "partly"})
+Claim = Literal["reached", "not reached", "nothing"]
+CLAIMS: Final[dict[GoalProgress, Claim]] = {
+    "met": "reached", "partly": "reached", "not_yet": "not reached", "not_discussed": "nothing"
+}  # fmt: skip
+SOLVED: Final = frozenset({"yes", "revealed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +40,52 @@ class Judged:
     calls: int
     error: str = ""
 
+
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    """Reports by (what the teacher said, what the report claims of the goal); no rule was made with their sessions."""
+
+    counts: Counter[tuple[str, Claim]]
+
     @property
-    def agrees(self) -> bool | None:
-        """Whether it says the exercise was reached where the teacher says so; None without a label or a report."""
-        if self.draft is None or self.lesson.solved is None:
-            return None
-        return (self.draft.narrative.goal_progress in REACHED) == (self.lesson.solved != "no")
+    def labelled(self) -> int:
+        """Reports whose teacher said something."""
+        return self.counts.total()
+
+    @property
+    def right(self) -> int:
+        """Claims that agree with the teacher; solved with the answer revealed counts as solved."""
+        return sum(n for (said, claim), n in self.counts.items() if claim == _true(said))
+
+    @property
+    def claimed(self) -> int:
+        """Reports that claim anything of the goal."""
+        return sum(n for (_, claim), n in self.counts.items() if claim != "nothing")
+
+    @property
+    def denied(self) -> int:
+        """Reports that say "not reached" of a session its teacher calls solved: the wrong that hurts most."""
+        return sum(n for (said, claim), n in self.counts.items() if said in SOLVED and claim == "not reached")
+
+    @property
+    def usual(self) -> float:
+        """What always claiming the more frequent outcome would get right, as a share."""
+        solved = sum(n for (said, _), n in self.counts.items() if said in SOLVED)
+        return max(solved, self.labelled - solved) / self.labelled
+
+
+def _true(said: str) -> Claim:
+    return "reached" if said in SOLVED else "not reached"
+
+
+def outcomes_of(judged: Sequence[Judged]) -> Outcomes | None:
+    """The claims beside the labels; None without labels."""
+    counts = Counter(
+        (one.lesson.solved, CLAIMS[one.draft.narrative.goal_progress])
+        for one in judged
+        if one.draft is not None and one.lesson.solved and not one.lesson.seen
+    )
+    return Outcomes(counts) if counts else None
 
 
 class Extractive:
@@ -110,7 +155,7 @@ async def _judged(lesson: Lesson, engine: Extractive | Hosted) -> Judged:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """The bench in numbers; shares are 0 to 1, tokens and dollars a report. ``agreement`` None without labels."""
+    """The bench in numbers; shares are 0 to 1, tokens and dollars a report. ``outcomes`` None without labels."""
 
     reports: int
     failed: int
@@ -118,8 +163,7 @@ class Summary:
     bad_references: float
     coverage: tuple[float, float, float]
     covered: float
-    agreement: float | None
-    baseline: float | None
+    outcomes: Outcomes | None
     claims: float
     repaired: float
     calls: float
@@ -127,7 +171,6 @@ class Summary:
     output_tokens: float
     usd: float
     sections: dict[str, float]
-    confusion: dict[tuple[str, bool], int]
     dropped: dict[str, int]
 
 
@@ -139,8 +182,6 @@ def summarise(judged: Sequence[Judged], usd_a_million: tuple[float, float]) -> S
     claims = sum(draft.checks.claims for draft in drafts)
     kept = sum(draft.checks.claims * draft.checks.grounded_ratio for draft in drafts)
     dropped = Counter(label for draft in drafts for label in draft.checks.dropped)
-    agrees = [one.agrees for one in judged if one.agrees is not None]
-    labels = [one.lesson.solved != "no" for one in judged if one.agrees is not None]
     read, wrote = (mean(getattr(d.answer.usage, kind) for d in drafts) for kind in ("input_tokens", "output_tokens"))
     return Summary(
         reports=len(drafts),
@@ -149,8 +190,7 @@ def summarise(judged: Sequence[Judged], usd_a_million: tuple[float, float]) -> S
         bad_references=sum(n for label, n in dropped.items() if label.endswith(BAD_REFERENCES)) / len(drafts),
         coverage=(*(mean(draft.checks.coverage_thirds[third] for draft in drafts) for third in range(3)),),  # type: ignore[arg-type]
         covered=mean(all(draft.checks.coverage_thirds) for draft in drafts),
-        agreement=mean(agrees) if agrees else None,
-        baseline=max(mean(labels), 1 - mean(labels)) if labels else None,
+        outcomes=outcomes_of(judged),
         claims=claims / len(drafts),
         repaired=mean(draft.checks.repaired for draft in drafts),
         calls=mean(one.calls for one in judged),
@@ -158,7 +198,5 @@ def summarise(judged: Sequence[Judged], usd_a_million: tuple[float, float]) -> S
         output_tokens=wrote,
         usd=(read * usd_a_million[0] + wrote * usd_a_million[1]) / 1_000_000,
         sections={name: mean(len(getattr(draft.narrative, name)) for draft in drafts) for name in SECTIONS},
-        confusion=Counter((one.lesson.solved or "", one.draft.narrative.goal_progress in REACHED)
-                          for one in judged if one.draft is not None and one.lesson.solved),
         dropped=dict(dropped),
     )  # fmt: skip

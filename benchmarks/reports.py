@@ -21,7 +21,7 @@ from benchmarks import report_speed as speed
 from benchmarks.harness import Figure, note, report
 from benchmarks.report_lessons import SESSIONS_FILE, Lesson, lessons
 from benchmarks.report_page import page
-from benchmarks.report_quality import Extractive, Hosted, Summary, judge, summarise
+from benchmarks.report_quality import Extractive, Hosted, Outcomes, Summary, judge, summarise
 from benchmarks.report_waits import LIMITS, WAITING, waiting_error
 from benchmarks.servers import BenchError
 
@@ -53,10 +53,21 @@ def quality_figures(found: Summary) -> list[Figure]:
         Figure("cost_of_1000", "USD", "lower", None, [found.usd * 1000]),
         Figure("failed", "reports", "lower", 0, [found.failed]),
     ]
-    if found.agreement is not None and found.baseline is not None:
-        agreement = Figure("outcome_agreement", "share", "higher", None, [found.agreement], [found.baseline])
-        figures.insert(2, agreement)
-    return figures
+    return figures + (outcome_figures(found.outcomes) if found.outcomes else [])
+
+
+def outcome_figures(found: Outcomes) -> list[Figure]:
+    """What the reports claim of the goal beside what the teacher said; the peer always says the usual."""
+    labelled, claimed = found.labelled, found.claimed
+    return [
+        Figure("outcome_claimed_right", "share", "higher", None, [found.right / labelled], [found.usual]),
+        Figure(
+            "outcome_claimed_wrong", "share", "lower", None, [(claimed - found.right) / labelled], [1 - found.usual]
+        ),
+        Figure("outcome_not_claimed", "share", "lower", None, [1 - claimed / labelled]),
+        Figure("outcome_right_of_claimed", "share", "higher", None, [found.right / max(claimed, 1)], [found.usual]),
+        Figure("outcome_solved_denied", "share", "lower", None, [found.denied / labelled]),
+    ]
 
 
 def speed_figures(found: list[Lesson], folder: Path, *, quick: bool) -> list[Figure]:
@@ -95,7 +106,7 @@ def main(
         Path | None, typer.Option(envvar="AFTERBELL_DATA", help=f"Folder with {SESSIONS_FILE} and its labels.")
     ] = None,
     html: Annotated[Path, typer.Option(help="Where the page for people goes.")] = Path("bench-reports.html"),
-    only: Annotated[str, typer.Option(help="quality, speed, or both.")] = "both",
+    only: Annotated[str, typer.Option(help="Parts, with commas: quality, speed, waits.")] = "quality,speed,waits",
     usd_in: Annotated[float, typer.Option(help="Dollars a million input tokens.")] = 0.10,
     usd_out: Annotated[float, typer.Option(help="Dollars a million output tokens.")] = 0.50,
     quick: Annotated[bool, typer.Option("--quick", help="One short round of each.")] = False,
@@ -104,18 +115,19 @@ def main(
     found, figures = lessons(data), []
     writer = engine()
     try:
-        if only != "speed":
+        if "quality" in only:
             note(f"{len(found)} sessions, written by: {writer.name}")
             summary = summarise(asyncio.run(judge(found, writer)), (usd_in, usd_out))
             figures += quality_figures(summary)
-        if only != "quality":
-            with tempfile.TemporaryDirectory(prefix="ab-bench-") as folder:
+        with tempfile.TemporaryDirectory(prefix="ab-bench-") as folder:
+            if "speed" in only:
                 figures += speed_figures(found, Path(folder), quick=quick)
+            if "waits" in only:
                 figures += waiting_figures(Path(folder), quick=quick)
     except (BenchError, ValueError) as error:
         note(f"bench-reports: {error}")
         raise typer.Exit(2) from None
-    if only != "speed":
+    if "quality" in only:
         html.write_text(page(summary, figures, writer.name, real=data is not None), "utf-8")
         note(f"the page for people: {html}")
     raise typer.Exit(report("reports", figures))

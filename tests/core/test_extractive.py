@@ -83,7 +83,8 @@ def test_a_slip_put_right_is_told_as_one() -> None:
 def test_a_slip_left_open_is_not_called_settled() -> None:
     narrative = check(transcript(*SLIP, "S: So the fractions make 2/6 again, I think.", "T: Not quite, try again."))
     assert [slip.status for slip in narrative.misconceptions] == ["open"]
-    assert "not settled" in narrative.parent_summary
+    assert "not called right" in narrative.parent_summary
+    assert narrative.goal_progress == "not_discussed"
     assert any(action.owner == "tutor" for action in narrative.actions)
 
 
@@ -95,6 +96,58 @@ def test_a_reply_that_neither_confirms_nor_corrects_is_no_verdict(reply: str) ->
     narrative = check(told)
     assert narrative.misconceptions == ()
     assert narrative.skills == ()
+
+
+GOAL = ("Add two fractions",)
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        ("T: Great, that is the right answer! Do you see where you went wrong before?",),
+        ("T: Yes that is correct do you see what the mistake was", "S: I was adding the bottoms of the fractions."),
+        ("T: Good, well done, can you tell me where the error was?", "S: I added the bottoms of the fractions."),
+        ("T: Well done for spotting the mistake in the fractions!",),
+        ("T: There you go.", "S: Thank you!"),
+        ("T: Good. And how much is left of the cake?", "S: There is 1/4 of the cake left."),
+    ],
+)
+def test_a_goal_is_partly_reached_where_the_last_word_on_an_answer_was_a_yes(ending: tuple[str, ...]) -> None:
+    narrative = check(transcript(*SLIP, RIGHT[0], *ending, goals=GOAL))
+    assert narrative.goal_progress == "partly"
+    assert ("t4",) in [evidence.turn_ids for evidence in narrative.goal_evidence]
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        ("S: So the sum of the fractions is 2/6.",),
+        ("S: Then the fractions make 5/9.", "T: No, that is wrong."),
+        ("S: Then the fractions make 5/9.", "T: Wrong, think of quarters.", "S: I still don't understand fractions."),
+        ("S: The fractions are 3/4.", "T: Exactly.", "S: I am stuck again, sorry."),
+    ],
+)
+def test_a_goal_is_not_reached_where_a_no_stood_or_the_student_is_lost(ending: tuple[str, ...]) -> None:
+    narrative = check(transcript(*SLIP, *ending, goals=GOAL))
+    assert narrative.goal_progress == "not_yet"
+    assert narrative.goal_evidence
+
+
+@pytest.mark.parametrize(
+    "ending",
+    [
+        ("S: So the sum of the fractions is 3/4 then.",),
+        ("S: Then it is 5/9.", "T: No, the fractions make 3/4.", "S: Yes, the fractions make 3/4."),
+        ("S: Both make 3/4.", "T: Good.", "S: And 1/3 is 2/6.", "T: And 1/9?", "S: It is 2/18.", "T: Go on.",
+         "S: And 3/18 is 1/6."),
+        ("S: The fractions make 3/4, I suppose.", "T: Can you see where your mistake was?", "S: I added the bottoms."),
+        ("S: The fractions make 3/4.", "T: Not good.", "S: Then it must be 4/4."),
+    ],
+)  # fmt: skip
+def test_an_ending_that_nobody_judged_is_no_claim_about_the_goal(ending: tuple[str, ...]) -> None:
+    narrative = check(transcript(*SLIP, *ending, goals=GOAL))
+    assert (narrative.goal_progress, narrative.goal_evidence) == ("not_discussed", ())
+    assert any("goal was reached" in unknown for unknown in narrative.insufficient_evidence)
 
 
 def test_wording_alone_never_shows_independence_or_a_goal_met() -> None:

@@ -65,6 +65,18 @@ def test_the_default_model_is_priced_and_goes_on_while_gpt_4o_mini_is_priced_and
     assert prices.ending([default, "gpt-4o-mini"], TODAY) == [("gpt-4o-mini", date(2027, 1, 14))]
 
 
+@pytest.mark.parametrize("model", ["gpt-4o-mini", "gpt-4o", "gpt-4.1", "gpt-4.1-mini", "gpt-5", "gpt-5-mini"])
+def test_every_model_announced_to_end_within_60_days_is_warned_of_on_25_november_2026(model: str) -> None:
+    ends = date(2026, 12, 11) if model.startswith("gpt-5") else date(2027, 1, 14)
+    assert price_file.packaged().ending([model], date(2026, 11, 25)) == [(model, ends)]
+
+
+def test_the_default_model_has_no_announced_end() -> None:
+    price = price_file.packaged().of(ModelSettings.model_fields["model"].default, TODAY)
+    assert price is not None
+    assert price.shutdown is None
+
+
 @pytest.mark.parametrize(("day", "warned"), [("2026-11-14", False), ("2026-11-15", True), ("2027-02-01", True)])
 def test_a_models_end_is_told_from_60_days_before_it_on(day: str, warned: bool) -> None:
     assert bool(price_file.packaged().ending(["gpt-4o-mini"], date.fromisoformat(day))) is warned

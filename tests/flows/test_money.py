@@ -3,11 +3,14 @@
 import asyncio
 import json
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 from tests.support.platform import Platform, a_session, platform
 
 pytestmark = pytest.mark.engines
@@ -74,6 +77,46 @@ def test_the_ledger_equals_the_providers_own_token_log_failed_and_thrown_away_ca
         assert estimated == [one["request_id"] for one in requests if one["fault"] in {"cut", "eof", "error_event"}]
 
     on(redis_url, database_url, body, prices=prices, retry_ladder_s=(0.05,) * 12, breaker_failures=99)
+
+
+def test_each_mark_of_a_budget_is_told_once_and_from_80_percent_on_as_an_error(
+    redis_url: str, database_url: str, prices: Path
+) -> None:
+    budget = Decimal("0.30")
+
+    async def body(up: Platform) -> None:
+        before = {mark: _marks(mark) for mark in ("50", "80", "100")}
+        with capture_logs() as lines:
+            for number in range(27):  # one after the other: what is reserved for others at the moment leaves less room
+                await made(up, f"lesson-{number}")
+        (day,) = await up.rows("SELECT * FROM budget_ledger WHERE tenant_id = '' AND period = 'day'")
+        passed = [mark for mark in (50, 80, 100) if day["spent_usd"] * 100 >= budget * mark]
+        assert passed[:2] == [50, 80], "what is left over is less than a call can cost"
+        told = [(line["percent"], line["log_level"]) for line in lines if line["event"] == "budget_passed"]
+        assert told == [(mark, "error" if mark >= 80 else "warning") for mark in passed]
+        assert {mark for mark in before if _marks(mark) == before[mark] + 1} == {str(mark) for mark in passed}
+
+    on(redis_url, database_url, body, prices=prices, budget_day_usd=budget, output_tokens_max=1_500)
+
+
+def _marks(percent: str) -> float:
+    labels = {"period": "day", "whose": "all", "percent": percent}
+    return REGISTRY.get_sample_value("afterbell_budget_marks_total", labels) or 0.0
+
+
+def test_a_worker_warns_at_its_start_of_a_model_that_ends_within_60_days(redis_url: str, database_url: str) -> None:
+    async def run() -> list[dict[str, Any]]:
+        # Its date is 2027-01-14, which the clock of this test may be past: then it has ended, and is warned of as well.
+        chain = {"model": "gpt-6-luna", "fallback_model": "gpt-4o-mini"}
+        with capture_logs() as lines:
+            async with platform(redis_url, database_url, **chain):
+                pass
+        return [dict(line) for line in lines if line["event"] == "model_ends"]
+
+    (line,) = asyncio.run(run())
+    assert (line["model"], line["shutdown"], line["log_level"]) == ("gpt-4o-mini", "2027-01-14", "warning")
+    ends = REGISTRY.get_sample_value("afterbell_model_shutdown_timestamp_seconds", {"model": "gpt-4o-mini"})
+    assert ends == datetime(2027, 1, 14, tzinfo=UTC).timestamp()
 
 
 def test_no_money_for_a_call_makes_a_basic_report_that_waits_for_better_days(

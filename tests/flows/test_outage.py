@@ -14,6 +14,7 @@ SPEED = 60
 OUTAGE_S = 30 * 60 / SPEED
 OPEN_S, OPEN_MAX_S = 30 / SPEED, 600 / SPEED
 FAILURES_MIN = 5
+OPENED_WITHIN_S = 10
 SLOTS = 2 * 5
 
 
@@ -63,6 +64,7 @@ def _check_calls(at: list[float]) -> None:
     probes = [one for one in at if one > opened + OPEN_S * 0.8]
     under_way = [one for one in at if opened < one <= opened + OPEN_S * 0.8]
     assert len(under_way) <= SLOTS, "calls that had begun before it opened"
+    assert opened - at[0] <= OPENED_WITHIN_S
     gaps = [after - before for before, after in itertools.pairwise(probes)]
     expected = [min(OPEN_S * 2**number, OPEN_MAX_S) for number in range(1, len(gaps) + 1)]
     assert all(gap >= least * 0.95 for gap, least in zip(gaps, expected, strict=True)), (gaps, expected)

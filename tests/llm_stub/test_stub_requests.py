@@ -184,6 +184,20 @@ def test_any_key_will_do_where_none_is_set_and_the_rate_is_truly_limited() -> No
     assert third.headers["x-ratelimit-remaining-requests"] == "0"
 
 
+def test_tokens_a_minute_are_what_is_read_and_may_be_written_and_a_refused_request_uses_up_nothing() -> None:
+    sent = body(max_output_tokens=1_000)
+    with serving(create_app(StubSettings(requests_per_minute=9))) as url:
+        counted = httpx2.post(f"{url}/v1/responses/input_tokens", json=sent, headers=BEARER).json()
+    assert counted["object"] == "response.input_tokens"
+    each = counted["input_tokens"] + 1_000
+    with serving(create_app(StubSettings(requests_per_minute=9, tokens_per_minute=2 * each + 1))) as url:
+        answers = [post(url, sent) for _ in range(3)]
+    assert [one.headers["x-ratelimit-remaining-tokens"] for one in answers] == [str(each + 1), "1", "1"]
+    assert answers[1].headers["x-ratelimit-remaining-requests"] == "7"
+    assert error_of(answers[2], 429)["type"] == "tokens"
+    assert 55 <= int(answers[2].headers["retry-after"]) <= 60
+
+
 @pytest.mark.parametrize("wrong", [{"ttft_ms": -1}, {"tokens_per_s": float("nan")}, {"requests_per_minute": 0}])
 def test_settings_that_cannot_be_are_rejected(wrong: dict[str, Any]) -> None:
     with pytest.raises(SettingsError):

@@ -12,7 +12,7 @@ def test_the_page_has_each_figure_its_target_and_whether_it_was_met() -> None:
     text = page(FIGURES, [198.0, 214.2], [18.1, 18.5], {500: 8.2}, Day(30, evening=90, quiet=10, ends_s=21_600))
     for words in (
         "requests at once slowest",
-        "≤ 1000",
+        "≤ 1,000",
         "met",
         "missed",
         "22.0 h",

@@ -6,8 +6,10 @@ from dataclasses import replace
 import pytest
 from benchmarks.report_lessons import Lesson, hour_long, lessons
 from benchmarks.report_page import page
-from benchmarks.report_quality import Extractive, Judged, judge, summarise
-from benchmarks.reports import quality_figures
+from benchmarks.report_quality import Extractive, Judged, judge, outcomes_of, summarise
+from benchmarks.reports import outcome_figures, quality_figures
+
+from afterbell.core.narrative import GoalProgress
 
 ENGINE = Extractive()
 
@@ -21,14 +23,28 @@ def test_every_claim_of_the_extractive_engine_holds_and_tokens_have_a_price() ->
     found = summarise(judged(), (0.10, 0.50))
     assert (found.reports, found.failed, found.grounded_ratio, found.bad_references) == (4, 0, 1.0, 0)
     assert found.usd == pytest.approx((found.input_tokens * 0.10 + found.output_tokens * 0.50) / 1e6)
-    assert found.agreement is None
+    assert found.outcomes is None
 
 
-def test_agreement_is_with_the_teachers_label() -> None:
-    reached = {one.draft.narrative.goal_progress for one in judged() if one.draft} <= {"met", "partly"}
-    assert reached
-    assert summarise(judged(solved="yes"), (0, 0)).agreement == 1.0
-    assert summarise(judged(solved="no"), (0, 0)).agreement == 0.0
+def claiming(label: str | None, progress: GoalProgress, *, seen: bool = False) -> Judged:
+    one = judged(1, label)[0]
+    assert one.draft is not None
+    draft = replace(one.draft, narrative=replace(one.draft.narrative, goal_progress=progress))
+    return replace(one, draft=draft, lesson=replace(one.lesson, seen=seen))
+
+
+def test_a_claim_is_right_or_wrong_by_the_teachers_label_and_no_claim_is_neither() -> None:
+    claims = [claiming("yes", "partly"), claiming("revealed", "met"), claiming("no", "not_yet"),
+              claiming("yes", "not_yet"), claiming("no", "partly"), claiming("yes", "not_discussed")]  # fmt: skip
+    unlabelled = [claiming(None, "met"), claiming("yes", "not_yet", seen=True)]
+    found = outcomes_of([*claims, *unlabelled])
+    assert found is not None
+    assert (found.labelled, found.claimed, found.right, found.denied) == (6, 5, 3, 1)
+    assert found.usual == pytest.approx(4 / 6)
+    shares = {figure.name: figure.value for figure in outcome_figures(found)}
+    parts = ("claimed_right", "claimed_wrong", "not_claimed")
+    assert [shares[f"outcome_{part}"] for part in parts] == pytest.approx([3 / 6, 2 / 6, 1 / 6])
+    assert shares["outcome_right_of_claimed"] == pytest.approx(3 / 5)
 
 
 def test_a_failed_report_is_counted_and_not_averaged() -> None:

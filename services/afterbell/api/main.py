@@ -85,7 +85,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     url = required(settings.redis_url, "REDIS_URL")
     redis = redis_client.connect(url)
     queue = Queue(redis, QueueKeys(settings.queue), QueueRules.of(settings))
-    sweep = SweepRules(settings.sweep_s, settings.unput_s, settings.reput_s, settings.silent_s)
+    sweep = SweepRules(settings.sweep_s, settings.unput_s, settings.reput_s, settings.silent_s, settings.upgrade_s)
     outbox = Outbox(database, queue, sweep=sweep)
     keys = _signing_keys(settings)
     verifier = _verifier(settings, keys)

@@ -9,7 +9,7 @@ from uuid import UUID
 
 import structlog
 
-from afterbell.adapters.db import reports
+from afterbell.adapters.db import reports, upgrades
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.reports import Unput
 from afterbell.adapters.redis.message import report_message
@@ -34,12 +34,14 @@ log = structlog.get_logger(__name__)
 @dataclass(frozen=True, slots=True)
 class SweepRules:
     """Every ``every_s``, put reports again: never put for ``unput_s``, waiting since their put for ``reput_s``, or
-    running without a sign of life for ``silent_s``."""
+    running without a sign of life for ``silent_s``. Basic reports that a model should have written are asked for anew
+    after ``upgrade_s``; 0: never."""
 
     every_s: float
     unput_s: float
     reput_s: float
     silent_s: float
+    upgrade_s: float
 
 
 class Outbox:
@@ -105,6 +107,8 @@ class Outbox:
             if not await reports.try_sweep_lock(connection):
                 return
             rules = self._sweep_rules
+            if rules.upgrade_s and (asked := await upgrades.ask(connection, after=timedelta(seconds=rules.upgrade_s))):
+                log.info("upgrades_asked", reports=asked)
             found = await reports.to_put(
                 connection,
                 unput_after=timedelta(seconds=rules.unput_s),

@@ -37,7 +37,7 @@ _WORDS: Final[dict[str, dict[str, str]]] = {
     },
     "progress": {
         "met": "reached",
-        "partly": "partly reached",
+        "partly": "reached in part or with help",
         "not_yet": "not reached yet",
         "not_discussed": "",
     },

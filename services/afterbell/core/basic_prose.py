@@ -110,7 +110,7 @@ class Told:
     turn_ids: tuple[str, ...]
 
     def unsettled(self) -> bool:
-        """Whether the last thing called wrong was still not right at the end."""
+        """Whether nothing was called right after the last thing that was called wrong."""
         return bool(self.slips) and self.slips[-1].status != "resolved"
 
     def pick(self, *variants: str) -> str:
@@ -172,7 +172,7 @@ def student_note(told: Told) -> str:
     """One thing done well and one next step, as "you"."""
     praise = told.praises[0].to_student if told.praises else "Thank you for thinking along in this session."
     if told.unsettled():
-        step = "One step is not settled yet. Bring it up first thing next time: it is a good place to begin."
+        step = "One step was not called right yet. Bring it up first thing next time: it is a good place to begin."
     elif told.work_set:
         step = "Next up is what you and your tutor agreed on; it is in the list below."
     elif told.slips:
@@ -252,7 +252,7 @@ def _subject(subject: str) -> str:
 
 def _outcome(told: Told) -> str:
     if told.unsettled():
-        return told.pick("good work, and one step still to settle", "well on the way, with one step still open")
+        return told.pick("good work, and one step to come back to", "well on the way, with one step to look at again")
     if told.slips:
         return told.pick("right on the second look", "a second look that paid off", "a step put right along the way")
     if told.confirmed:
@@ -279,7 +279,7 @@ def _opening(told: Told) -> str:
 
 def _attention(told: Told) -> Iterator[str]:
     if told.unsettled():
-        yield "One step was still not settled when the session ended, so it is worth coming back to."
+        yield "One step was questioned and then not called right before the end, so it is worth coming back to."
     elif told.slips and PUT_RIGHT not in told.praises:
         yield "One step needed a second look along the way and was right in the end."
     elif not told.slips and not told.confirmed:
@@ -317,7 +317,9 @@ def _actions(told: Told) -> Iterator[Action]:
         task = "Ask your child to show you one of the questions and how it was solved."
     yield Action("parent", task, 10, "this_week")
     if told.unsettled():
-        yield Action("tutor", "Begin with the step that was not settled at the end.", 10, "before_next_session")
+        yield Action(
+            "tutor", "Begin with the step that was not called right before the end.", 10, "before_next_session"
+        )
     if told.open_question:
         yield Action("tutor", "Come back to the question that stayed open.", 5, "before_next_session")
 

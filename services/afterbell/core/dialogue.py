@@ -7,6 +7,7 @@ asks. Positions are indices into the turns given.
 import re
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from itertools import takewhile
 from typing import Final, Literal
 
 from afterbell.core import english
@@ -15,18 +16,24 @@ from afterbell.core.session import Turn
 
 STATEMENT_WORDS_MIN: Final = 3
 EXPLANATION_WORDS_MIN: Final = 12
+UNJUDGED_MAX: Final = 2
+"""A yes speaks for the end of a session while no more statements than these follow it without a word on them."""
 _SCANNED_CHARS: Final = 2_000
 _TAKEN_BACK_WITHIN: Final = 80
 # They are searched for in lower-case text.
 _CONFIRMS: Final = english.lowered(english.CONFIRMS)
 _CORRECTS: Final = english.lowered(english.CORRECTS)
 _GRASPS: Final = english.lowered(english.GRASPS)
+_LOOKS_BACK: Final = english.lowered(english.LOOKS_BACK)
+_LOST: Final = english.lowered(english.LOST)
 _NOTICES: Final = english.lowered(english.NOTICES)
 _POSTPONES: Final = english.lowered(english.POSTPONES)
 _REASONS: Final = english.lowered(english.REASONS)
 _SETS_WORK: Final = english.lowered(english.SETS_WORK)
 _SMALL_TALK: Final = english.lowered(english.SMALL_TALK)
 _TAKES_BACK: Final = english.lowered(english.TAKES_BACK)
+_DENIED: Final = re.compile(r"\bnot \S+")
+_NUMBER: Final = re.compile(r"\d(?:[\d,]*\d)?(?:\.\d+)?")
 _SENTENCE_END: Final = re.compile(r"(?<=[.!?…])\s+|\n+")
 
 
@@ -58,8 +65,17 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True)
+class Ending:
+    """How a session was left: a student's turn, called ``right`` or not by the tutor's, where the tutor spoke of it."""
+
+    right: bool
+    student: int
+    tutor: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Dialogue:
-    """The signals of a session, each in the order of the turns; ``ended_well``: the last one was a yes."""
+    """The signals of a session, each in the order of the turns; ``ending`` None where wording does not show one."""
 
     confirmed: tuple[Confirmed, ...]
     slips: tuple[Slip, ...]
@@ -68,7 +84,7 @@ class Dialogue:
     student_asked: tuple[int, ...]
     unanswered: tuple[Asked, ...]
     work_set: tuple[tuple[int, str], ...]
-    ended_well: bool
+    ending: Ending | None
 
 
 def read(turns: Sequence[Turn]) -> Dialogue:
@@ -83,7 +99,7 @@ def read(turns: Sequence[Turn]) -> Dialogue:
         student_asked=tuple(i for i, turn in enumerate(turns) if _is_student(turn) and _real_questions(turn)),
         unanswered=(*_put_off(turns), *_left_at_end(turns)),
         work_set=tuple(_work_set(turns)),
-        ended_well=bool(verdicts) and verdicts[-1][2],
+        ending=_ending(turns, verdicts),
     )
 
 
@@ -127,12 +143,48 @@ def _states(turn: Turn) -> bool:
 
 def _verdict(text: str) -> bool | None:
     """Right, wrong, or neither, in lower case: "exactly, so that was not quite right" is about something earlier."""
+    if any(map(text.__contains__, ("wrong", "mistake", "error", "slip"))):
+        text = _LOOKS_BACK.sub("", text).strip()
     stated = without_questions(text)
     if _CORRECTS.search(text):
         return None if _CONFIRMS.match(stated) else False
     if _CONFIRMS.search(stated) and not _TAKES_BACK.search(stated[:_TAKEN_BACK_WITHIN]):
         return True
     return None
+
+
+def _ending(turns: Sequence[Turn], verdicts: Sequence[tuple[int, int, bool]]) -> Ending | None:
+    """A yes that little follows; or a no that stood: nothing came after it, or the same again, or "I don't get it".
+
+    A new answer that nobody judged is neither: it may well have been right.
+    """
+    spoken = [position for position, turn in enumerate(turns) if _is_student(turn)]
+    claim, tutor, right = verdicts[-1] if verdicts else (-1, len(turns), False)
+    after = [position for position in spoken if position > tutor]
+    stated = [position for position in after if _states(turns[position])]
+    if spoken and (after or not verdicts) and _LOST.search(_low(turns[spoken[-1]])):
+        return Ending(False, spoken[-1], None)
+    if right:
+        return Ending(True, claim, tutor) if len(stated) <= UNJUDGED_MAX else None
+    if verdicts and not after:
+        return Ending(False, claim, tutor)
+    if stated and _repeats(turns, stated[-1], verdicts):
+        return Ending(False, stated[-1], tutor)
+    return None
+
+
+def _repeats(turns: Sequence[Turn], last: int, verdicts: Sequence[tuple[int, int, bool]]) -> bool:
+    """Whether a statement comes to what was called wrong just before, unless the tutor named that very result."""
+    run = list(takewhile(lambda verdict: not verdict[2], reversed(verdicts)))
+    result = _result(turns[last])
+    named = _NUMBER.findall(_DENIED.sub("", _low(turns[run[0][1]])))
+    return result not in named and any(result == _result(turns[claim]) for claim, _, _ in run)
+
+
+def _result(turn: Turn) -> str:
+    """What a statement comes to: its last number, its last sentence where it has none."""
+    text = without_questions(_low(turn))
+    return next(reversed(_NUMBER.findall(text)), (sentences(text) or [""])[-1].strip(" .!"))
 
 
 def _slips(turns: Sequence[Turn], verdicts: Sequence[tuple[int, int, bool]]) -> Iterator[Slip]:

@@ -71,7 +71,7 @@ OPEN_QUESTION: Final = re.compile(
 CORRECTS: Final = re.compile(
     r"^(no\b(?! (problem|worries|need|rush|more))|almost\b|nearly\b|hmm|careful\b|close\b)"
     r"|\b(not quite|not correct|not right|not exactly|incorrect|isn.?t (right|correct|quite)"
-    r"|(that.?s|is|was) wrong|(almost|nearly) (there|right|correct|got)"
+    r"|(that.?s|is|was|are|you.?re) (still |clearly |also )?wrong|^wrong\b|(almost|nearly) (there|right|correct|got)"
     r"|you (have |.?ve )?(forgot|forgotten|missed|mixed up|confused|misread|miscalculated|overcomplicated)"
     r"|you( are|.?re) (forgetting|missing|not)"
     r"|(a|one|your|the) (\w+ )?(mistake|error|slip)\b|where you (went|are going)"
@@ -81,14 +81,23 @@ CORRECTS: Final = re.compile(
 """A tutor saying that something is not right yet."""
 
 CONFIRMS: Final = re.compile(
-    r"^(\w+[,!.]? )?(yes|yep|yeah|yup|correct|exactly|perfect|well done|great|good (job|work)|excellent"
-    r"|brilliant|spot on|nice|awesome|fantastic|bingo|absolutely|precisely|right[,.!]|super|that.?s it)"
-    r"(?!\w| (try|attempt|start|effort|guess))"
+    r"^((?!not\b|no\b)\w+[,!.]? )?(yes|yep|yeah|yup|correct|exactly|perfect|well done|great|good|excellent"
+    r"|brilliant|spot on|nice|awesome|fantastic|wonderful|amazing|bingo|absolutely|precisely|right[,.!]|super)"
+    r"(?!\w| (try|attempt|start|effort|guess|question|idea|luck|morning|afternoon|evening|night|bye|day|to))"
     r"|\b(that.?s|that is|you.?re|you are|is|are) (now |absolutely |completely |exactly )?(right|correct)\b"
-    r"|\bwell done\b|\byou (have |.?ve )?got it\b",
+    r"|\b(is|that.?s|like|got|found) (the|your) (right |correct )?answer\b(?! (is|was|would|to))"
+    r"|\bthat(.?s| is) it\b(?! for)|\bthere(.?s your answer| you go)\b"
+    r"|\b(well done|good (job|work)|you (have |.?ve )?(got|cracked|solved) it)\b",
     re.IGNORECASE,
 )
 """A tutor saying that something is right."""
+
+LOOKS_BACK: Final = re.compile(
+    r"\b((do|did|can|could|would|have) you|tell me|(?<=for )\w+ing|(?<!i )see)\b[^.!?]{0,50}"
+    r"\b(where|what|how|why|the|your|a) [^.!?]{0,40}\b(wrong|mistakes?|errors?|slips?)\b[^.!?]*\??",
+    re.IGNORECASE,
+)
+"""A tutor asking what an earlier mistake was, or praising that it was found: no verdict on what was just said."""
 
 TAKES_BACK: Final = re.compile(r"\b(but|however|although|except|not|isn.?t|if)\b", re.IGNORECASE)
 """What turns a "yes" into a "yes, but"."""
@@ -104,6 +113,13 @@ GRASPS: Final = re.compile(
     r"\b(oh,? (right|i see|i get|ok)|i (see|get it|understand)( now)?|makes sense|got it now)", re.IGNORECASE
 )
 """A student saying that something is clear now."""
+
+LOST: Final = re.compile(
+    r"\bi (still |really )?(don.?t|do not|can.?t|cannot) (understand|follow|know|get (it|this|that|how|why))\b"
+    r"|\bi(.?m| am) (still |so |really |very )?(stuck|lost|confused)\b|\bi (give up|have no idea)\b",
+    re.IGNORECASE,
+)
+"""A student saying that something is not clear."""
 
 REASONS: Final = re.compile(r"\b(because|so|since|therefore|then|which means|that means)\b", re.IGNORECASE)
 """Joints of an explanation."""

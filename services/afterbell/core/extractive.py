@@ -3,7 +3,7 @@
 Deterministic and offline. It reads signals (``dialogue``), finds what the session kept coming back to
 (``keywords``) and writes them up (``basic_prose``). It leaves empty what wording cannot show: skills are
 never called independent, goals never met, and concerns are for people and models to see. Other languages and
-thin sessions get an honest blank.
+thin sessions get an honest blank; so does a goal where the session ends on an answer that nobody judged.
 """
 
 import re
@@ -220,17 +220,18 @@ def _open_questions(reading: _Reading) -> Iterator[OpenQuestion]:
 
 
 def _goal(reading: _Reading) -> tuple[GoalProgress, tuple[Evidence, ...]]:
-    """At most "partly", and that only where the session's last verdict was a yes."""
+    """What the tutor's last word on an answer shows: "partly" at most, and nothing where it is open how it ended."""
     stems = frozenset().union(*(stems_of(goal) for goal in reading.transcript.goals))
     touching = _touching(reading.stems, stems)
     if not touching:
         return "not_discussed", ()
-    talk = reading.dialogue
-    if talk.ended_well:
-        yes = talk.confirmed[-1]
-        return "partly", reading.cite_yes(yes, stems)
-    shown = [position for position in touching if reading.is_student(position)] or list(touching)
-    return "not_yet", (reading.cite(shown[-1], stems),)
+    ending = reading.dialogue.ending
+    if ending is None:
+        return "not_discussed", ()
+    if ending.right and ending.tutor is not None:
+        return "partly", reading.cite_yes(Confirmed(ending.student, ending.tutor), stems)
+    no = () if ending.tutor is None else (reading.cite(ending.tutor, marked=CORRECTS),)
+    return "not_yet", (reading.cite(ending.student, stems), *no)
 
 
 def _unknown(reading: _Reading, skills: Sequence[Skill], progress: GoalProgress) -> Iterator[str]:
@@ -238,8 +239,8 @@ def _unknown(reading: _Reading, skills: Sequence[Skill], progress: GoalProgress)
         yield "What the session was about: no topic came up often enough to be named."
     if not skills:
         yield "What the student can do now: no answer was clearly confirmed by the tutor."
-    if progress == "not_yet":
-        yield "Whether the goal was reached: nobody said so in the session."
+    if progress == "not_discussed" and reading.transcript.goals:
+        yield "Whether the goal was reached: the session does not say it in so many words."
     if progress == "partly":
         yield "Whether the goal holds without help: one session's wording does not show it."
 

@@ -52,8 +52,12 @@ def write_answer(request: StubRequest, fault: Fault) -> StubAnswer:
     room = request.max_output_tokens
     if room is not None and tokens(text) > room:
         text, status = text[: room * CHARS_PER_TOKEN], "incomplete"
-    read = tokens(request.instructions) + tokens(request.text)
-    return StubAnswer(text, status, fault.kind == "refusal", read, tokens(text))
+    return StubAnswer(text, status, fault.kind == "refusal", read_tokens(request), tokens(text))
+
+
+def read_tokens(request: StubRequest) -> int:
+    """The tokens a request reads."""
+    return tokens(request.instructions) + tokens(request.text)
 
 
 def tokens(text: str) -> int:

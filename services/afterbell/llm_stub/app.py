@@ -1,6 +1,6 @@
 """The stub as an ASGI app.
 
-POST /v1/responses   POST /v1/chat/completions   GET /v1/models   GET /healthz
+POST /v1/responses   POST /v1/chat/completions   POST /v1/responses/input_tokens   GET /v1/models   GET /healthz
 POST /_stub/faults {"faults": ["500", "429:2", "ok", …]}   the next requests fail so, one each
 GET  /_stub/log                                             the last requests, without their text
 """
@@ -23,10 +23,10 @@ from fastapi.responses import HTMLResponse, JSONResponse, Response
 
 from afterbell.core.errors import InvalidInput
 from afterbell.llm_stub import chat, events, faults
-from afterbell.llm_stub.answer import MODEL, write_answer
+from afterbell.llm_stub.answer import MODEL, read_tokens, write_answer
 from afterbell.llm_stub.errors import ApiError
 from afterbell.llm_stub.faults import Fault
-from afterbell.llm_stub.quota import MinuteQuota
+from afterbell.llm_stub.quota import Admission, MinuteQuota
 from afterbell.llm_stub.request import StubRequest, read
 from afterbell.llm_stub.settings import StubSettings
 from afterbell.llm_stub.stream import EventStream
@@ -82,12 +82,13 @@ CHAT: Final = Api(
 
 
 class Provider:
-    """The endpoints and what they remember: the quota, the queue of faults, the log."""
+    """The endpoints and what they remember: the quotas, the queue of faults, the log."""
 
     def __init__(self, settings: StubSettings) -> None:
         self._settings = settings
-        limit = settings.requests_per_minute
-        self._quota = None if limit is None else MinuteQuota(limit)
+        requests, tokens = settings.requests_per_minute, settings.tokens_per_minute
+        self._quotas = [] if requests is None else [MinuteQuota(requests)]
+        self._quotas += [] if tokens is None else [MinuteQuota(tokens, "tokens")]
         self._faults: deque[Fault] = deque()
         self._log: deque[LogEntry] = deque(maxlen=LOG_LENGTH)
 
@@ -113,6 +114,15 @@ class Provider:
         if not entry.fault.startswith("html"):  # a proxy in between knows no request id
             response.headers["x-request-id"] = entry.request_id
         return response
+
+    async def count_tokens(self, request: Request) -> Response:
+        """``POST /v1/responses/input_tokens``: what a request would read."""
+
+        async def counted() -> Response:
+            count = read_tokens(read(await request.body()))
+            return JSONResponse({"object": "response.input_tokens", "input_tokens": count})
+
+        return await self._guarded(request, counted)
 
     async def models(self, request: Request) -> Response:
         """``GET /v1/models``."""
@@ -154,7 +164,7 @@ class Provider:
             return HTMLResponse(_WEB_PAGE, 200 if fault.kind == "html200" else 502)
         if (error := fault.http_error(datetime.now(UTC))) is not None:
             raise error
-        headers = self._admit()
+        headers = self._admit(asked)
         # The extractive engine computes for up to 0.1 s; in the embedded mode other things share this loop.
         answer = await asyncio.to_thread(write_answer, asked, fault)
         created_s = int(datetime.now(UTC).timestamp())
@@ -173,19 +183,17 @@ class Provider:
         except InvalidInput as error:
             raise ApiError(400, str(error), param="X-Stub-Fault") from None
 
-    def _admit(self) -> dict[str, str]:
-        if self._quota is None:
-            return {}
-        admission = self._quota.admit(time.monotonic())
-        headers = self._quota.headers(admission)
-        if not admission.wait_s:
-            return headers
-        wait = {
-            "retry-after": str(math.ceil(admission.wait_s)),
-            "retry-after-ms": str(math.ceil(admission.wait_s * 1000)),
-        }
-        text = f"Rate limit reached for {MODEL} on requests per minute. Try again in {wait['retry-after']}s."
-        raise ApiError(429, text, "requests", "rate_limit_exceeded", headers=headers | wait)
+    def _admit(self, asked: StubRequest) -> dict[str, str]:
+        """The headers on what is left, once the request has room in every quota: a refused one uses up none."""
+        now_s = time.monotonic()
+        # Counted before it is answered, as the provider does: what it reads and all it may write.
+        amounts = {"requests": 1, "tokens": read_tokens(asked) + (asked.max_output_tokens or 0)}
+        for quota in self._quotas:
+            found = quota.look(now_s, amounts[quota.unit])
+            if found.wait_s:
+                raise _over(quota, found)
+        found_headers = [quota.headers(quota.admit(now_s, amounts[quota.unit])) for quota in self._quotas]
+        return {name: value for headers in found_headers for name, value in headers.items()}
 
 
 def create_app(settings: StubSettings) -> FastAPI:
@@ -194,6 +202,7 @@ def create_app(settings: StubSettings) -> FastAPI:
     app = FastAPI(title="Afterbell's stub of the OpenAI API", docs_url=None, redoc_url=None, openapi_url=None)
     app.add_api_route("/v1/responses", provider.create_response, methods=["POST"], response_model=None)
     app.add_api_route("/v1/chat/completions", provider.create_completion, methods=["POST"], response_model=None)
+    app.add_api_route("/v1/responses/input_tokens", provider.count_tokens, methods=["POST"], response_model=None)
     app.add_api_route("/v1/models", provider.models, response_model=None)
     app.add_api_route("/healthz", provider.health, response_model=None)
     app.add_api_route("/_stub/faults", provider.set_faults, methods=["POST"], response_model=None)
@@ -220,6 +229,12 @@ def _check_key(request: Request, wanted: str | None) -> None:
         raise ApiError(401, "You didn't provide an API key in an Authorization header.")
     if wanted is not None and not hmac.compare_digest(key.strip().encode(), wanted.encode()):
         raise ApiError(401, "Incorrect API key provided.", code="invalid_api_key")
+
+
+def _over(quota: MinuteQuota, found: Admission) -> ApiError:
+    wait = {"retry-after": str(math.ceil(found.wait_s)), "retry-after-ms": str(math.ceil(found.wait_s * 1000))}
+    text = f"Rate limit reached for {MODEL} on {quota.unit} per minute. Try again in {wait['retry-after']}s."
+    return ApiError(429, text, quota.unit, "rate_limit_exceeded", headers=quota.headers(found) | wait)
 
 
 async def _models() -> Response:

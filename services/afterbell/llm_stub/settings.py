@@ -15,6 +15,7 @@ class StubSettings:
     ttft_ms: int = 0
     tokens_per_s: float = 0.0
     requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
     api_key: str | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -22,6 +23,7 @@ class StubSettings:
             ("ttft_ms", self.ttft_ms, 0),
             ("tokens_per_s", self.tokens_per_s, 0),
             ("requests_per_minute", self.requests_per_minute, 1),
+            ("tokens_per_minute", self.tokens_per_minute, 1),
         ):
             if value is not None and not value >= least:
                 raise SettingsError(f"{name} must be {least} or more, not {value}.", field=name)

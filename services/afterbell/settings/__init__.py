@@ -256,6 +256,12 @@ class ApiSettings(
         alias="AFTERBELL_SWEEP_SILENT_SECONDS",
         description="a running report without progress for this long is put again; longer than a model call is silent",
     )
+    upgrade_s: float = Field(
+        900,
+        ge=0,
+        alias="AFTERBELL_UPGRADE_SECONDS",
+        description="a basic report written because no model could be had is asked for anew after this long; 0 = never",
+    )
     slots_hint: int = Field(
         5,
         ge=1,

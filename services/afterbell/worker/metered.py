@@ -78,10 +78,13 @@ class MeteredModels:
         """Say what will end or has no price, and book the calls of workers that vanished."""
         names, today = [client.model for client in self._chain], self._now().date()
         for model, end in self._money.prices.ending(names, today):
-            MODEL_SHUTDOWN.labels(model).set(datetime.combine(end, time.min, UTC).timestamp())
             log.warning("model_ends", model=model, shutdown=end.isoformat(), days_left=(end - today).days)
         for model in names:
-            if self._money.prices.of(model, today) is None:
+            price = self._money.prices.of(model, today)
+            if price is not None and price.shutdown is not None:
+                # However far off: the alert has to see it come, and a worker may run for months.
+                MODEL_SHUTDOWN.labels(model).set(datetime.combine(price.shutdown, time.min, UTC).timestamp())
+            if price is None:
                 log.warning("price_unknown", model=model, price_version=self._money.prices.version)
         async with self._database.transaction() as connection:
             lost = await costs.close_lost(connection, self._money.budgets, older_than=LOST_AFTER)

@@ -16,7 +16,7 @@ from typing import Any, Final, Literal
 import orjson
 import structlog
 
-from afterbell.adapters.db import content, reports, sessions
+from afterbell.adapters.db import content, reports, sessions, upgrades
 from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.reports import Claim
 from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
@@ -40,19 +40,15 @@ from afterbell.observability.metrics import JOB_DURATION, JOB_FAILURES, JOB_OUTC
 from afterbell.observability.spans import Span
 from afterbell.worker import measured
 from afterbell.worker.metered import MeteredModels
+from afterbell.worker.progress import Progress, Superseded
 from afterbell.worker.writing import USUAL_ROOM, OnProgress, ReportWriter, Room, safety_identifier_of, withhold
 
-PROGRESS_EVERY_S: Final = 0.5
 BOOK_LATE_S: Final = 1.0
 # A model call costs more than a worker that waits: a failover takes tens of seconds.
 SAVE_PATIENCE_S: Final = 60.0
 SAVE_AGAIN_S: Final = 1.0
 
 log = structlog.get_logger(__name__)
-
-
-class Superseded(Exception):
-    """A later attempt owns the report; this one's result is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +165,7 @@ class ReportPipeline:
         JOB_OUTCOMES.labels("dead").inc()
 
     async def _try(self, claimed: Claim, failures: int) -> Outcome:
-        progress = _Progress(self._database, claimed)
+        progress = Progress(self._database, claimed)
         written: Written | None = None
         try:
             material = await self._prepare(claimed)
@@ -202,19 +198,17 @@ class ReportPipeline:
             session, revision, transcript, measure(session), digest.hexdigest(), safety_identifier_of(session, key)
         )
 
-    async def _write_or_basic(
-        self, claimed: Claim, material: Material, progress: "_Progress", failures: int
-    ) -> Written:
+    async def _write_or_basic(self, claimed: Claim, material: Material, progress: "Progress", failures: int) -> Written:
         try:
             return await self._write(claimed, material, progress)
         except (ModelError, BudgetSpent) as error:
             outcome = outcome_of(error, failures=failures, ladder_s=self._ladder_s)
-            if not self._fallback.covers(error, outcome):
+            if claimed.is_upgrade or not self._fallback.covers(error, outcome):
                 raise
             log.warning("basic_report", error=reason_of(error))
             return Written(write_narrative(material.transcript), None, error)
 
-    async def _write(self, claimed: Claim, material: Material, progress: "_Progress") -> Written:
+    async def _write(self, claimed: Claim, material: Material, progress: "Progress") -> Written:
         if too_thin(material.metrics) or not material.session.ai_processing_allowed:
             # Too little was said to pay a model for inventing the rest, or nobody outside may read it.
             return Written(write_narrative(material.transcript), None)
@@ -241,7 +235,7 @@ class ReportPipeline:
         draft = await writer.write(material.metrics, on_progress)
         return Written(draft.narrative, draft.answer, checks=draft.checks)
 
-    async def _commit(self, claimed: Claim, material: Material, written: Written, progress: "_Progress") -> None:
+    async def _commit(self, claimed: Claim, material: Material, written: Written, progress: "Progress") -> None:
         narrative, checks = _checked(written, material)
         await progress.reach(Step.CHECKED, now=True)
         log.info("report_checked", claims=checks.claims, grounded_ratio=checks.grounded_ratio, repaired=checks.repaired)
@@ -311,6 +305,8 @@ class ReportPipeline:
             measured.model_called(known.usage, known.code)
             log.warning("model_failed", code=known.code, request_id=known.request_id, error=reason_of(error),
                         then=type(outcome).__name__.lower())  # fmt: skip
+        if claimed.is_upgrade and isinstance(outcome, Dead):
+            return await self._drop(claimed, error)
         async with self._database.transaction() as connection:
             await reports.end_try(connection, claimed, status, stage, reason_of(error))
             await reports.book(
@@ -324,37 +320,19 @@ class ReportPipeline:
             )
         return outcome
 
+    async def _drop(self, claimed: Claim, error: Exception) -> Outcome:
+        """No better version for now: the basic report stands, and is upgraded later unless the model declined it."""
+        async with self._database.transaction() as connection:
+            await upgrades.drop(connection, claimed.report_id, claimed.attempt,
+                                again=not isinstance(error, ModelDeclined))  # fmt: skip
+        return Done()
+
 
 def _traced(claimed: Claim, asked: Trace | None) -> tuple[Claim, Trace]:
     """The try as a step of the request's trace, or of one of its own."""
     fresh = secrets.token_bytes(trace.TRACE_BYTES + trace.SPAN_BYTES)
     step = (asked or trace.begun(fresh)).child(fresh[trace.TRACE_BYTES :])
     return replace(claimed, traceparent=step.header), step
-
-
-class _Progress:
-    """Writes progress: at most one write each half second, never backwards, and only while the attempt is current."""
-
-    def __init__(self, database: Database, claimed: Claim) -> None:
-        self._database, self._claimed = database, claimed
-        self._percent, self._written_at = int(Step.CLAIMED), float("-inf")
-
-    async def reach(self, percent: int, stage: str | None = None, *, now: bool = False) -> None:
-        """Raises Superseded where a later attempt owns the report. Unseen progress is no reason to end a try."""
-        if percent <= self._percent:
-            return
-        self._percent = percent
-        if not now and monotonic() - self._written_at < PROGRESS_EVERY_S:
-            return
-        self._written_at = monotonic()
-        try:
-            async with self._database.statement() as connection:
-                current = await reports.advance(connection, self._claimed, percent, stage or STAGES[Step(percent)])
-        except StoreUnavailable as error:
-            log.warning("progress_unseen", error=str(error))
-            return
-        if not current:
-            raise Superseded
 
 
 def _checked(written: Written, material: Material) -> tuple[Narrative, Checks]:

@@ -12,6 +12,7 @@ from tests.llm_stub.running import KEY, expected, prompt
 
 from afterbell.adapters.llm import narrative_codec
 from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
+from afterbell.adapters.llm.chat import ChatClient
 from afterbell.adapters.llm.responses import ResponsesClient
 from afterbell.core.errors import (
     ModelAnswerUnusable,
@@ -21,14 +22,22 @@ from afterbell.core.errors import (
     ModelUnavailable,
 )
 
+CLIENT: dict[str, type[ResponsesClient] | type[ChatClient]] = {}
+
 
 async def nothing(_: ModelProgress) -> None:
     """Progress nobody listens to."""
 
 
+@pytest.fixture(params=[ResponsesClient, ChatClient], ids=["responses", "chat"], autouse=True)
+def client_class(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both clients are judged."""
+    monkeypatch.setitem(CLIENT, "class", request.param)
+
+
 def ask(llmock: LLMock, *, timeout_s: float = 10.0) -> ModelAnswer:
     async def run() -> ModelAnswer:
-        client = ResponsesClient(
+        client = CLIENT["class"](
             api_key=KEY, base_url=llmock.base_url(), model="gpt-6-luna", attempt_timeout_s=timeout_s
         )
         try:

@@ -307,3 +307,12 @@ def test_a_message_written_without_taskiq_is_the_one_taskiq_writes() -> None:
     by_taskiq = JSONFormatter().dumps(message).message
     assert json.loads(report_message("work", "report-1")) == json.loads(by_taskiq)
     assert JSONFormatter().loads(report_message("work", "report-1")) == message
+
+
+def test_a_worker_stops_however_soon_after_its_start_it_is_told_to(redis_url: str) -> None:
+    async def body(bench: Bench) -> None:
+        for milliseconds in range(25):
+            async with asyncio.timeout(5), bench.worker(at_once):
+                await asyncio.sleep(milliseconds / 1000)
+
+    on(redis_url, body)

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from afterbell.adapters.db import deliveries
 from afterbell.adapters.db.tables import report_attempts, reports, sessions
+from afterbell.adapters.db.upgrades import UPGRADER
 from afterbell.core.jobs import ReportStatus
 from afterbell.core.report import Usage
 from afterbell.core.webhooks import Event
@@ -73,7 +74,10 @@ _PACE: Final = text("""
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a worker may write a report for. ``attempt`` fences its writes; ``traceparent`` is the request's."""
+    """What a worker may write a report for. ``attempt`` fences its writes; ``traceparent`` is the request's.
+
+    ``is_upgrade``: a basic report of the session stands already.
+    """
 
     report_id: UUID
     tenant_id: str
@@ -82,6 +86,7 @@ class Claim:
     attempt: int
     requested_at: datetime
     traceparent: str | None = None
+    is_upgrade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,13 +170,15 @@ async def claim(connection: AsyncConnection, report_id: UUID, worker: str) -> Cl
             reports.c.attempt,
             reports.c.created_at,
             reports.c.traceparent,
+            reports.c.requested_by,
         )
     )
     row = (await connection.execute(statement)).one_or_none()
     if row is None:
         return None
     await connection.execute(insert(report_attempts).values(report_id=report_id, attempt=row.attempt, worker=worker))
-    return Claim(report_id, row.tenant_id, row.session_id, row.version, row.attempt, row.created_at, row.traceparent)
+    return Claim(report_id, row.tenant_id, row.session_id, row.version, row.attempt, row.created_at, row.traceparent,
+                 row.requested_by == UPGRADER)  # fmt: skip
 
 
 async def advance(connection: AsyncConnection, claimed: Claim, percent: int, stage: str) -> bool:
