@@ -96,6 +96,7 @@ def _alerts(promise: Promise) -> list[dict[str, Any]]:
             "alert": promise.alert,
             "expr": " or ".join(tests),
             "for": "2m" if severity == "page" else "15m",
+            "keep_firing_for": "5m",
             "labels": {"severity": severity},
             "annotations": {
                 "summary": promise.summary,
