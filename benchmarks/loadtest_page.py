@@ -12,15 +12,16 @@ WIDTH, HEIGHT, LEFT, LOW = 740, 220, 60, 185
 
 
 def page(
-    figures: Sequence[Figure], posts_ms: Sequence[float], done_s: Sequence[float], acks_ms: Mapping[int, float],
-    day: Day | None,
+    figures: Sequence[Figure], posts_ms: Mapping[str, Sequence[float]], done_s: Sequence[float],
+    acks_ms: Mapping[int, float], day: Day | None,
 ) -> str:  # fmt: skip
     """The whole page as HTML."""
     parts = [
         f"<h1>Does it hold on the worst day?</h1><p class=lead>{_LEAD}</p>",
         _cards(figures),
-        section(f"{len(posts_ms)} report requests in one moment", "How long each waited for its answer; its report "
-                "is committed by then.", steps(sorted(posts_ms), "ms", "answered")),
+        *(section(f"{len(times)} report requests in one moment, over {how.replace('_', ' ')}",
+                  "How long each waited for its answer; its report is committed by then.",
+                  steps(times, "ms", "answered")) for how, times in posts_ms.items()),
         section(f"{len(done_s)} reports at the same time", "Seconds after they were asked for, until each was ready.",
                 steps(sorted(done_s), "s", "ready")),
         section("Sockets in rooms of four", "The 99th percentile from sending a message to its stored acknowledgement.",
