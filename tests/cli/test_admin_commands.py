@@ -64,6 +64,19 @@ def test_jobs_are_listed_shown_and_acted_on_one_by_one_or_all_that_match(api: Ap
     assert run("jobs", "show", "report-x", **operator).returncode == 1
 
 
+def test_each_try_of_a_job_is_shown_with_its_time_and_error(api: Api, operator: dict[str, str]) -> None:
+    with api.client() as client:
+        job_id = client.post(f"/api/reports/session/{imported(client)}").json()["jobId"]
+    insert = text("""INSERT INTO report_attempts (report_id, attempt, worker, started_at, ended_at, outcome, error)
+        VALUES (CAST(:id AS text)::uuid, 1, 'w-1', '2026-03-03T16:00:00Z', '2026-03-03T16:00:31Z', 'retry', 'away'),
+               (CAST(:id AS text)::uuid, 2, 'w-2', '2026-03-03T16:01:00Z', NULL, NULL, NULL)""")
+    api.record(lambda connection: connection.execute(insert, {"id": job_id.removeprefix("report-")}))
+    rows = [line.split() for line in run("jobs", "show", job_id, **operator).stdout.splitlines()[-3:]]
+    assert rows == [["TRY", "WORKER", "STARTED", "TOOK", "OUTCOME", "ERROR"],
+                    ["1", "w-1", "2026-03-03T16:00:00", "31s", "retry", "away"],
+                    ["2", "w-2", "2026-03-03T16:01:00", "-", "-", "-"]]  # fmt: skip
+
+
 def test_the_lines_of_a_job_are_printed_and_cannot_move_the_terminal(api: Api, operator: dict[str, str]) -> None:
     with api.client() as client:
         job_id = client.post(f"/api/reports/session/{imported(client)}").json()["jobId"]
