@@ -100,7 +100,7 @@ def test_json_and_yaml_print_the_whole_answer() -> None:
 def test_the_live_screen_shows_queue_cause_workers_costs_and_what_runs() -> None:
     text = drawn(top.frame(SCREEN, NOW, 120))
     for words in ("queue reports: running", "waiting 12", "oldest waits 61 s", "no_slots: All slots", "pod-1-00000001",
-                  "pod-9", "drained", "idle", "1.2500 USD in 7 calls", "small-1", "report-1", "███░░░░░  40 %",
+                  "pod-9", "drained", "idle", "1.25 USD in 7 calls", "small-1", "report-1", "███░░░░░  40 %",
                   "succeeded in all 4,711"):  # fmt: skip
         assert words in text, text
     assert max(len(line) for line in text.splitlines()) <= 120

@@ -93,10 +93,10 @@ ROWS: Final = {
     "Drain a worker or a pod (the old board could not; Sidekiq's \"quiet\")": _act(
         "/admin/workers/{way}/drain", "queue drain {way}"
     ),
-    "Let a drained worker start jobs again": _act("/admin/workers/{way}/undrain", "queue undrain {way}"),
     "Workers, also the idle ones (the old board had none; Flower has)": _read(
         "/admin/workers", "queue workers", "drained_unseen"
     ),
+    "Let a drained worker start jobs again": _act("/admin/workers/{way}/undrain", "queue undrain {way}"),
     "The limiter's state; with it breakers, quotas and budgets (the old board had none of these)": _read(
         "/admin/limits", "queue limits", "limiter"
     ),

@@ -44,7 +44,8 @@ def _of_the_queue(found: dict[str, Any]) -> Iterator[tuple[object, ...]]:
     opens = f"opens in {_seconds(limiter['opens_in_ms'], '')}" if limiter["opens_in_ms"] else ""
     window = f"each {limiter['window_s']:g} s"
     yield "starts", window, limiter["starts_in_window"], limiter["starts_max"] or _NONE, opens
-    yield "Redis commands", "today", commands["today"], commands["per_day"] or _NONE, ""
+    allowed = f"{commands['per_day']:,}" if commands["per_day"] else _NONE
+    yield "Redis commands", "today", f"{commands['today']:,}", allowed, ""
     if found["held_ms"]:
         yield "hold", "the queue", "-", "-", f"starts go on in {_seconds(found['held_ms'], '')}"
 
@@ -64,14 +65,14 @@ def _of_models(found: dict[str, Any]) -> Iterator[tuple[object, ...]]:
 def _of_budgets(found: dict[str, Any]) -> Iterator[tuple[object, ...]]:
     for one in found["budgets"]:
         whose = "all tenants" if one["tenant_id"] is None else one["tenant_id"]
-        limit = _NONE if one["limit_usd"] is None else f"{one['limit_usd']} USD"
-        yield (
-            f"budget of the {one['period']}",
-            whose,
-            f"{one['spent_usd']} USD",
-            limit,
-            "" if float(one["reserved_usd"]) == 0 else f"{one['reserved_usd']} USD reserved for running calls",
-        )
+        limit = _NONE if one["limit_usd"] is None else usd(one["limit_usd"])
+        reserved = f"{usd(one['reserved_usd'])} reserved for running calls" if float(one["reserved_usd"]) else ""
+        yield f"budget of the {one['period']}", whose, usd(one["spent_usd"]), limit, reserved
+
+
+def usd(amount: str) -> str:
+    """Dollars for people, to a hundredth of a cent."""
+    return f"{float(amount):,.4f}".rstrip("0").rstrip(".") + " USD"
 
 
 def _seconds(milliseconds: int | None, otherwise: str, suffix: str = "") -> str:

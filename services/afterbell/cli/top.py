@@ -13,7 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from afterbell.cli.admin_client import AdminClient
-from afterbell.cli.admin_views import state_of
+from afterbell.cli.admin_views import state_of, usd
 from afterbell.cli.client import ApiRefused
 from afterbell.cli.output import ago, cells, plain_table, shown
 
@@ -109,7 +109,7 @@ def _costs(costs: dict[str, Any]) -> RenderableType:
         name.no_wrap = False  # so that names are cut before numbers are
     for line in costs["lines"][:ROWS_MAX]:
         table.add_row(*cells(line["calls"], f"{float(line['cost_usd']):.4f}", line["model"], line["tenant_id"]))
-    return Group(Text(f"{float(costs['cost_usd']):.4f} USD in {costs['calls']:,} calls"), table)
+    return Group(Text(f"{usd(costs['cost_usd'])} in {costs['calls']:,} calls"), table)
 
 
 def _jobs(jobs: list[dict[str, Any]], now: datetime, *, wide: bool) -> RenderableType:
