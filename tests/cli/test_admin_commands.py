@@ -12,6 +12,7 @@ import yaml
 from sqlalchemy import text
 from tests.support.api import Api, fresh_api, imported, until
 from tests.support.command import PROGRAM, environment_of, refused, run
+from tests.support.fleet import free_port
 
 from afterbell.embedded.engines import EngineUrls
 
@@ -169,6 +170,10 @@ def test_a_shell_completes_commands_and_formats() -> None:
 
 def test_a_command_that_cannot_be_meant_says_so_and_changes_nothing(operator: dict[str, str]) -> None:
     refused(run("queue", "status"), "no admin token")
+    nobody = operator | {"AFTERBELL_ADMIN_URL": f"http://127.0.0.1:{free_port()}"}
+    away = run("queue", "why", **nobody)
+    assert (away.returncode, away.stdout) == (1, "")
+    assert f"GET {nobody['AFTERBELL_ADMIN_URL']}/admin/queue/why: no answer" in away.stderr
     refused(run("jobs", "retry", *WHY, **operator), "which jobs?")
     refused(run("jobs", "retry", "report-x", "--all", *WHY, **operator), "which jobs?")
     refused(run("token", "--admin", "owner"), "viewer, operator")

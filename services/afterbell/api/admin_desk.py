@@ -73,7 +73,7 @@ class Desk:
     async def why(self) -> Why:
         """Why work waits at this moment; also where Redis is away."""
         async with self.database.statement() as connection:
-            counted = await jobs.counts(connection)
+            counted = await jobs.counts(connection, "queued", "deferred")
             unpaid = await jobs.out_of_budget(connection)
         try:
             standing = await self._queue.standing()

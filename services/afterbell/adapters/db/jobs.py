@@ -72,10 +72,12 @@ class Known:
     bulk: bool
 
 
-async def counts(connection: AsyncConnection) -> dict[str, int]:
-    """How many jobs there are of each status."""
-    rows = await connection.execute(select(reports.c.status, func.count()).group_by(reports.c.status))
-    return {row.status: row[1] for row in rows}
+async def counts(connection: AsyncConnection, *statuses: ReportStatus) -> dict[str, int]:
+    """How many jobs there are of each status, or of these alone, which costs less the fewer jobs they have."""
+    statement = select(reports.c.status, func.count()).group_by(reports.c.status)
+    if statuses:
+        statement = statement.where(reports.c.status.in_(statuses))
+    return {row.status: row[1] for row in await connection.execute(statement)}
 
 
 async def out_of_budget(connection: AsyncConnection) -> int:
