@@ -17,10 +17,12 @@ from tools.dashboards.stores import REALTIME, STORES
 
 _R: Final = "[$__rate_interval]"
 _RED: Final = "red"
+# What administrators ask on the internal port is counted as well, and no customer waits for it.
+_PUBLIC: Final = 'route!~"/admin/.*"'
 
 
-def _p(quantile: float, metric: str, by: str = "le") -> str:
-    return f"histogram_quantile({quantile}, sum by ({by}) (rate({metric}_bucket{_R})))"
+def _p(quantile: float, metric: str, by: str = "le", only: str = "") -> str:
+    return f"histogram_quantile({quantile}, sum by ({by}) (rate({metric}_bucket{only}{_R})))"
 
 
 _DEAD: Final = f'(sum(rate(afterbell_job_outcomes_total{{outcome="dead"}}{_R})) or vector(0))'
@@ -41,9 +43,10 @@ _WELL: Final = [
          "max(afterbell_redis_memory_bytes)", Mark(200e6, "orange"), Mark(256e6, _RED)),
     stat("Sockets", "Open now, over all api pods. 500 and more are usual at the peak.", "short",
          "sum(afterbell_realtime_sockets)"),
-    stat("Failing requests", "Answers with 5xx / all answers.", "percentunit",
-         f'(sum(rate(afterbell_http_request_duration_seconds_count{{status=~"5.."}}{_R})) or vector(0))'
-         f" / sum(rate(afterbell_http_request_duration_seconds_count{_R}))", Mark(0.001, "orange"), Mark(0.01, _RED)),
+    stat("Failing requests", "Answers with 5xx / all answers of the public API.", "percentunit",
+         f'(sum(rate(afterbell_http_request_duration_seconds_count{{{_PUBLIC}, status=~"5.."}}{_R})) or vector(0))'
+         f" / sum(rate(afterbell_http_request_duration_seconds_count{{{_PUBLIC}}}{_R}))",
+         Mark(0.001, "orange"), Mark(0.01, _RED)),
     stat("Spent today", "Model calls of the last 24 hours.", "currencyUSD",
          "sum(increase(afterbell_model_cost_usd_total[24h]))"),
     stat("Workers", "Worker processes that are up.", "short", 'count(afterbell_build_info{process="worker"})'),
@@ -66,12 +69,13 @@ OVERVIEW: Final = Board("overview", "Overview", "Is it well?", {
               {"half": _p(0.5, "afterbell_report_ready_seconds"), "95 %": _p(0.95, "afterbell_report_ready_seconds")}),
     ],
     "API": [
-        panel("Requests", "A second, by status.", "reqps",
-              {"{{status}}": f"sum by (status) (rate(afterbell_http_request_duration_seconds_count{_R}))"},
+        panel("Requests", "To the public API, a second, by status.", "reqps",
+              {"{{status}}":
+               f"sum by (status) (rate(afterbell_http_request_duration_seconds_count{{{_PUBLIC}}}{_R}))"},
               stacked=True),
         panel("Time to answer", "Promised in 50 ms.", "s",
-              {"half": _p(0.5, "afterbell_http_request_duration_seconds"),
-               "99 %": _p(0.99, "afterbell_http_request_duration_seconds")}, marks=(Mark(0.05, "orange"),)),
+              {name: _p(quantile, "afterbell_http_request_duration_seconds", only=f"{{{_PUBLIC}}}")
+               for name, quantile in (("half", 0.5), ("99 %", 0.99))}, marks=(Mark(0.05, "orange"),)),
         panel("Webhooks", "Attempts to deliver, by result; what is still to be delivered.", "short",
               {"{{result}} a minute": f"60 * sum by (result) (rate(afterbell_webhook_attempts_total{_R}))",
                "pending": "max(afterbell_webhook_pending)"}),
