@@ -20,6 +20,7 @@ import typer
 # So that `python benchmarks/admin.py` finds its neighbours.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+from benchmarks.api import commands_seen
 from benchmarks.harness import Figure, note, report
 from benchmarks.servers import AFTERBELL, await_port, environment, free_port, process, sql
 
@@ -28,6 +29,7 @@ from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.message import report_message
 from afterbell.adapters.redis.queue import BULK_MAX, Put, Queue, QueueRules
 from afterbell.api.admin_auth import mint_admin
+from afterbell.api.census import EVERY_S
 from afterbell.core.jobs import REPORT_TASK
 from afterbell.embedded.engines import engines
 from afterbell.settings import DEVELOPMENT_SECRET
@@ -46,7 +48,8 @@ _SESSION: Final = f"'s' || (n % {SESSIONS})"
 _FILL: Final = (
     f"INSERT INTO tenants (id) SELECT 'tenant-' || n FROM generate_series(0, {TENANTS - 1}) n",
     f"""INSERT INTO sessions (tenant_id, id, subject, language, goals, participants, input_sha256)
-        SELECT {_TENANT}, {_SESSION}, 'mathematics', 'en', '[]', '[]', md5(n::text)
+        SELECT {_TENANT}, {_SESSION}, 'mathematics', 'en', '[]',
+               jsonb_build_array(jsonb_build_object('id', 'student-' || n % 400, 'role', 'student')), md5(n::text)
         FROM generate_series(0, {SESSIONS - 1}) n""",
     # Ninety days of finished jobs; of a hundred, four failed, one of those with other words, and one was cancelled.
     f"""INSERT INTO reports (id, tenant_id, session_id, version, revision, status, progress, attempt, requested_by,
@@ -98,7 +101,7 @@ def fill(database_url: str, redis_url: str) -> None:
 def questions(client: httpx2.Client) -> dict[str, tuple[str, str, dict[str, Any] | None]]:
     """Figure → method, path, body."""
     page = "/admin/jobs?limit=200"
-    deep: str = client.get(f"{page}&older_than_s={45 * 86400}").json()["nextPage"]
+    deep: str | None = client.get(f"{page}&older_than_s={45 * 86400}").json()["nextPage"]
     one = _REPORT.format(FINISHED // 2)
     count = {"reason": "counting", "dry_run": True}
     return {
@@ -109,14 +112,18 @@ def questions(client: httpx2.Client) -> dict[str, tuple[str, str, dict[str, Any]
         "jobs_failed": ("GET", f"{page}&state=failed", None),
         "jobs_of_tenant": ("GET", f"{page}&tenant=tenant-7", None),
         "jobs_of_session": ("GET", f"{page}&session=s7", None),
+        "jobs_of_participant": ("GET", f"{page}&participant=student-7", None),
         "jobs_by_error": ("GET", f"{page}&error=declined", None),
         "jobs_by_error_nobody_had": ("GET", f"{page}&error=nobody+had+this", None),
         "jobs_older": ("GET", f"{page}&older_than_s={60 * 86400}", None),
+        "jobs_failed_lately": ("GET", f"{page}&state=failed&newer_than_s={7 * 86400}", None),
         "jobs_page_in_the_middle": ("GET", f"{page}&page={deep}", None),
         "job": ("GET", f"/admin/jobs/{one}", None),
         "job_logs": ("GET", f"/admin/jobs/{one}/logs", None),
         "count_failed": ("POST", "/admin/jobs/retry", count),
         "count_waiting": ("POST", "/admin/jobs/cancel", count),
+        "workers": ("GET", "/admin/workers", None),
+        "limits": ("GET", "/admin/limits", None),
         "audit": ("GET", "/admin/audit?limit=200", None),
         "costs": ("GET", "/admin/costs?days=30", None),
     }
@@ -130,10 +137,26 @@ def measure(client: httpx2.Client, rounds: int, requests: int) -> list[Figure]:
         for _ in range(rounds):
             figure.runs.append(_p99_ms([_asked(client, method, path, body) for _ in range(requests)]))
         found.append(figure)
-    metrics = Figure("metrics_p99", "ms", target=METRICS_P99_TARGET_MS)
+    return found
+
+
+def scrape(client: httpx2.Client, redis_url: str, rounds: int, requests: int) -> tuple[Figure, Figure]:
+    """Of a scrape: the 99th percentile in ms, and how many commands Redis saw for each, from whomever."""
+    took, commands = Figure("metrics_p99", "ms", target=METRICS_P99_TARGET_MS), Figure("metrics_commands", "commands")
     for _ in range(rounds):
-        metrics.runs.append(_p99_ms([_asked(client, "GET", "/metrics", None) for _ in range(requests)]))
-    return [*found, metrics]
+        before = commands_seen(redis_url)
+        took.runs.append(_p99_ms([_asked(client, "GET", "/metrics", None) for _ in range(requests)]))
+        commands.runs.append((commands_seen(redis_url) - before) / requests)
+    return took, commands
+
+
+def scrapes_compared(empty: tuple[Figure, Figure], full: tuple[Figure, Figure]) -> list[Figure]:
+    """With all the jobs, and against the same process before there was one."""
+    before, (after, commands) = empty[0], full
+    before.name, before.target = "metrics_p99_without_jobs", None
+    ratio = Figure("metrics_p99_to_without_jobs", "ratio", target=1.2, runs=[after.value / before.value])
+    commands.target = 0
+    return [before, after, ratio, commands]
 
 
 def _asked(client: httpx2.Client, method: str, path: str, body: dict[str, Any] | None) -> float:
@@ -158,8 +181,6 @@ def main(
         database_url, redis_url = str(urls.database_url), str(urls.redis_url)
         variables = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
         subprocess.run((*AFTERBELL, "migrate"), env=environment(variables), check=True, capture_output=True)
-        note(f"{FINISHED:,} finished and {WAITING:,} waiting jobs are made")
-        fill(database_url, redis_url)
         port, internal_port, log = free_port(), free_port(), folder / "api.log"
         ports = {"PORT": str(port), "AFTERBELL_INTERNAL_PORT": str(internal_port)}
         stack.enter_context(process(*AFTERBELL, "api", log=log, **variables, **ports))
@@ -168,9 +189,17 @@ def main(
                            lifetime=timedelta(hours=2))  # fmt: skip
         client = stack.enter_context(httpx2.Client(base_url=f"http://127.0.0.1:{internal_port}", timeout=30,
                                                    headers={"Authorization": f"Bearer {token}"}))  # fmt: skip
+        for method, path, body in questions(client).values():
+            client.request(method, path, json=body)  # a route that was asked has series of its own in every scrape
+        empty = scrape(client, redis_url, rounds, requests)
+        note(f"{FINISHED:,} finished and {WAITING:,} waiting jobs are made")
+        fill(database_url, redis_url)
         waiting = client.get("/admin/queue").json()["facts"]["waiting"]
         note(f"the queue holds {waiting:,} jobs")
-        code = report("admin", measure(client, rounds, requests))
+        figures = measure(client, rounds, requests)
+        time.sleep(EVERY_S)  # so that the gauges have been counted over all of them
+        figures += scrapes_compared(empty, scrape(client, redis_url, rounds, requests))
+        code = report("admin", figures)
     raise typer.Exit(code)
 
 

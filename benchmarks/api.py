@@ -114,9 +114,9 @@ def status(bench: Bench, redis_url: str, rounds: int) -> None:
     await_outbox(bench)
     path = f"/api/reports/session/s{min(WAITING_REPORTS, asked.next_n - 1)}/status"
     for _ in range(rounds):
-        before = _commands_seen(redis_url)
+        before = commands_seen(redis_url)
         measured = put_on(Load(bench.port, "GET", path, bench.token, 1, bench.seconds, WARM_UP_S))
-        commands = _commands_seen(redis_url) - before
+        commands = commands_seen(redis_url) - before
         _only(measured, "200")
         bench.figure("status_1_rps", "1/s", better="higher").runs.append(measured.rps)
         bench.figure("status_1_p99", "ms", target=STATUS_P99_TARGET_MS).runs.append(measured.p99_ms)
@@ -163,7 +163,7 @@ def _only(measured: Measured, expected: str) -> None:
         raise BenchError(f"every answer should be {expected}; counted {measured.statuses}")
 
 
-def _commands_seen(redis_url: str) -> int:
+def commands_seen(redis_url: str) -> int:
     """Commands Redis served since its start, without those that ask this and those that open a connection."""
     with Redis.from_url(redis_url) as redis:
         counted: dict[str, dict[str, int]] = redis.info("commandstats")

@@ -72,7 +72,8 @@ def report(bench: str, figures: Sequence[Figure]) -> int:
     """Print the figures: JSON lines on standard output, a table on standard error. The exit code."""
     for figure in figures:
         print(json.dumps(_line(bench, figure)), flush=True)
-    Console(stderr=True).print(_table(bench, figures))
+    # In a file no name of a figure is cut.
+    Console(stderr=True, width=None if sys.stderr.isatty() else 160).print(_table(bench, figures))
     return 1 if any(figure.fails for figure in figures) else 0
 
 

@@ -101,7 +101,7 @@ class Client(asyncio.Protocol):
         """Read on until the answer is whole; then count it and send the next request."""
         self._heard = self._heard + data if self._heard else data
         head_end = self._heard.find(HEAD_END)
-        if head_end < 0 or len(self._heard) < head_end + len(HEAD_END) + _body_length(self._heard[:head_end]):
+        if head_end < 0 or len(self._heard) < head_end + len(HEAD_END) + body_length(self._heard[:head_end]):
             return
         self._count(perf_counter())
         self._heard = b""
@@ -128,7 +128,7 @@ class Client(asyncio.Protocol):
         self._transport.write(request)
 
 
-def _body_length(head: bytes) -> int:
+def body_length(head: bytes) -> int:
     """As announced. Raises ValueError for an answer without a length."""
     at = head.lower().index(LENGTH) + len(LENGTH)
     end = head.find(b"\r\n", at)

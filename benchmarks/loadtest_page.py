@@ -12,15 +12,16 @@ WIDTH, HEIGHT, LEFT, LOW = 740, 220, 60, 185
 
 
 def page(
-    figures: Sequence[Figure], posts_ms: Sequence[float], done_s: Sequence[float], acks_ms: Mapping[int, float],
-    day: Day | None,
+    figures: Sequence[Figure], posts_ms: Mapping[str, Sequence[float]], done_s: Sequence[float],
+    acks_ms: Mapping[int, float], day: Day | None,
 ) -> str:  # fmt: skip
     """The whole page as HTML."""
     parts = [
         f"<h1>Does it hold on the worst day?</h1><p class=lead>{_LEAD}</p>",
         _cards(figures),
-        section(f"{len(posts_ms)} report requests in one moment", "How long each waited for its answer; its report "
-                "is committed by then.", steps(sorted(posts_ms), "ms", "answered")),
+        *(section(f"{len(times)} report requests in one moment, over {how.replace('_', ' ')}",
+                  "How long each waited for its answer, in the last of the bursts; its report is committed by then.",
+                  steps(times, "ms", "answered")) for how, times in posts_ms.items()),
         section(f"{len(done_s)} reports at the same time", "Seconds after they were asked for, until each was ready.",
                 steps(sorted(done_s), "s", "ready")),
         section("Sockets in rooms of four", "The 99th percentile from sending a message to its stored acknowledgement.",
@@ -41,8 +42,7 @@ def steps(ordered: Sequence[float], unit: str, did: str) -> str:
         x = LEFT + at * across
         points += [f"{x:.1f},{LOW - nth * down:.1f}", f"{x:.1f},{LOW - (nth + 1) * down:.1f}"]
     marks = "".join(
-        f"<text x={LEFT + most * share * across:.0f} y={LOW + 22} text-anchor=middle>{most * share:,.3g} {unit}</text>"
-        for share in (0, 0.25, 0.5, 0.75, 1)
+        f"<text x={LEFT + at * across:.0f} y={LOW + 22} text-anchor=middle>{at:,g} {unit}</text>" for at in ticks(most)
     )
     title = escape(f"{count} {did} within {most:,.4g} {unit}, half of them within {ordered[count // 2]:,.4g} {unit}")
     return (
@@ -51,6 +51,13 @@ def steps(ordered: Sequence[float], unit: str, did: str) -> str:
         f"<text x={LEFT - 8} y=20 text-anchor=end>{count}</text><text x={LEFT - 8} y={LOW} text-anchor=end>0</text>"
         f"<polyline points='{' '.join(points)}' fill=none stroke='#2563eb' stroke-width=2 />{marks}</svg>"
     )
+
+
+def ticks(most: float) -> list[float]:
+    """Round numbers from 0 to ``most``: three to seven of them."""
+    size = next(size for power in range(-6, 9) for size in (10.0**power, 2 * 10.0**power, 5 * 10.0**power)
+                if most / size <= 6)  # fmt: skip
+    return [float(f"{nth * size:.6g}") for nth in range(int(most / size) + 1)]
 
 
 def _cards(figures: Sequence[Figure]) -> str:

@@ -39,12 +39,14 @@ class Promise:
 
 
 _HTTP: Final = "afterbell_http_request_duration_seconds_count"
+# Whoever looks at the queue while Redis is away is told so with 503: no request of a customer fails by that.
+_PUBLIC: Final = 'route!~"/admin/.*"'
 PROMISES: Final = (
     Promise(
         "api_errors", "AfterbellApiErrors", 0.001,
-        f'sum by (namespace) (increase({_HTTP}{{status=~"5.."}}[{{w}}]))'
-        f" or 0 * sum by (namespace) (increase({_HTTP}[{{w}}]))",
-        f"sum by (namespace) (increase({_HTTP}[{{w}}]))", 50,
+        f'sum by (namespace) (increase({_HTTP}{{{_PUBLIC}, status=~"5.."}}[{{w}}]))'
+        f" or 0 * sum by (namespace) (increase({_HTTP}{{{_PUBLIC}}}[{{w}}]))",
+        f"sum by (namespace) (increase({_HTTP}{{{_PUBLIC}}}[{{w}}]))", 50,
         "The API answers too many requests with 5xx", "of the requests fail; promised is 0.1 %",
     ),
     Promise(
@@ -96,6 +98,7 @@ def _alerts(promise: Promise) -> list[dict[str, Any]]:
             "alert": promise.alert,
             "expr": " or ".join(tests),
             "for": "2m" if severity == "page" else "15m",
+            "keep_firing_for": "5m",
             "labels": {"severity": severity},
             "annotations": {
                 "summary": promise.summary,

@@ -8,12 +8,13 @@ import httpx2
 import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
-from tests.support.api import SECRET, STAFF, Api, imported, token_for, until
+from tests.support.api import SECRET, STAFF, Api, fresh_api, imported, token_for, until
 
 from afterbell.adapters.db import reports
 from afterbell.adapters.redis.queue import Ended
 from afterbell.api.admin_auth import AdminRole, mint_admin
 from afterbell.core.jobs import Cancelled, Dead, Defer, Outcome, Retry
+from afterbell.embedded.engines import EngineUrls
 from afterbell.settings import DEVELOPMENT_SECRET, ApiSettings, read
 
 pytestmark = pytest.mark.engines
@@ -72,17 +73,23 @@ def test_nobody_without_an_admin_token_sees_or_does_anything(api: Api) -> None:
             assert not token or token not in answer.text
 
 
-def test_who_comes_without_a_token_of_ours_leaves_a_line_in_the_log(api: Api) -> None:
-    with capture_logs() as lines:
+def test_who_comes_without_a_token_of_ours_is_in_the_audit_log_however_often_they_come(
+    engine_urls: EngineUrls,
+) -> None:
+    tries, platform = 30, {"Authorization": f"Bearer {token_for(**STAFF)}"}
+    with fresh_api(engine_urls) as api, capture_logs() as lines:
         httpx2.post(api.internal_url + "/admin/queue/pause", json=WHY)
-        httpx2.get(api.internal_url + "/admin/jobs", headers={"Authorization": f"Bearer {token_for(**STAFF)}"})
+        for _ in range(tries):
+            assert httpx2.get(api.internal_url + "/admin/jobs", headers=platform).status_code == 401
+        with admin(api, "viewer") as client:
+            acts = client.get("/admin/audit").json()["acts"]
     refused = [line for line in lines if line["event"] == "admin_refused"]
-    assert [(line["method"], line["path"]) for line in refused] == [
-        ("POST", "/admin/queue/pause"),
-        ("GET", "/admin/jobs"),
-    ]
-    assert refused[0]["because"] == "no token"
-    assert "eyJ" not in str(lines)
+    assert [line["tried"] for line in refused] == ["POST /admin/queue/pause", *["GET /admin/jobs"] * tries]
+    assert {(act["actor"], act["action"]) for act in acts} == {("nobody", "admin.refused")}
+    assert acts[-1]["subject"] == "POST /admin/queue/pause"
+    assert "send an admin token" in acts[-1]["reason"]
+    assert len(acts) < 4, "a row in ten seconds, so that nobody fills the record by being refused"
+    assert "eyJ" not in str((lines, acts))
 
 
 def test_a_viewer_looks_and_changes_nothing(api: Api) -> None:
@@ -212,6 +219,8 @@ def test_jobs_are_found_by_state_tenant_session_and_words_of_the_error(api: Api)
         session = client.get("/admin/jobs", params={"tenant": tenant}).json()["jobs"][0]["session_id"]
         assert ids(state="failed") == ids(session=session) == ids(error="100% ODD_model") == [job_id]
         assert ids(state="queued") == ids(error="100_ odd") == ids(session="other") == ids(older_than_s=60) == []
+        assert ids(participant="p-tutor") == ids(newer_than_s=60) == ids(error="", session="", state="") == [job_id]
+        assert ids(participant="p-other") == ids(newer_than_s=0) == []
 
 
 def test_a_job_names_the_trace_it_was_asked_for_in(api: Api) -> None:
@@ -264,6 +273,20 @@ def test_all_that_match_are_retried_and_a_dry_run_only_counts_them(api: Api) -> 
         assert client.get(f"/admin/jobs/{marked}").json()["status"] == "queued"
         assert client.get(f"/admin/jobs/{other}").json()["status"] == "failed"
         cleared(client)
+
+
+def test_all_that_wait_for_their_time_are_promoted_or_cancelled(api: Api) -> None:
+    with admin(api) as client:
+        cleared(client)
+        where = {"where": {"tenant": f"tenant-{uuid.uuid4().hex}"}}
+        job_id = tried(api, Retry(600, "away"), where["where"]["tenant"])
+        assert client.post("/admin/jobs/promote", json=WHY | where).json()["done"] == 1
+        facts = api.jobs(lambda queue: queue.look())
+        assert (facts.waiting, facts.due) == (1, 0)
+        assert client.post("/admin/jobs/cancel", json=WHY | where).json()["done"] == 1
+        assert client.get(f"/admin/jobs/{job_id}").json()["status"] == "cancelled"
+        assert api.jobs(lambda queue: queue.look()).waiting == 0
+        assert [act["action"] for act in acts(client, job_id)] == ["job.cancel", "job.promote"]
 
 
 def test_a_job_that_waits_for_its_next_try_is_promoted(api: Api) -> None:

@@ -24,6 +24,7 @@ def test_reports_are_counted_by_what_they_wait_for(database_url: str) -> None:
             found = await standing.counted(connection)
         assert found.jobs == {"waiting": 2, "due": 2, "active": 1, "failed": 1}
         assert 59 < found.oldest_waiting_s < 90
+        assert 0 < found.longest_silent_s < 30, "what runs was touched a moment ago, though asked for a minute ago"
         census = Census(database, now=lambda: datetime.now(UTC), every_s=60)
         census.start()
         async with asyncio.timeout(5):

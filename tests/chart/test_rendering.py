@@ -179,8 +179,17 @@ def test_sockets_have_no_timeout_at_the_gateway() -> None:
 
 
 def test_the_internal_port_is_in_no_route() -> None:
-    for each in of_kind(rendered("production", values=EVERYTHING), "Ingress", "HTTPRoute"):
-        assert "internal" not in str(each["spec"])
+    """Metrics and the admin API are there: whatever comes from outside leads to the public port alone."""
+    objects = rendered("production", values=EVERYTHING)
+    services = {each["metadata"]["name"]: each["spec"] for each in of_kind(objects, "Service")}
+    (ingress,), (route,) = of_kind(objects, "Ingress"), of_kind(objects, "HTTPRoute")
+    backends = [
+        path["backend"]["service"]["name"] for rule in ingress["spec"]["rules"] for path in rule["http"]["paths"]
+    ]
+    backends += [backend["name"] for rule in route["spec"]["rules"] for backend in rule["backendRefs"]]
+    assert "defaultBackend" not in ingress["spec"]
+    assert {port["targetPort"] for name in backends for port in services[name]["ports"]} == {"http"}
+    assert {spec.get("type", "ClusterIP") for spec in services.values()} == {"ClusterIP"}
 
 
 def test_rules_and_dashboards_are_taken_as_they_are() -> None:

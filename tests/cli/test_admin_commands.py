@@ -12,6 +12,7 @@ import yaml
 from sqlalchemy import text
 from tests.support.api import Api, fresh_api, imported, until
 from tests.support.command import PROGRAM, environment_of, refused, run
+from tests.support.fleet import free_port
 
 from afterbell.embedded.engines import EngineUrls
 
@@ -62,6 +63,19 @@ def test_jobs_are_listed_shown_and_acted_on_one_by_one_or_all_that_match(api: Ap
     assert (every.returncode, every.stdout) == (0, "2 jobs match\ncancel: 2 done\n"), every.stderr
     assert api.jobs(lambda queue: queue.look()).waiting == 0
     assert run("jobs", "show", "report-x", **operator).returncode == 1
+
+
+def test_each_try_of_a_job_is_shown_with_its_time_and_error(api: Api, operator: dict[str, str]) -> None:
+    with api.client() as client:
+        job_id = client.post(f"/api/reports/session/{imported(client)}").json()["jobId"]
+    insert = text("""INSERT INTO report_attempts (report_id, attempt, worker, started_at, ended_at, outcome, error)
+        VALUES (CAST(:id AS text)::uuid, 1, 'w-1', '2026-03-03T16:00:00Z', '2026-03-03T16:00:31Z', 'retry', 'away'),
+               (CAST(:id AS text)::uuid, 2, 'w-2', '2026-03-03T16:01:00Z', NULL, NULL, NULL)""")
+    api.record(lambda connection: connection.execute(insert, {"id": job_id.removeprefix("report-")}))
+    rows = [line.split() for line in run("jobs", "show", job_id, **operator).stdout.splitlines()[-3:]]
+    assert rows == [["TRY", "WORKER", "STARTED", "TOOK", "OUTCOME", "ERROR"],
+                    ["1", "w-1", "2026-03-03T16:00:00", "31s", "retry", "away"],
+                    ["2", "w-2", "2026-03-03T16:01:00", "-", "-", "-"]]  # fmt: skip
 
 
 def test_the_lines_of_a_job_are_printed_and_cannot_move_the_terminal(api: Api, operator: dict[str, str]) -> None:
@@ -156,6 +170,10 @@ def test_a_shell_completes_commands_and_formats() -> None:
 
 def test_a_command_that_cannot_be_meant_says_so_and_changes_nothing(operator: dict[str, str]) -> None:
     refused(run("queue", "status"), "no admin token")
+    nobody = operator | {"AFTERBELL_ADMIN_URL": f"http://127.0.0.1:{free_port()}"}
+    away = run("queue", "why", **nobody)
+    assert (away.returncode, away.stdout) == (1, "")
+    assert f"GET {nobody['AFTERBELL_ADMIN_URL']}/admin/queue/why: no answer" in away.stderr
     refused(run("jobs", "retry", *WHY, **operator), "which jobs?")
     refused(run("jobs", "retry", "report-x", "--all", *WHY, **operator), "which jobs?")
     refused(run("token", "--admin", "owner"), "viewer, operator")

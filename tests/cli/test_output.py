@@ -1,6 +1,7 @@
 """What the commands of the admin API print, as values: formats, hostile texts, the live screen."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -8,8 +9,11 @@ import yaml
 from rich.console import Console
 
 from afterbell.cli import admin_jobs, top
-from afterbell.cli.output import Output, told, yaml_of
+from afterbell.cli.output import Output, ago, told, yaml_of
+from afterbell.core.errors import InvalidInput
 
+NOW = datetime(2026, 3, 3, 16, tzinfo=UTC)
+LONG_ID = "report-19057e2c-055d-4057-ad2a-c85ac6d5612e"
 HOSTILE = "\x1b[2J\x9b31m\u202e[red]gotcha[/red]\n\x00 end 🎓 \"quoted\" \\ 'x': - #"
 JOB: dict[str, Any] = {
     "jobId": "report-1", "status": "failed", "progress": 40, "attempt": 3, "tenant_id": HOSTILE, "session_id": "s",
@@ -20,8 +24,11 @@ FACTS = {
     "waiting": 12, "active": 3, "due": 1, "dead": 2, "overdue": 0, "idle_workers": 0, "starts_in_window": 10,
     "commands_today": 4321, "oldest_waiting_age_ms": 61_000, "paused": False,
 }  # fmt: skip
+WORKER = {"idle": False, "there": True, "back_in_ms": None, "renewed_ms_ago": 900, "pod": "pod-1", "drained": False}
 SCREEN: dict[str, Any] = {
-    "status": {"name": "reports", "facts": FACTS, "running": {"pod-1": 3}, "drained": ["pod-1", "pod-9"]},
+    "status": {"name": "reports", "facts": FACTS, "jobs": {"queued": 12, "succeeded": 4711, "failed": 2}},
+    "workers": {"workers": [WORKER | {"name": "pod-1-00000001", "jobs": 3},
+                            WORKER | {"name": "pod-2-00000001", "jobs": 0, "idle": True}], "drained_unseen": ["pod-9"]},
     "why": {"cause": "no_slots", "sentence": "All slots of 1 workers are taken by 3 jobs: 12 jobs wait."},
     "jobs": [JOB],
     "costs": {"cost_usd": "1.25", "calls": 7,
@@ -55,6 +62,35 @@ def test_a_hostile_text_moves_no_cursor_and_is_no_markup(output: Output) -> None
     assert len(text.splitlines()) == 2 or output is Output.wide
 
 
+def test_a_duration_is_written_as_kubectl_takes_it() -> None:
+    assert [admin_jobs.seconds_of(one) for one in ("90s", "15m", "2h", "7d", None)] == [90, 900, 7200, 604_800, None]
+    for wrong in ("", "h", "2", "2w", "-1h", "1.5h", "²h"):
+        with pytest.raises(InvalidInput, match="is no duration"):
+            admin_jobs.seconds_of(wrong)
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_no_terminal_is_too_narrow_for_an_id(columns: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As with kubectl, a long line is for the terminal to wrap; only the last column gives way."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("TERM", "dumb")
+    job = JOB | {"jobId": LONG_ID, "tenant_id": "northside-academy", "session_id": "lesson-2026-03-03-4711"}
+    text = told({"jobs": [job], "nextPage": None}, admin_jobs.table_of_jobs, Output.table)
+    for whole in (LONG_ID, "northside-academy", "lesson-2026-03-03-4711"):
+        assert whole in text
+    assert "…" in text
+
+
+def test_the_age_of_a_job_is_written_as_kubectl_writes_it() -> None:
+    ages = [
+        ago((NOW - timedelta(seconds=passed)).isoformat(), NOW) for passed in (-5, 0, 119, 120, 7199, 7200, 200_000)
+    ]
+    assert ages == ["0s", "0s", "119s", "2m", "119m", "2h", "2d"]
+    assert ago(None, NOW) == "-"
+    assert ago("2026-03-03 15:59:00", NOW) == "60s", "of a moment without a zone it is UTC"
+
+
 def test_json_and_yaml_print_the_whole_answer() -> None:
     answer = {"jobs": [JOB], "nextPage": None}
     assert json.loads(told(answer, admin_jobs.table_of_jobs, Output.json)) == answer
@@ -62,9 +98,10 @@ def test_json_and_yaml_print_the_whole_answer() -> None:
 
 
 def test_the_live_screen_shows_queue_cause_workers_costs_and_what_runs() -> None:
-    text = drawn(top.frame(SCREEN))
-    for words in ("queue reports: running", "waiting 12", "oldest waits 61 s", "no_slots: All slots", "pod-1", "pod-9",
-                  "drained", "1.25 USD in 7 calls", "small-1", "report-1", "########............ 40 %"):  # fmt: skip
+    text = drawn(top.frame(SCREEN, NOW, 120))
+    for words in ("queue reports: running", "waiting 12", "oldest waits 61 s", "no_slots: All slots", "pod-1-00000001",
+                  "pod-9", "drained", "idle", "1.25 USD in 7 calls", "small-1", "report-1", "███░░░░░  40 %",
+                  "succeeded in all 4,711"):  # fmt: skip
         assert words in text, text
     assert max(len(line) for line in text.splitlines()) <= 120
     assert all(char.isprintable() or char == "\n" for char in text)
@@ -72,4 +109,11 @@ def test_the_live_screen_shows_queue_cause_workers_costs_and_what_runs() -> None
 
 @pytest.mark.parametrize("columns", [60, 80, 200])
 def test_the_live_screen_fits_every_terminal(columns: int) -> None:
-    assert max(len(line) for line in drawn(top.frame(SCREEN), columns).splitlines()) <= columns
+    screen = SCREEN | {"jobs": [JOB | {"jobId": LONG_ID}]}
+    text = drawn(top.frame(screen, NOW, columns), columns)
+    assert max(len(line) for line in text.splitlines()) <= columns
+    assert columns < 80 or LONG_ID in text
+
+
+def test_the_live_screen_says_that_it_is_not_up_to_date() -> None:
+    assert "not up to date: no answer" in drawn(top.frame(SCREEN | {"trouble": "no answer"}, NOW, 120))

@@ -1,7 +1,7 @@
 """What the old queue board did, as it is done here: one request and the words of one command for each row of its table.
 
 The keys are the first cells of ``docs/reference/queue-board.md``. In paths and words ``{job}`` is a job made for the
-way that is tried, ``{way}`` the way's name, which ends the error of that job.
+way that is tried, ``{error}`` its error, ``{way}`` the way's name.
 """
 
 from dataclasses import dataclass, field
@@ -46,11 +46,19 @@ ROWS: Final = {
     "Jobs of a state, in pages": _read(
         "/admin/jobs?state=failed&limit=1", "jobs list --state failed --limit 1", "nextPage", job="failed"
     ),
-    "Find a job by tenant, session, age, words of its error (the old board could not)": _read(
-        "/admin/jobs?tenant=school&error=marked&older_than_s=0",
-        "jobs list --tenant school --error marked --older-than-s 0", "jobs", job="failed", error="marked",
+    "Find a job by tenant, session, participant, time, words of its error (the old board could not)": _read(
+        "/admin/jobs?tenant=school&participant=p-1&error=marked&older_than_s=0&newer_than_s=3600",
+        "jobs list --tenant school --participant p-1 --error marked --older-than 0s --since 1h", "jobs", job="failed",
+        error="marked",
     ),
     "One job, from its id": _read("/admin/jobs/{job}", "jobs show {job}", "status", job="failed"),
+    "A job's progress and stage": _read("/admin/jobs/{job}", "jobs show {job}", "stage", job="running"),
+    "A job's tries: when, on which worker, how they ended, with which error": _read(
+        "/admin/jobs/{job}", "jobs show {job}", "attempts", job="failed", says="w-1"
+    ),
+    "What a job cost (the old board could not)": _read(
+        "/admin/jobs/{job}", "jobs show {job}", "cost_usd", job="failed"
+    ),
     "A job's log lines, kept with each try": _read(
         "/admin/jobs/{job}/logs", "jobs logs {job}", "tries", job="failed", says="model_failed"
     ),
@@ -59,22 +67,36 @@ ROWS: Final = {
     ),
     "Retry one": _act("/admin/jobs/{job}/retry", "jobs retry {job}", job="failed", becomes="queued"),
     "Retry all, here with a filter and a dry run": _act(
-        "/admin/jobs/retry", "jobs retry --all --yes --error {way}", job="failed", becomes="queued"
+        "/admin/jobs/retry", "jobs retry --all --yes --error {error}", job="failed", becomes="queued"
     ),
     "Promote": _act("/admin/jobs/{job}/promote", "jobs promote {job}", job="deferred", becomes="deferred"),
+    "Promote all that wait for their time": _act(
+        "/admin/jobs/promote", "jobs promote --all --yes --error {error}", job="deferred", error="has its time",
+        becomes="deferred",
+    ),
+    "Cancel all that match (the old board could not)": _act(
+        "/admin/jobs/cancel", "jobs cancel --all --yes --error {error}", job="deferred", error="is not wanted",
+        becomes="cancelled",
+    ),
+    "How many a verb would touch, before it does (the old board could not)": Row(
+        "POST /admin/jobs/remove", ("jobs", "remove", "--all", "--dry-run", "--error", "{error}", *REASON),
+        body=WHY | {"dry_run": True}, job="failed", error="is counted", becomes="failed", says="1 job matches",
+    ),
     "Remove one, clean all that match; cancel what waits (the old board could not)": _act(
-        "/admin/jobs/remove", "jobs remove --all --yes --error {way}", job="failed", becomes="gone"
+        "/admin/jobs/remove", "jobs remove --all --yes --error {error}", job="failed", error="is broken", becomes="gone"
     ),
     "Stop a job that runs (the old board could not)": _act(
         "/admin/jobs/{job}/cancel", "jobs cancel {job}", job="running", becomes="cancelled"
     ),
-    "Pause, resume": _act("/admin/queue/pause", "queue pause"),
-    "Drain a worker or a pod (the old board could not)": _act(
+    "Pause": _act("/admin/queue/pause", "queue pause"),
+    "Resume": _act("/admin/queue/resume", "queue resume"),
+    "Drain a worker or a pod (the old board could not; Sidekiq's \"quiet\")": _act(
         "/admin/workers/{way}/drain", "queue drain {way}"
     ),
     "Workers, also the idle ones (the old board had none; Flower has)": _read(
         "/admin/workers", "queue workers", "drained_unseen"
     ),
+    "Let a drained worker start jobs again": _act("/admin/workers/{way}/undrain", "queue undrain {way}"),
     "The limiter's state; with it breakers, quotas and budgets (the old board had none of these)": _read(
         "/admin/limits", "queue limits", "limiter"
     ),

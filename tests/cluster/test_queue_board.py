@@ -31,7 +31,7 @@ __all__ = ["folder"]
 WAYS = ("rest", "afterbell", "kubectl")
 TENANT = text("INSERT INTO tenants (id) VALUES ('school') ON CONFLICT DO NOTHING")
 SESSION = text("""INSERT INTO sessions (tenant_id, id, subject, language, goals, participants, input_sha256)
-    VALUES ('school', :session, 'mathematics', 'en', '[]', '[]', '') ON CONFLICT DO NOTHING""")
+    VALUES ('school', :session, 'mathematics', 'en', '[]', '[{"id": "p-1"}]', '') ON CONFLICT DO NOTHING""")
 REPORT = text("""INSERT INTO reports
     (id, tenant_id, session_id, version, revision, status, error, requested_by, traceparent, put_at)
     VALUES (CAST(:id AS text)::uuid, 'school', :session, 1, 0, :status, :error, 'staff', :traceparent, now())""")
@@ -127,8 +127,8 @@ def test_what_was_steered_shows_and_is_written_down_three_times_with_who_and_why
     made = {way: site.make("deferred", "later") for way in WAYS}
     three_ways(site, ROWS["Promote"], made)
     assert site.api.jobs(lambda queue: queue.look()).due == 0
-    three_ways(site, ROWS["Pause, resume"], made)
-    three_ways(site, ROWS["Drain a worker or a pod (the old board could not)"], made)
+    three_ways(site, ROWS["Pause"], made)
+    three_ways(site, ROWS['Drain a worker or a pod (the old board could not; Sidekiq\'s "quiet")'], made)
     status = found("/admin/queue")
     assert (status["facts"]["paused"], set(status["drained"])) == (True, set(WAYS))
     acts = [act for act in found("/admin/audit?limit=9")["acts"] if act["subject"] in (*WAYS, *made.values())]
@@ -149,7 +149,7 @@ def three_ways(site: Site, row: Row, made: dict[str, str]) -> dict[str, Any]:
     said: dict[str, Any] = {}
 
     def type_in(way: str) -> None:
-        words = [filled(word, site, way, made) for word in row.words]
+        words = [filled(word, row, site, way, made) for word in row.words]
         if way == "kubectl":
             role = ("--role", row.role) if row.role else ("--token", site.token(None))
             said[way] = kubectl(site.folder, site.workload, *words, "-n", site.workload.namespace, *role, COLUMNS="400")
@@ -160,18 +160,18 @@ def three_ways(site: Site, row: Row, made: dict[str, str]) -> dict[str, Any]:
     threads = [threading.Thread(target=type_in, args=(way,)) for way in ("afterbell", "kubectl")]
     for thread in threads:
         thread.start()
-    method, path = filled(row.request, site, "rest", made).split(" ", 1)
+    method, path = filled(row.request, row, site, "rest", made).split(" ", 1)
     body = row.body and dict(row.body)
     if body and "--all" in row.words:
-        body["where"] = {"error": "rest"}
+        body["where"] = {"error": f"{row.error} rest"}
     said["rest"] = site.rest(method, path, body, row.role)
     for thread in threads:
         thread.join()
     return said
 
 
-def filled(pattern: str, site: Site, way: str, made: dict[str, str]) -> str:
-    return pattern.format(job=made[way], way=way, queue=site.workload.namespace)
+def filled(pattern: str, row: Row, site: Site, way: str, made: dict[str, str]) -> str:
+    return pattern.format(job=made[way], error=f"{row.error} {way}", way=way, queue=site.workload.namespace)
 
 
 def assert_alike(row: Row, said: dict[str, Any]) -> None:
@@ -182,5 +182,5 @@ def assert_alike(row: Row, said: dict[str, Any]) -> None:
     told = {way: yaml.safe_load(said[way].stdout)[row.same] for way in ("afterbell", "kubectl")}
     told["rest"] = json.loads(said["rest"].content)[row.same]
     assert told["rest"]
-    if row.same not in ("tries", "nextPage"):
+    if row.same not in ("tries", "attempts", "nextPage"):
         assert told["afterbell"] == told["kubectl"] == told["rest"]

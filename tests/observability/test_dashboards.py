@@ -73,6 +73,16 @@ def test_every_query_is_narrowed_to_the_variables_and_rates_only_counters(name: 
         assert SELECTOR.search(query) or "ALERTS" in query, title
 
 
+@each_board
+def test_every_threshold_is_an_edge_of_the_histogram_it_judges(name: str) -> None:
+    """Between two edges a quantile is a guess."""
+    for one in panels(name):
+        asked = " ".join(target.get("expr", "") for target in one["targets"])
+        edges = {edge for series in re.findall(r"afterbell_\w+_bucket", asked) for edge in SERIES[series].edges}
+        marks = {step["value"] for step in one["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])[1:]}
+        assert not edges or marks <= edges, one["title"]
+
+
 def panels(name: str) -> list[dict[str, Any]]:
     return [one for one in BOARDS[name]["panels"] if one["type"] != "row"]
 

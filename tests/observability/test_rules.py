@@ -62,6 +62,25 @@ def test_rules_use_only_metrics_there_are_and_edges_there_are() -> None:
             assert float(edge) in SERIES[name].edges, f"{name} has no edge at {edge}"
 
 
+def test_who_looks_at_a_queue_that_is_away_wakes_nobody(tmp_path: Path) -> None:
+    """The admin API answers 503 then; every request of a customer is answered."""
+    require("promtool")
+    http = "afterbell_http_request_duration_seconds_count"
+    series = [
+        {"series": f'{http}{{namespace="lessons", route="/admin/queue", status="503"}}', "values": "0+100x200"},
+        {"series": f'{http}{{namespace="lessons", route="/api/sessions/{{id}}", status="200"}}', "values": "0+100x200"},
+    ]
+    asked = 'count(ALERTS{alertname="AfterbellApiErrors"}) or vector(0)'
+    file = tmp_path / "case.yaml"
+    file.write_text(yaml.safe_dump({
+        "rule_files": [str(slo_rules.FILE)], "evaluation_interval": "1m",
+        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [
+            {"expr": asked, "eval_time": "3h", "exp_samples": [{"labels": "{}", "value": 0}]}]}],
+    }))  # fmt: skip
+    said = promtool("test", "rules", str(file))
+    assert said.returncode == 0, said.stdout + said.stderr
+
+
 def test_every_alert_has_a_case() -> None:
     assert {(rule["alert"], rule["labels"]["severity"]) for rule in ALERTS} == {
         (one.alert, one.severity) for one in CASES

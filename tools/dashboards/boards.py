@@ -2,15 +2,27 @@
 
 from typing import Final
 
-from tools.dashboards.panels import INFINITY_VARIABLE, Board, Json, Mark, panel, query_variable, stat, table_of
+from tools.dashboards.panels import (
+    INFINITY_VARIABLE,
+    Board,
+    Json,
+    Mark,
+    panel,
+    query_variable,
+    stat,
+    table_of,
+    textbox,
+)
 from tools.dashboards.stores import REALTIME, STORES
 
 _R: Final = "[$__rate_interval]"
 _RED: Final = "red"
+# What administrators ask on the internal port is counted as well, and no customer waits for it.
+_PUBLIC: Final = 'route!~"/admin/.*"'
 
 
-def _p(quantile: float, metric: str, by: str = "le") -> str:
-    return f"histogram_quantile({quantile}, sum by ({by}) (rate({metric}_bucket{_R})))"
+def _p(quantile: float, metric: str, by: str = "le", only: str = "") -> str:
+    return f"histogram_quantile({quantile}, sum by ({by}) (rate({metric}_bucket{only}{_R})))"
 
 
 _DEAD: Final = f'(sum(rate(afterbell_job_outcomes_total{{outcome="dead"}}{_R})) or vector(0))'
@@ -31,9 +43,10 @@ _WELL: Final = [
          "max(afterbell_redis_memory_bytes)", Mark(200e6, "orange"), Mark(256e6, _RED)),
     stat("Sockets", "Open now, over all api pods. 500 and more are usual at the peak.", "short",
          "sum(afterbell_realtime_sockets)"),
-    stat("Failing requests", "Answers with 5xx / all answers.", "percentunit",
-         f'(sum(rate(afterbell_http_request_duration_seconds_count{{status=~"5.."}}{_R})) or vector(0))'
-         f" / sum(rate(afterbell_http_request_duration_seconds_count{_R}))", Mark(0.001, "orange"), Mark(0.01, _RED)),
+    stat("Failing requests", "Answers with 5xx / all answers of the public API.", "percentunit",
+         f'(sum(rate(afterbell_http_request_duration_seconds_count{{{_PUBLIC}, status=~"5.."}}{_R})) or vector(0))'
+         f" / sum(rate(afterbell_http_request_duration_seconds_count{{{_PUBLIC}}}{_R}))",
+         Mark(0.001, "orange"), Mark(0.01, _RED)),
     stat("Spent today", "Model calls of the last 24 hours.", "currencyUSD",
          "sum(increase(afterbell_model_cost_usd_total[24h]))"),
     stat("Workers", "Worker processes that are up.", "short", 'count(afterbell_build_info{process="worker"})'),
@@ -56,12 +69,13 @@ OVERVIEW: Final = Board("overview", "Overview", "Is it well?", {
               {"half": _p(0.5, "afterbell_report_ready_seconds"), "95 %": _p(0.95, "afterbell_report_ready_seconds")}),
     ],
     "API": [
-        panel("Requests", "A second, by status.", "reqps",
-              {"{{status}}": f"sum by (status) (rate(afterbell_http_request_duration_seconds_count{_R}))"},
+        panel("Requests", "To the public API, a second, by status.", "reqps",
+              {"{{status}}":
+               f"sum by (status) (rate(afterbell_http_request_duration_seconds_count{{{_PUBLIC}}}{_R}))"},
               stacked=True),
         panel("Time to answer", "Promised in 50 ms.", "s",
-              {"half": _p(0.5, "afterbell_http_request_duration_seconds"),
-               "99 %": _p(0.99, "afterbell_http_request_duration_seconds")}, marks=(Mark(0.05, "orange"),)),
+              {name: _p(quantile, "afterbell_http_request_duration_seconds", only=f"{{{_PUBLIC}}}")
+               for name, quantile in (("half", 0.5), ("99 %", 0.99))}, marks=(Mark(0.05, "orange"),)),
         panel("Webhooks", "Attempts to deliver, by result; what is still to be delivered.", "short",
               {"{{result}} a minute": f"60 * sum by (result) (rate(afterbell_webhook_attempts_total{_R}))",
                "pending": "max(afterbell_webhook_pending)"}),
@@ -71,12 +85,14 @@ OVERVIEW: Final = Board("overview", "Overview", "Is it well?", {
 QUEUE: Final = Board("queue", "Queue", "What waits, for how long, and what becomes of it?", {
     "What waits": [
         panel("Reports by state", "As PostgreSQL has them; counts end at 10,000.", "short",
-              {"{{state}}": "max by (state) (afterbell_queue_jobs)"}),
+              {"{{state}}": "max by (state) (afterbell_queue_jobs)"}, width=6),
         panel("Oldest", "Age of the oldest report that waits to start.", "s",
-              {"oldest": "max(afterbell_queue_oldest_waiting_seconds)"}, marks=(Mark(300, _RED),)),
+              {"oldest": "max(afterbell_queue_oldest_waiting_seconds)"}, width=6, marks=(Mark(300, _RED),)),
         panel("Waiting time", "From the request to the first start. Promised: 95 % within 120 s.", "s",
               {"half": _p(0.5, "afterbell_report_wait_seconds"), "95 %": _p(0.95, "afterbell_report_wait_seconds")},
-              marks=(Mark(120, "orange"),)),
+              width=6, marks=(Mark(120, "orange"),)),
+        panel("Longest without progress", "Of the reports that run, since its last progress; 0: none runs.", "s",
+              {"silent": "max(afterbell_queue_progress_age_seconds)"}, width=6, marks=(Mark(300, "orange"),)),
     ],
     "What becomes of it": [
         panel("Starts", "A minute: first tries, and tries after a failure or a lost worker.", "opm",
@@ -175,18 +191,38 @@ MODEL: Final = Board("model", "Model & cost", "Does the provider answer, how wel
 })  # fmt: skip
 
 _COLUMNS: Final = {"jobId": "Job", "status": "State", "session_id": "Session", "tenant_id": "Tenant",
-                   "attempt": "Attempt", "stage": "Stage", "created_at": "Asked for", "error": "Error"}  # fmt: skip
+                   "attempt": "Attempt", "stage": "Stage", "progress": "%", "created_at": "Asked for",
+                   "finished_at": "Finished", "error": "Error"}  # fmt: skip
+_TRIES: Final = {"attempt": "Attempt", "worker": "Worker", "started_at": "Started", "ended_at": "Ended",
+                 "outcome": "Outcome", "error": "Error", "model": "Model", "request_id": "Request",
+                 "input_tokens": "Read", "output_tokens": "Written"}  # fmt: skip
+_CALLS: Final = {"attempt": "Attempt", "model": "Model", "outcome": "Outcome", "started_at": "Started",
+                 "input_tokens": "Read", "output_tokens": "Written", "cost_usd": "USD"}  # fmt: skip
+_ACTS: Final = {"at": "At", "actor": "Who", "action": "Did", "subject": "To", "reason": "Why"}
 _STATES: Final[Json] = {
-    "name": "state", "label": "State", "type": "custom", "query": "failed,running,queued,deferred,succeeded,cancelled",
-    "current": {"text": "failed", "value": "failed"},
+    "name": "state", "label": "State", "type": "custom",
+    "query": "any,failed,running,queued,deferred,succeeded,cancelled", "current": {"text": "any", "value": "any"},
 }  # fmt: skip
-_JOB: Final[Json] = {"name": "job_id", "label": "Job", "type": "textbox", "query": "", "current": {"value": ""}}
+_FILTERS: Final = ("tenant", "session", "participant", "error")
+_ASKED: Final = "&".join(f"{name}=${{{name}:percentencode}}" for name in ("state", *_FILTERS))
+_SHOW: Final = (
+    "?"
+    + "&".join(f"${{{name}:queryparam}}" for name in ("infinity", "state", *_FILTERS))
+    + ("&var-job_id=${__data.fields.Job}")
+)
 JOBS: Final = Board("jobs", "Job explorer", "Which jobs, and what happened to one? Needs the Infinity data source.", {
-    "Jobs": [table_of("Jobs", "Newest first, from the admin API; a click shows one.",
-                      "/admin/jobs?state=${state}&limit=100", "jobs", _COLUMNS,
-                      "?var-job_id=${__data.fields.Job}")],
-    "One job": [table_of("Tries", "Every start of the chosen job, with its cost.", "/admin/jobs/${job_id}", "attempts",
-                         {"attempt": "Attempt", "worker": "Worker", "outcome": "Outcome", "error": "Error"})],
-}, variables=(INFINITY_VARIABLE, _STATES, _JOB))  # fmt: skip
+    "Jobs": [table_of("Jobs", "Newest first, from the admin API; a click on one shows it below.",
+                      f"/admin/jobs?{_ASKED}&limit=100", "jobs", _COLUMNS, link=("Job", _SHOW))],
+    "One job": [
+        table_of("Tries", "Every start of the chosen job, and how it ended.", "/admin/jobs/${job_id}", "attempts",
+                 _TRIES, height=6),
+        table_of("Log", "The lines each try left when it ended.", "/admin/jobs/${job_id}/logs", "tries.log", {}),
+        table_of("Model calls", "What the chosen job's calls cost.", "/admin/jobs/${job_id}", "calls", _CALLS,
+                 height=6),
+    ],
+    "What was done": [table_of("Acts", "Who did what and why, newest first.", "/admin/audit?limit=100", "acts", _ACTS,
+                               height=8)],
+}, variables=(INFINITY_VARIABLE, _STATES, *(textbox(name, name.capitalize()) for name in _FILTERS),
+              textbox("job_id", "Job")))  # fmt: skip
 
 BOARDS: Final = (OVERVIEW, QUEUE, JOBS, SCALING, REALTIME, MODEL, STORES)

@@ -57,8 +57,15 @@ def stat(title: str, description: str, unit: str, query: str, *marks: Mark) -> J
     return panel(title, description, unit, {title: query}, kind="stat", width=4, marks=marks)
 
 
-def table_of(title: str, description: str, url: str, root: str, columns: dict[str, str], link: str = "") -> Json:
-    """A table from the admin API, by the Infinity data source. ``columns``: field of the answer → heading."""
+def table_of(
+    title: str, description: str, url: str, root: str, columns: dict[str, str], *, height: int = HEIGHT + 4,
+    link: tuple[str, str] | None = None,
+) -> Json:  # fmt: skip
+    """A table from the admin API, by the Infinity data source.
+
+    ``root``: where the rows are, in JSONata, which goes through lists by itself; ``columns``: field of a row → heading,
+    none: all fields; ``link``: a heading and where a click on its cells leads.
+    """
     target = {
         "refId": "A",
         "datasource": INFINITY,
@@ -69,19 +76,34 @@ def table_of(title: str, description: str, url: str, root: str, columns: dict[st
         "url": url,
         "url_options": {"method": "GET"},
         "root_selector": root,
-        "columns": [{"selector": name, "text": text, "type": "string"} for name, text in columns.items()],
+        "columns": [{"selector": name, "text": text, "type": _type_of(name)} for name, text in columns.items()],
     }
-    links = [{"title": "This job", "url": link, "targetBlank": False}] if link else []
     return {
         "type": "table",
         "title": title,
         "description": description,
         "datasource": INFINITY,
-        "gridPos": {"w": WIDTH, "h": HEIGHT + 4},
+        "gridPos": {"w": WIDTH, "h": height},
         "targets": [target],
-        "fieldConfig": {"defaults": {"unit": "none", "links": links}, "overrides": []},
+        "fieldConfig": {"defaults": {"unit": "none"}, "overrides": [_linked(*link)] if link else []},
         "options": {"showHeader": True},
     }
+
+
+def textbox(name: str, label: str) -> Json:
+    """A variable that is typed in; empty at first."""
+    return {"name": name, "label": label, "type": "textbox", "query": "", "current": {"text": "", "value": ""}}
+
+
+def _type_of(field_name: str) -> str:
+    if field_name == "at" or field_name.endswith("_at"):
+        return "timestamp"
+    return "number" if field_name in ("attempt", "progress") or field_name.endswith("_tokens") else "string"
+
+
+def _linked(heading: str, url: str) -> Json:
+    links = [{"title": "Show it", "url": url, "targetBlank": False}]
+    return {"matcher": {"id": "byName", "options": heading}, "properties": [{"id": "links", "value": links}]}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any, Final, Literal
 
 import jwt
-import structlog
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
@@ -17,8 +16,6 @@ from afterbell.core.session import ID_CHARS_MAX
 AUDIENCE: Final = "afterbell-admin"
 AdminRole = Literal["viewer", "operator"]
 ADMIN_ROLES: Final[tuple[AdminRole, ...]] = ("viewer", "operator")
-
-log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +57,7 @@ def admin_of(token: str, secret: str) -> Admin:
 class AdminFirst(APIRoute):
     """Knows the administrator before the body is read; only an operator gets past anything but a GET.
 
-    The app's ``state`` has ``admin_secret``, and ``note_refusal`` to write down what a viewer tried.
+    The app's ``state`` has ``admin_secret``, and ``refusals`` to write down who was turned away.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -68,9 +65,14 @@ class AdminFirst(APIRoute):
         handle = super().get_route_handler()
 
         async def known(request: Request) -> Response:
-            request.state.admin = admin = _authenticated(request)
+            tried, refusals = f"{request.method} {request.url.path}", request.app.state.refusals
+            try:
+                request.state.admin = admin = _authenticated(request)
+            except Unauthenticated as error:
+                await refusals.of_stranger(tried, str(error))
+                raise
             if request.method != "GET" and admin.role != "operator":
-                await request.app.state.note_refusal(admin, f"{request.method} {request.url.path}")
+                await refusals.of(admin, tried)
                 raise Forbidden(f"{admin.actor} may look and not act: ask for a token with role operator")
             return await handle(request)
 
@@ -82,10 +84,5 @@ def _authenticated(request: Request) -> Admin:
     header = request.headers.get("authorization") or request.headers.get("x-afterbell-authorization", "")
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token:
-        log.warning("admin_refused", method=request.method, path=request.url.path, because="no token")
         raise Unauthenticated("send an admin token: Authorization: Bearer <JWT> (`afterbell token --admin`)")
-    try:
-        return admin_of(token.strip(), request.app.state.admin_secret)
-    except Unauthenticated as error:
-        log.warning("admin_refused", method=request.method, path=request.url.path, because=str(error))
-        raise
+    return admin_of(token.strip(), request.app.state.admin_secret)

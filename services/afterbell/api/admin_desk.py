@@ -30,8 +30,6 @@ from afterbell.core.why import WaitFacts, Why, why
 
 log = structlog.get_logger(__name__)
 
-TRIED_CHARS_MAX: Final = 200
-
 MAY_BE: Final[dict[JobVerb, frozenset[ReportStatus]]] = {
     "retry": frozenset({"failed"}),
     "promote": frozenset({"queued", "deferred"}),
@@ -75,7 +73,7 @@ class Desk:
     async def why(self) -> Why:
         """Why work waits at this moment; also where Redis is away."""
         async with self.database.statement() as connection:
-            counted = await jobs.counts(connection)
+            counted = await jobs.counts(connection, "queued", "deferred")
             unpaid = await jobs.out_of_budget(connection)
         try:
             standing = await self._queue.standing()
@@ -107,16 +105,6 @@ class Desk:
         async with self.database.transaction() as connection:
             await audit.record(connection, Act(None, admin.actor, f"worker.{verb}", worker, reason))
             await self._queue.steer(verb, worker)
-
-    async def note_refusal(self, admin: Admin, tried: str) -> None:
-        """Write down that somebody tried what their role forbids; where the record is away, the log has it."""
-        log.warning("admin_refused", tried=tried, actor=admin.actor, because="role")
-        refusal = Act(None, admin.actor, "admin.refused", harmless(tried, TRIED_CHARS_MAX), "role")
-        try:
-            async with self.database.transaction() as connection:
-                await audit.record(connection, refusal)
-        except StoreUnavailable as error:
-            log.warning("refusal_unrecorded", error=str(error))
 
     async def act(self, verb: JobVerb, report_ids: Sequence[UUID], admin: Admin, reason: str) -> dict[UUID, str]:
         """Do ``verb`` to at most BULK_MAX jobs: ``ok`` each, or the state that forbids it, or ``unknown``."""

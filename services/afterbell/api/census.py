@@ -13,7 +13,7 @@ import structlog
 from afterbell.adapters.db import standing
 from afterbell.adapters.db.engine import Database
 from afterbell.core.errors import StoreUnavailable
-from afterbell.observability.metrics import QUEUE_JOBS, QUEUE_OLDEST, QUEUE_SEEN, WEBHOOKS_PENDING
+from afterbell.observability.metrics import QUEUE_JOBS, QUEUE_OLDEST, QUEUE_SEEN, QUEUE_SILENT, WEBHOOKS_PENDING
 
 EVERY_S: Final = 15.0
 
@@ -53,5 +53,6 @@ class Census:
         for state, jobs in found.jobs.items():
             QUEUE_JOBS.labels(state).set(jobs)
         QUEUE_OLDEST.set(found.oldest_waiting_s)
+        QUEUE_SILENT.set(found.longest_silent_s)
         WEBHOOKS_PENDING.set(found.webhooks_pending)
         QUEUE_SEEN.set(self._now().timestamp())

@@ -57,10 +57,13 @@ def queue_limits(
 def queue_top(
     url: URL = DEFAULT_URL,
     bearer: BEARER = None,
+    every_s: Annotated[
+        float, typer.Option("--interval", "-i", min=0.5, help="Seconds between looks; each costs four Redis commands.")
+    ] = top.EVERY_S,
     frames: Annotated[int, typer.Option(min=0, help="End after so many screens; 0: with Ctrl-C.")] = 0,
 ) -> None:
     """Queue, workers, running jobs and costs, live on the whole screen."""
-    run_admin(url, bearer, lambda client: top.run(client, frames=frames))
+    run_admin(url, bearer, lambda client: top.run(client, every_s=every_s, frames=frames))
 
 
 @queue_app.command("audit")

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ from rich.text import Text
 
 from afterbell.cli.admin_client import BEARER, DEFAULT_URL, URL, AdminClient, run_admin
 from afterbell.cli.client import ApiRefused
-from afterbell.cli.output import OUTPUT, WATCH, Output, cells, plain_table, show, shown
+from afterbell.cli.output import OUTPUT, WATCH, Output, ago, cells, lasted, plain_table, show, shown
 from afterbell.core.errors import InvalidInput
 
 REASON = Annotated[str, typer.Option(help="Why; the audit log keeps it.")]
@@ -26,7 +27,9 @@ STATE = Annotated[
 TENANT = Annotated[str | None, typer.Option(help="Only this tenant's.")]
 SESSION = Annotated[str | None, typer.Option(help="Only this session's.")]
 ERROR = Annotated[str | None, typer.Option(help="Only those whose error has these words.")]
-OLDER = Annotated[float | None, typer.Option(min=0, help="Only those asked for longer ago, in seconds.")]
+PARTICIPANT = Annotated[str | None, typer.Option(help="Only of sessions this person took part in, by their id.")]
+SINCE = Annotated[str | None, typer.Option(help="Only those asked for since then: 90s, 15m, 2h or 7d ago.")]
+OLDER = Annotated[str | None, typer.Option("--older-than", help="Only those asked for longer ago: 90s, 15m, 2h, 7d.")]
 ALL = Annotated[bool, typer.Option("--all", help="All that match the filters.")]
 DRY_RUN = Annotated[bool, typer.Option("--dry-run", help="Only say how many.")]
 YES = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
@@ -34,6 +37,7 @@ LIMIT = Annotated[int, typer.Option(min=1, max=200)]
 PAGE = Annotated[str | None, typer.Option(help="Where the last list ended.")]
 ATTEMPT = Annotated[int | None, typer.Option(min=1, help="Only this try's.")]
 ERROR_CHARS: Final = 60
+_SECONDS: Final = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 VERBS: Final = {
     "retry": "Start failed jobs again.",
     "cancel": "Stop jobs: those that wait never start, those that run are told to stop.",
@@ -52,12 +56,14 @@ def add_to(app: typer.Typer, *, listed: str, one: str) -> None:
 
 
 def jobs_list(
-    state: STATE = None, tenant: TENANT = None, session: SESSION = None, error: ERROR = None,
-    older_than_s: OLDER = None, limit: LIMIT = 50, page: PAGE = None, url: URL = DEFAULT_URL, bearer: BEARER = None,
-    output: OUTPUT = Output.table, watch: WATCH = False,
+    state: STATE = None, tenant: TENANT = None, session: SESSION = None, participant: PARTICIPANT = None,
+    error: ERROR = None, since: SINCE = None, older_than: OLDER = None, limit: LIMIT = 50, page: PAGE = None,
+    url: URL = DEFAULT_URL, bearer: BEARER = None, output: OUTPUT = Output.table, watch: WATCH = False,
 ) -> None:  # fmt: skip
     """List jobs, newest first."""
-    asked = where_of(state, tenant, session, error, older_than_s) | {"limit": limit} | ({"page": page} if page else {})
+    where = where_of(state=state, tenant=tenant, session=session, participant=participant, error=error,
+                     newer_than_s=seconds_of(since), older_than_s=seconds_of(older_than))  # fmt: skip
+    asked = where | {"limit": limit} | ({"page": page} if page else {})
     pairs = [(name, one) for name, value in asked.items() for one in (value if isinstance(value, list) else [value])]
     path = "/admin/jobs?" + "&".join(f"{name}={quote(str(one), safe='')}" for name, one in pairs)
     found = show(url, bearer, path, table_of_jobs, output=output, watch=watch)
@@ -82,16 +88,18 @@ def jobs_logs(
 
 
 def table_of_jobs(found: dict[str, Any], wide: bool) -> RenderableType:
-    """A list of jobs; the whole error only where it may be wide."""
+    """A list of jobs; moments and the whole error only where it may be wide."""
     if not found["jobs"]:
         return Text("no job matches")
-    names = ["job", "state", "%", "tries", "tenant", "session", "asked for"]
-    table = plain_table(*names, *(["started", "finished", "by", "bulk"] if wide else []), "error")
+    more = ("asked for", "started", "finished", "by", "bulk") if wide else ()
+    table = plain_table("job", "state", "%", "tries", "age", "tenant", "session", *more, "error",
+                        numbers=("%", "tries", "age"), wide=wide)  # fmt: skip
+    now = datetime.now(UTC)
     for job in found["jobs"]:
-        more = (job["started_at"], job["finished_at"], job["requested_by"], job["bulk"]) if wide else ()
+        moments = (job["created_at"], job["started_at"], job["finished_at"], job["requested_by"], job["bulk"])
         error = (job["error"] or "") if wide else (job["error"] or "")[:ERROR_CHARS]
-        table.add_row(*cells(job["jobId"], job["status"], job["progress"], job["attempt"], job["tenant_id"],
-                             job["session_id"], job["created_at"][:19], *more, error))  # fmt: skip
+        table.add_row(*cells(job["jobId"], job["status"], job["progress"], job["attempt"], ago(job["created_at"], now),
+                             job["tenant_id"], job["session_id"], *(moments if wide else ()), error))  # fmt: skip
     return table
 
 
@@ -100,19 +108,27 @@ def _draw_job(found: dict[str, Any], wide: bool) -> RenderableType:
     for name, value in found.items():
         if name not in ("success", "attempts", "calls"):
             facts.add_row(*cells(name, value))
-    names = ["attempt", "worker", "started_at", "ended_at", "outcome", "error"]
-    names += ["model", "request_id", "input_tokens", "output_tokens"] if wide else []
-    tries = plain_table(*(name.removesuffix("_at").replace("attempt", "try") for name in names))
+    names = ("model", "request_id", "input_tokens", "output_tokens") if wide else ()
+    tries = plain_table("try", "worker", "started", "took", "outcome", *(name.replace("_", " ") for name in names),
+                        "error", numbers=("try", "took", "input tokens", "output tokens"), wide=wide)  # fmt: skip
     for one in found["attempts"]:
-        tries.add_row(*cells(*(one[name] for name in names)))
+        tries.add_row(*cells(one["attempt"], one["worker"], one["started_at"][:19], _took(one), one["outcome"],
+                             *(one[name] for name in names), one["error"]))  # fmt: skip
     return Group(facts, Text(""), tries)
+
+
+def _took(one: dict[str, Any]) -> str:
+    if one["ended_at"] is None:
+        return "-"
+    ended, started = (datetime.fromisoformat(one[name]) for name in ("ended_at", "started_at"))
+    return lasted((ended - started).total_seconds())
 
 
 def _draw_logs(found: dict[str, Any], wide: bool) -> RenderableType:  # noqa: ARG001 - a line has one form
     lines: list[RenderableType] = []
     for one in found["tries"]:
         lines.append(Text(f"try {one['attempt']} on {shown(one['worker'])}: {one['outcome'] or 'running'}"))
-        lines += [Text(f"  {_line(line)}", no_wrap=True, overflow="ignore") for line in one["log"]]
+        lines += [Text(f"  {_line(line)}", no_wrap=True) for line in one["log"]]
     return Group(*lines) if lines else Text("no try yet")
 
 
@@ -125,10 +141,12 @@ def _line(line: dict[str, str]) -> str:
 def _verb(group: str, verb: str) -> Callable[..., None]:
     def command(
         reason: REASON, job_ids: JOBS = None, every: ALL = False, state: STATE = None, tenant: TENANT = None,
-        session: SESSION = None, error: ERROR = None, older_than_s: OLDER = None, dry_run: DRY_RUN = False,
-        yes: YES = False, url: URL = DEFAULT_URL, bearer: BEARER = None,
+        session: SESSION = None, participant: PARTICIPANT = None, error: ERROR = None, since: SINCE = None,
+        older_than: OLDER = None, dry_run: DRY_RUN = False, yes: YES = False, url: URL = DEFAULT_URL,
+        bearer: BEARER = None,
     ) -> None:  # fmt: skip
-        where = where_of(state, tenant, session, error, older_than_s)
+        where = where_of(state=state, tenant=tenant, session=session, participant=participant, error=error,
+                         newer_than_s=seconds_of(since), older_than_s=seconds_of(older_than))  # fmt: skip
         if bool(job_ids) == every or (job_ids and (where or dry_run)):
             raise InvalidInput(f"which jobs? `afterbell {group} {verb} ID…`, or --all with filters and --dry-run")
         if job_ids:
@@ -179,9 +197,16 @@ async def _all(client: AdminClient, verb: str, body: dict[str, Any], matched: in
     return 1 if skipped else 0
 
 
-def where_of(
-    state: list[str] | None, tenant: str | None, session: str | None, error: str | None, older_than_s: float | None
-) -> dict[str, Any]:
+def where_of(**given: object) -> dict[str, Any]:
     """The filters that were given, as the API names them."""
-    given = {"state": state, "tenant": tenant, "session": session, "error": error, "older_than_s": older_than_s}
     return {name: value for name, value in given.items() if value not in (None, [])}
+
+
+def seconds_of(duration: str | None) -> float | None:
+    """Of 90s, 15m, 2h or 7d, as kubectl's --since takes them. Raises InvalidInput for anything else."""
+    if duration is None:
+        return None
+    number, unit = duration[:-1], duration[-1:]
+    if not number.isascii() or not number.isdigit() or unit not in _SECONDS:
+        raise InvalidInput(f"{duration!r} is no duration: give a whole number with s, m, h or d, such as 90s or 2h")
+    return float(number) * _SECONDS[unit]

@@ -83,7 +83,7 @@ class ApiClient:
         try:
             answer = await self._http.request(method, path, json=body)
         except (httpx2.TransportError, httpx2.InvalidURL) as error:
-            where = f"{method} {self._http.base_url}{path.removeprefix('/')}"
+            where = f"{method} {str(self._http.base_url).rstrip('/')}{path}"
             raise ApiRefused(f"{where}: no answer ({type(error).__name__}: {error})") from error
         except ValueError as error:  # half a surrogate pair, or NaN: Python reads them, JSON has no word for them
             raise ApiRefused(f"{method} {path}: this cannot be sent as JSON ({error})") from None

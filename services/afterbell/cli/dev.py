@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.table import Table
 
 from afterbell.api import classroom
+from afterbell.api.admin_auth import mint_admin
 from afterbell.api.auth import mint
 from afterbell.cli.platform import Platform, platform
 from afterbell.serving import until_told
@@ -30,7 +31,7 @@ def _show(screen: Console, up: Platform) -> None:
     table.add_row("API", up.api_url, "documentation at /docs")
     if read(ApiSettings).serves_classroom:
         table.add_row("classroom", up.api_url + "/", classroom.missing() or "a lesson in two tabs, and its report")
-    table.add_row("internal", up.internal_url, "/livez /readyz /metrics; never reachable from outside")
+    table.add_row("internal", up.internal_url, "/metrics and the admin API; never reachable from outside")
     table.add_row("queue", up.redis, "")
     table.add_row("record", up.database, "")
     table.add_row("realtime", up.api_url, "Socket.IO over WebSocket: chat, presence, progress")
@@ -42,6 +43,11 @@ def _show(screen: Console, up: Platform) -> None:
     screen.print("\nPaste this to send a session and ask for its report:\n", style="dim")
     # Plain print: a wrapped line cannot be pasted.
     print(_recipe(up.api_url, token), flush=True)  # noqa: T201
+    if (key := read(ApiSettings).admin_key) is not None:
+        admin = mint_admin(key, subject="dev", role="operator", now=datetime.now(UTC), lifetime=TOKEN_LIFETIME)
+        screen.print("\nAnd this, in another terminal, to see and steer the queue:\n", style="dim")
+        told = f"export AFTERBELL_ADMIN_URL={up.internal_url} AFTERBELL_ADMIN_TOKEN={admin}\nafterbell queue top"
+        print(told, flush=True)  # noqa: T201
 
 
 def _recipe(api_url: str, token: str) -> str:

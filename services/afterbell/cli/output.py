@@ -3,13 +3,15 @@
 import asyncio
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Annotated, Any, Final
 
 import typer
 import yaml
-from rich.console import Console, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleDimensions, Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -19,6 +21,8 @@ from afterbell.core.trylog import visible
 WATCH_EVERY_S: Final = 2.0
 # Wide enough for every column where the output is no terminal: a pipe wraps nothing.
 PIPE_COLUMNS: Final = 400
+LAST_COLUMN_MIN: Final = 24
+COLUMN_GAP: Final = 2
 
 
 class Output(StrEnum):
@@ -59,12 +63,12 @@ def told(found: dict[str, Any], draw: Draw, output: Output) -> str:
         return json.dumps(found, ensure_ascii=False)
     if output is Output.yaml:
         return yaml_of(found)
-    screen = Console()
-    if not screen.is_terminal:
-        screen = Console(width=PIPE_COLUMNS)
+    screen, drawn = Console(), draw(found, output is Output.wide)
+    columns = screen.width if screen.is_terminal else PIPE_COLUMNS
+    screen.size = ConsoleDimensions(_columns_for(drawn, columns), screen.height)
     with screen.capture() as captured:
-        screen.print(draw(found, output is Output.wide))
-    return captured.get().rstrip("\n")
+        screen.print(drawn)
+    return "\n".join(line.rstrip() for line in captured.get().rstrip("\n").splitlines())
 
 
 def yaml_of(value: Any) -> str:
@@ -78,9 +82,53 @@ def _dumped(value: Any, *, allow_unicode: bool) -> str:
     return text.removesuffix("...\n").rstrip("\n")
 
 
-def plain_table(*columns: str) -> Table:
-    """A table as kubectl draws them: no lines."""
-    return Table(*(column.upper() for column in columns), box=None, pad_edge=False, header_style="bold")
+def _columns_for(drawn: RenderableType, columns: int) -> int:
+    """How wide it is drawn: as kubectl does it, what does not fit is for the terminal to wrap, and no id is cut.
+
+    Only the last column of a table, such as an error, gives way down to ``LAST_COLUMN_MIN``.
+    """
+    if isinstance(drawn, Group):
+        return max((_columns_for(one, columns) for one in drawn.renderables), default=columns)
+    if isinstance(drawn, Text):
+        return max(columns, drawn.cell_len) if drawn.no_wrap else columns
+    if not isinstance(drawn, Table):
+        return columns
+    *first, last = (max(cell_len(str(cell)) for cell in (column.header, *column.cells)) for column in drawn.columns)
+    before_last = sum(first) + COLUMN_GAP * len(first)
+    needed = max(columns, before_last + min(last, LAST_COLUMN_MIN))
+    drawn.columns[-1].max_width = needed - before_last
+    return needed
+
+
+def plain_table(*columns: str, numbers: Collection[str] = (), wide: bool = False) -> Table:
+    """A table as kubectl draws them: no lines, and no cell but one of the last column is cut, nor that where ``wide``.
+
+    The columns called ``numbers`` stand right.
+    """
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for column in columns:
+        justify: JustifyMethod = "right" if column in numbers else "left"
+        table.add_column(column.upper(), justify=justify, no_wrap=True, overflow="ellipsis")
+    if wide:
+        table.columns[-1].no_wrap, table.columns[-1].overflow = False, "fold"
+    return table
+
+
+def ago(moment: str | None, now: datetime) -> str:
+    """The age of an ISO 8601 moment as kubectl writes ages: 45s, 12m, 5h, 3d."""
+    if moment is None:
+        return "-"
+    then = datetime.fromisoformat(moment)
+    passed = now - (then if then.tzinfo else then.replace(tzinfo=UTC))
+    return lasted(max(passed.total_seconds(), 0.0))
+
+
+def lasted(seconds: float) -> str:
+    """A duration in its largest unit that leaves two of it or more."""
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
+        if seconds >= 2 * size:
+            return f"{seconds // size:.0f}{unit}"
+    return f"{seconds:.0f}s"
 
 
 def shown(value: object) -> str:

@@ -1,8 +1,11 @@
 """`afterbell queue top`: queue, workers, running jobs and costs on one live screen."""
 
 import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any, Final
 
+from rich.columns import Columns
 from rich.console import Group, RenderableType
 from rich.live import Live
 from rich.panel import Panel
@@ -10,76 +13,111 @@ from rich.table import Table
 from rich.text import Text
 
 from afterbell.cli.admin_client import AdminClient
-from afterbell.cli.output import cells, plain_table, shown
+from afterbell.cli.admin_views import state_of, usd
+from afterbell.cli.client import ApiRefused
+from afterbell.cli.output import ago, cells, plain_table, shown
 
-EVERY_S: Final = 1.0
+EVERY_S: Final = 2.0
 ROWS_MAX: Final = 12
-_BAR_CHARS: Final = 20
+# Beside a job's id there is no room for more on a narrower screen.
+WIDE_COLUMNS_MIN: Final = 100
+_BAR_CHARS: Final = 8
+_STYLES: Final = {"busy": "green", "drained": "yellow", "gone": "red"}
 
 
-async def run(client: AdminClient, *, frames: int = 0) -> None:
-    """Draw the screen anew each second until interrupted, or so many times."""
-    drawn = 0
+async def run(client: AdminClient, *, every_s: float = EVERY_S, frames: int = 0) -> None:
+    """Draw the screen anew until interrupted, or so many times. Raises ApiRefused where not even the first look worked;
+    later the screen says so and goes on looking.
+    """
+    drawn, found = 0, await looked(client)
     with Live(screen=True, auto_refresh=False) as live:
         while True:
-            live.update(frame(await looked(client)), refresh=True)
+            live.update(frame(found, datetime.now(UTC), live.console.width), refresh=True)
             drawn += 1
             if drawn == frames:
                 return
-            await asyncio.sleep(EVERY_S)
+            await asyncio.sleep(every_s)
+            try:
+                found = await looked(client)
+            except ApiRefused as error:
+                found = found | {"trouble": str(error)}
 
 
 async def looked(client: AdminClient) -> dict[str, Any]:
     """What the screen shows, of this moment."""
-    status, why, jobs, costs = await asyncio.gather(
-        client.get("/admin/queue"), client.get("/admin/queue/why"),
+    status, why, workers, jobs, costs = await asyncio.gather(
+        client.get("/admin/queue"), client.get("/admin/queue/why"), client.get("/admin/workers"),
         client.get(f"/admin/jobs?state=running&limit={ROWS_MAX}"), client.get("/admin/costs"),
     )  # fmt: skip
-    return {"status": status, "why": why, "jobs": jobs["jobs"], "costs": costs}
+    return {"status": status, "why": why, "workers": workers, "jobs": jobs["jobs"], "costs": costs}
 
 
-def frame(found: dict[str, Any]) -> RenderableType:
+def frame(found: dict[str, Any], now: datetime, columns: int) -> RenderableType:
     """One screen."""
     sides = Table.grid(expand=True)
     sides.add_column(ratio=1)
     sides.add_column(ratio=1)
-    sides.add_row(Panel(_workers(found["status"]), title="workers"), Panel(_costs(found["costs"]), title="costs today"))
-    return Group(_head(found["status"], found["why"]), sides, Panel(_jobs(found["jobs"]), title="running"))
+    workers, costs = _workers(found["workers"]), _costs(found["costs"])
+    sides.add_row(Panel(workers, title="workers"), Panel(costs, title="model costs today"))
+    running = Panel(_jobs(found["jobs"], now, wide=columns >= WIDE_COLUMNS_MIN), title="running")
+    return Group(_head(found), sides, running)
 
 
-def _head(status: dict[str, Any], why: dict[str, Any]) -> RenderableType:
-    facts = status["facts"]
-    names = ("waiting", "active", "due", "dead", "overdue", "idle_workers", "starts_in_window", "commands_today")
-    counts = "   ".join(f"{name.replace('_', ' ')} {facts[name]}" for name in names)
-    age_ms = facts["oldest_waiting_age_ms"]
-    oldest = "-" if age_ms is None else f"{age_ms / 1000:.0f} s"
+def _head(found: dict[str, Any]) -> RenderableType:
+    status, why = found["status"], found["why"]
     style = "green" if why["cause"] in ("nothing_waits", "starting") else "yellow"
-    sentence = Text(f"{why['cause']}: {shown(why['sentence'])}", style=style)
-    state = "paused" if facts["paused"] else "running"
-    return Panel(Group(Text(f"{counts}   oldest waits {oldest}"), sentence), title=f"queue {status['name']}: {state}")
+    lines: list[RenderableType] = [Columns(list(_numbers(status)), padding=(0, 3))]
+    lines.append(Text(f"{why['cause']}: {shown(why['sentence'])}", style=style))
+    if trouble := found.get("trouble"):
+        lines.append(Text(f"not up to date: {shown(trouble)}", style="red"))
+    state = "paused" if status["facts"]["paused"] else "running"
+    return Panel(Group(*lines), title=f"queue {status['name']}: {state}")
 
 
-def _workers(status: dict[str, Any]) -> RenderableType:
-    table = plain_table("pod", "jobs", "")
-    running = sorted(status["running"].items(), key=lambda item: -item[1])
-    for pod, jobs in running[:ROWS_MAX]:
-        table.add_row(*cells(pod, jobs, "drained" if pod in status["drained"] else ""))
-    for name in [name for name in status["drained"] if name not in status["running"]][:ROWS_MAX]:
+def _numbers(status: dict[str, Any]) -> Iterator[Text]:
+    facts, jobs = status["facts"], status["jobs"]
+    age_ms = facts["oldest_waiting_age_ms"]
+    for name in ("waiting", "active", "due", "overdue", "dead"):
+        yield _number(name, facts[name], "red" if name in ("overdue", "dead") and facts[name] else "")
+    yield _number("oldest waits", "-" if age_ms is None else f"{age_ms / 1000:.0f} s")
+    yield _number("starts in window", facts["starts_in_window"])
+    yield _number("commands today", f"{facts['commands_today']:,}")
+    for name in ("succeeded", "failed"):
+        yield _number(f"{name} in all", f"{jobs.get(name, 0):,}")
+
+
+def _number(name: str, value: object, style: str = "") -> Text:
+    return Text.assemble((f"{name} ", "dim"), (str(value), f"bold {style}"))
+
+
+def _workers(found: dict[str, Any]) -> RenderableType:
+    table = plain_table("worker", "jobs", "state", numbers=("jobs",))
+    for one in found["workers"][:ROWS_MAX]:
+        name, jobs, state = cells(one["name"], one["jobs"], state_of(one))
+        table.add_row(name, jobs, Text(str(state), style=_STYLES.get(str(state), "")))
+    for name in found["drained_unseen"][: ROWS_MAX - table.row_count]:
         table.add_row(*cells(name, 0, "drained"))
-    return table if table.row_count else Text("no job runs")
+    left_out = len(found["workers"]) + len(found["drained_unseen"]) - table.row_count
+    if not table.row_count:
+        return Text("no worker is there")
+    return Group(table, Text(f"and {left_out} more: afterbell queue workers", style="dim")) if left_out else table
 
 
 def _costs(costs: dict[str, Any]) -> RenderableType:
-    table = plain_table("tenant", "model", "calls", "usd")
+    table = plain_table("calls", "usd", "model", "tenant", numbers=("calls", "usd"))
+    for name in table.columns[2:]:
+        name.no_wrap = False  # so that names are cut before numbers are
     for line in costs["lines"][:ROWS_MAX]:
-        table.add_row(*cells(line["tenant_id"], line["model"], line["calls"], line["cost_usd"]))
-    return Group(Text(f"{costs['cost_usd']} USD in {costs['calls']} calls"), table)
+        table.add_row(*cells(line["calls"], f"{float(line['cost_usd']):.4f}", line["model"], line["tenant_id"]))
+    return Group(Text(f"{usd(costs['cost_usd'])} in {costs['calls']:,} calls"), table)
 
 
-def _jobs(jobs: list[dict[str, Any]]) -> RenderableType:
-    table = plain_table("job", "tenant", "stage", "progress", "tries")
+def _jobs(jobs: list[dict[str, Any]], now: datetime, *, wide: bool) -> RenderableType:
+    table = plain_table("job", "progress", "stage", "for", *(["try", "tenant"] if wide else []), numbers=("for", "try"))
     for job in jobs:
         filled = round(job["progress"] / 100 * _BAR_CHARS)
-        bar = f"{'#' * filled}{'.' * (_BAR_CHARS - filled)} {job['progress']} %"
-        table.add_row(*cells(job["jobId"], job["tenant_id"], job["stage"], bar, job["attempt"]))
+        bar = Text.assemble(("█" * filled, "green"), ("░" * (_BAR_CHARS - filled), "dim"), f" {job['progress']:3} %")
+        more = (job["attempt"], job["tenant_id"]) if wide else ()
+        name, *rest = cells(job["jobId"], job["stage"], ago(job["started_at"], now), *more)
+        table.add_row(name, bar, *rest)
     return table if jobs else Text("nothing runs")

@@ -35,6 +35,10 @@ QUEUE_JOBS: Final = Gauge(
     ["state"],
 )
 QUEUE_OLDEST: Final = Gauge("afterbell_queue_oldest_waiting_seconds", "Age of the oldest report that waits to start")
+QUEUE_SILENT: Final = Gauge(
+    "afterbell_queue_progress_age_seconds",
+    "Time since that running report last made progress which has been silent longest; 0: none runs",
+)
 QUEUE_SEEN: Final = Gauge("afterbell_queue_observed_timestamp_seconds", "When this api process last read the queue")
 JOB_STARTS: Final = Counter("afterbell_job_starts_total", "Tries of jobs begun, by whether it is the first", ["try"])
 JOB_FAILURES: Final = Counter("afterbell_job_failed_tries_total", "Tries of jobs that failed, by reason", ["reason"])
@@ -131,6 +135,10 @@ RT_EVENTS: Final = Histogram(
 RT_FANOUT: Final = Histogram(
     "afterbell_realtime_fanout_sockets", "Sockets of this process one event went to",
     buckets=(1, 2, 5, 10, 50, 100, 500, 1_000, 5_000),
+)  # fmt: skip
+RT_EMIT_SECONDS: Final = Histogram(
+    "afterbell_realtime_emit_seconds", "Time to hand one event to all sockets of a room here",
+    buckets=(0.00001, 0.00005, 0.0001, 0.0005, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1),
 )  # fmt: skip
 RT_UNREAD_MAX: Final = Gauge("afterbell_realtime_unread_max_bytes", "What the slowest reader has not taken yet")
 RT_DISCONNECTED: Final = Counter("afterbell_realtime_disconnects_total", "Sockets that went, by reason", ["reason"])

@@ -5,6 +5,7 @@ building one frame and writing it to every connection) and walks every room when
 """
 
 from dataclasses import dataclass, field
+from time import perf_counter
 from typing import Final
 
 from afterbell.core.access import Caller
@@ -86,10 +87,11 @@ class Rooms:
         found = self._rooms.get(room)
         if not found:
             return
-        frame = event.frame()
+        began, frame = perf_counter(), event.frame()
         for member in found:
             if member is not skip:
                 member.link.push(frame)
+        metrics.RT_EMIT_SECONDS.observe(perf_counter() - began)
         metrics.RT_DELIVERED.inc(len(found))
         metrics.RT_FANOUT.observe(len(found))
 

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import Column, ColumnElement, delete, func, select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from afterbell.adapters.db.tables import model_calls, report_attempts, reports
+from afterbell.adapters.db.tables import model_calls, report_attempts, reports, sessions
 from afterbell.core.jobs import ReportStatus
 
 # One character more tells that there was more: a list of errors is not to weigh what they do.
@@ -39,13 +39,19 @@ _LOGGED: Final = (
 
 @dataclass(frozen=True, slots=True)
 class JobFilter:
-    """Which jobs. None: whatever it is. ``error``: words of the last error; ``before``: asked for earlier than that."""
+    """Which jobs. None: whatever it is.
+
+    ``error``: words of the last error; ``participant``: the id of somebody who took part in the session; ``before`` and
+    ``since``: asked for earlier than that, or not earlier.
+    """
 
     states: frozenset[ReportStatus] | None = None
     tenant: str | None = None
     session: str | None = None
     error: str | None = None
+    participant: str | None = None
     before: datetime | None = None
+    since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +72,12 @@ class Known:
     bulk: bool
 
 
-async def counts(connection: AsyncConnection) -> dict[str, int]:
-    """How many jobs there are of each status."""
-    rows = await connection.execute(select(reports.c.status, func.count()).group_by(reports.c.status))
-    return {row.status: row[1] for row in rows}
+async def counts(connection: AsyncConnection, *statuses: ReportStatus) -> dict[str, int]:
+    """How many jobs there are of each status, or of these alone, which costs less the fewer jobs they have."""
+    statement = select(reports.c.status, func.count()).group_by(reports.c.status)
+    if statuses:
+        statement = statement.where(reports.c.status.in_(statuses))
+    return {row.status: row[1] for row in await connection.execute(statement)}
 
 
 async def out_of_budget(connection: AsyncConnection) -> int:
@@ -144,6 +152,12 @@ def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
         found.append(reports.c.session_id == wanted.session)
     if wanted.error is not None:
         found.append(reports.c.error.icontains(wanted.error, autoescape=True))
+    if wanted.participant is not None:
+        taking_part = sessions.c.participants.contains([{"id": wanted.participant}])
+        theirs = select(sessions.c.tenant_id, sessions.c.id).where(taking_part)
+        found.append(tuple_(reports.c.tenant_id, reports.c.session_id).in_(theirs))
     if wanted.before is not None:
         found.append(reports.c.created_at < wanted.before)
+    if wanted.since is not None:
+        found.append(reports.c.created_at >= wanted.since)
     return found

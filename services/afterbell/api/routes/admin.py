@@ -10,7 +10,7 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, FastAPI, Path, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from afterbell.adapters.db import audit, costs, jobs
 from afterbell.adapters.db.jobs import JobFilter, Place
@@ -18,6 +18,7 @@ from afterbell.adapters.redis.queue import JobVerb, QueueVerb, WorkerVerb
 from afterbell.api import problems
 from afterbell.api.admin_auth import Admin, AdminFirst
 from afterbell.api.admin_desk import Desk, may_be
+from afterbell.api.admin_refusals import Refusals
 from afterbell.api.envelope import Envelope
 from afterbell.core import trace
 from afterbell.core.errors import Conflict, InvalidInput, NotFound
@@ -28,6 +29,7 @@ router = APIRouter(prefix="/admin", route_class=AdminFirst)
 BODY_BYTES_MAX: Final = 64 * 1024
 PAGE_MAX: Final = 200
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
+Age = Annotated[float, Field(ge=0, le=10 * 366 * 86400)]
 Why = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
 Worker = Annotated[str, Path(min_length=1, max_length=200, pattern=r"^[A-Za-z0-9._-]+$")]
 
@@ -47,13 +49,16 @@ class Where(BaseModel):
     tenant: Text | None = None
     session: Text | None = None
     error: Text | None = None
-    older_than_s: Annotated[float, Field(ge=0, le=10 * 366 * 86400)] | None = None
+    participant: Text | None = None
+    older_than_s: Age | None = None
+    newer_than_s: Age | None = None
 
     def to_filter(self, now: datetime) -> JobFilter:
         """As the record is asked."""
-        before = None if self.older_than_s is None else now - timedelta(seconds=self.older_than_s)
+        before, since = (None if age_s is None else now - timedelta(seconds=age_s)
+                         for age_s in (self.older_than_s, self.newer_than_s))  # fmt: skip
         states = None if self.state is None else frozenset(self.state)
-        return JobFilter(states, self.tenant, self.session, self.error, before)
+        return JobFilter(states, self.tenant, self.session, self.error, self.participant, before, since)
 
 
 class BulkIn(ReasonIn):
@@ -70,10 +75,16 @@ class ListIn(Where):
     page: Text | None = None
     limit: Annotated[int, Field(ge=1, le=PAGE_MAX)] = 50
 
+    @field_validator("*", mode="before")
+    @classmethod
+    def _nothing_written_filters_nothing(cls, value: Any) -> Any:
+        """As a dashboard sends an empty text box, and any state."""
+        return None if value in ("", [""], ["any"]) else value
+
 
 def install(app: FastAPI, desk: Desk, secret: str) -> None:
     """Serve the admin API on the internal app."""
-    app.state.desk, app.state.admin_secret, app.state.note_refusal = desk, secret, desk.note_refusal
+    app.state.desk, app.state.admin_secret, app.state.refusals = desk, secret, Refusals(desk.database)
     problems.install(app)
     app.include_router(router)
     app.add_middleware(Envelope, body_bytes_max=BODY_BYTES_MAX)
