@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import fmean
 from typing import Annotated, Any, Final
 
 import typer
@@ -38,6 +39,8 @@ SIDE_BY_SIDE: Final = 20
 BURST: Final = 200
 BURST_PODS: Final = 60
 HOUR_JOBS: Final = 1080
+# Others than those the spec of the steady hour was found with.
+STEADY_SEEDS: Final = range(1, 11)
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,14 +172,9 @@ async def outage(bench: Bench) -> None:
 
 
 async def simulated(bench: Bench) -> None:
-    """Hours on a simulated clock: the steady one of the promise, and many random ones."""
-    day = Day(HOUR_JOBS, length_s=3600, steady=True)
-    course = Simulation(Spec(max_replicas=60, down=Rules(window_s=300)), day).run()
-    hours = len(course.moments) / 3600
-    bench.add(course.resizes / hours, "steady_hour_resizes", "resizes", target=20)
-    bench.add(course.wait_s(0.95), "steady_hour_wait_p95", "s", target=day.pod_start_s + 5)
-    work_h = course.work_s / 3600 / Spec(max_replicas=1).jobs_per_pod
-    bench.add(course.pod_hours / work_h, "steady_hour_pod_hours_to_work", "ratio", target=1.15)
+    """Hours on a simulated clock: the steady ones of the promise, and many random ones."""
+    _steady_hours(bench, "steady_hour", HOUR_JOBS, window_s=75)
+    _steady_hours(bench, "steady_hour_of_4320_jobs", 4 * HOUR_JOBS, window_s=150)
     gone = interrupted = seed = 0
     while gone < bench.size.simulated:
         seed += 1
@@ -185,6 +183,19 @@ async def simulated(bench: Bench) -> None:
         gone, interrupted = gone + course.removed, interrupted + course.interrupted
     bench.add(gone, "simulated_scale_ins", "pods", better="higher")
     bench.add(interrupted, "simulated_scale_ins_interrupted", "jobs", target=0)
+
+
+def _steady_hours(bench: Bench, name: str, jobs: int, window_s: int) -> None:
+    """From no pod to the end of the last job, the mean over seeds; the spec is that of docs/explanation/scaling.md."""
+    spec = Spec(max_replicas=60, start_within_s=30, down=Rules(window_s=window_s))
+    days = [Day(jobs, length_s=3600, steady=True, seed=seed) for seed in STEADY_SEEDS]
+    courses = [Simulation(spec, day).run() for day in days]
+    resizes = fmean(3600 * one.resizes / len(one.moments) for one in courses)
+    bench.add(resizes, f"{name}_resizes", "resizes", target=20)
+    waited_s = fmean(one.wait_s(0.95) for one in courses)
+    bench.add(waited_s, f"{name}_wait_p95", "s", target=days[0].pod_start_s + 5)
+    to_work = fmean(one.pod_hours * 3600 * spec.jobs_per_pod / one.work_s for one in courses)
+    bench.add(to_work, f"{name}_pod_hours_to_work", "ratio", target=1.15)
 
 
 async def resting(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 The steps, each leaving its number in ``Decision.limits``:
 
     demand          jobs that run, wait, or become due soon
-    pods            enough slots for them, in as many rounds as startWithin allows
+    pods            enough slots for them, less those that ending jobs make free within startWithin
     ceilings        what a provider or a database can bear at the most
     window          HPA's stabilisation: the lowest (up) or highest (down) recommendation of the recent past
     idleAfter       the last pod goes only after this long without any job
@@ -41,10 +41,13 @@ def applied(decision: Decision, before: int, at_s: float) -> History:
 
 
 def pods_for(backlog: Backlog, spec: Spec) -> int:
-    """Pods with enough slots: running jobs keep theirs, waiting ones share slots in as many rounds as time allows."""
-    left_s = max(spec.start_within_s - backlog.oldest_s, 0.0)
-    rounds = 1 + math.floor(left_s / spec.seconds_per_job)
-    slots = max(backlog.running, math.ceil(backlog.demand / rounds))
+    """Pods with a slot for every running job, and for every waiting one that no ending job makes room for in time.
+
+    In the time left running jobs end one after the other, evenly; new slots are used for as many rounds as fit into it.
+    """
+    left = max(spec.start_within_s - backlog.oldest_s, 0.0) / spec.seconds_per_job
+    without_room = max(backlog.startable - backlog.running * left, 0.0)
+    slots = backlog.running + math.ceil(without_room / (1 + math.floor(left)))
     return math.ceil(slots / spec.jobs_per_pod)
 
 

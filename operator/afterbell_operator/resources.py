@@ -78,8 +78,8 @@ class BacklogSource(_Part):
     )
     start_within: Duration = Field(
         "0s",
-        description="How long a job may wait for a slot. 0s gives each job a slot at once; more lets jobs take turns "
-        "on fewer pods, until the oldest has waited that long.",
+        description="How long a job may wait for a slot. 0s gives each job a slot at once; more lets jobs wait for "
+        "those that end in that time, and take turns on fewer pods, until the oldest has waited that long.",
     )
     job_duration: Duration = Field(
         "45s",

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import pytest
+from redis.exceptions import BusyLoadingError, RedisError
 from tests.faults.conftest import TOXIPROXY
 from tests.faults.links import STALL, Link, Toxic
 from tests.faults.servers import ProxyServer, TcpValkey
@@ -127,6 +128,41 @@ def killed(ground: Ground, trio: Trio) -> Iterator[None]:
 
 
 @contextmanager
+def loading(ground: Ground, trio: Trio) -> Iterator[None]:
+    """Started again with so much to read that it answers LOADING for some seconds."""
+    pads = [f"pad:{number}" for number in range(20_000)]
+    ground.valkey.ask("MSET", *(word for pad in pads for word in (pad, "x")))
+    ground.valkey.ask("BGREWRITEAOF")  # into a snapshot: the delay below is per key of one
+    wait_until(lambda: rewritten(ground.valkey), "the snapshot")
+    ground.valkey.kill()
+    ground.valkey.launch("--key-load-delay", "800", "--loading-process-events-interval-bytes", "1024")
+    wait_until(lambda: loads(ground.valkey), "it to load")
+    try:
+        yield
+        assert loads(ground.valkey), "all the while"
+    finally:
+        wait_until(ground.valkey.answers, "it to be loaded", patience_s=60)
+        ground.valkey.ask("DEL", *pads)
+
+
+def loads(valkey: TcpValkey) -> bool:
+    try:
+        with valkey.client() as client:
+            client.ping()
+    except BusyLoadingError:
+        return True
+    except RedisError:  # not even that far
+        return False
+    return False
+
+
+def rewritten(valkey: TcpValkey) -> bool:
+    with valkey.client() as client:
+        facts: Any = client.info("persistence")
+    return not (facts["aof_rewrite_in_progress"] or facts["aof_rewrite_scheduled"])
+
+
+@contextmanager
 def not_permitted(ground: Ground, trio: Trio) -> Iterator[None]:
     ground.valkey.ask("ACL", "SETUSER", "default", "-evalsha", "-eval")
     try:
@@ -157,6 +193,7 @@ Fault = Callable[[Ground, Trio], AbstractContextManager[None]]
         (refused, "Redis"),
         (hung, "Redis"),
         (killed, "Redis"),
+        (loading, "Redis"),
         (not_permitted, "permission"),
         (wrong_type, "WRONGTYPE"),
     ],

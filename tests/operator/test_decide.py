@@ -117,6 +117,15 @@ def test_time_to_start_is_spent_on_fewer_pods_until_the_oldest_job_has_used_it()
     assert pods_for(Backlog(waiting=60, running=40), spec) == 8, "running jobs keep their slots"
 
 
+def test_ending_jobs_make_room_for_those_that_may_wait() -> None:
+    spec = Spec(max_replicas=50, jobs_per_pod=1, start_within_s=30, seconds_per_job=45)
+    assert pods_for(Backlog(running=15, waiting=10), spec) == 15, "ten of fifteen end within thirty seconds"
+    assert pods_for(Backlog(running=15, waiting=12), spec) == 17
+    assert pods_for(Backlog(running=15, waiting=10, oldest_s=15), spec) == 20, "five end within fifteen"
+    assert pods_for(Backlog(running=15, waiting=10, oldest_s=30), spec) == 25
+    assert pods_for(Backlog(waiting=10), spec) == 10, "nothing ends where nothing runs"
+
+
 def test_a_provider_that_starts_ten_a_minute_keeps_two_pods_busy() -> None:
     spec = Spec(max_replicas=50, ceilings=(Ceiling("provider", 10, 45), Ceiling("database", 600, 45)))
     decision = decide(Observation(0, 0, Backlog(waiting=500)), spec, EMPTY)

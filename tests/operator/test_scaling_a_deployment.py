@@ -5,6 +5,7 @@ import json
 import time
 import uuid
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -104,6 +105,34 @@ def test_pods_go_from_zero_to_what_is_needed_in_one_step_and_back_to_zero(
         assert decided_again(line)
     columns = site.cluster.kubectl("get", "pools", "-n", site.namespace)
     assert "0+0+0" in columns
+
+
+def test_every_change_is_an_event_and_a_record_and_the_last_ten_are_in_the_status(
+    site: Site, operator: OperatorProcess
+) -> None:
+    numbers = [1, 3, 2, 4, 5, 3, 1, 2, 5, 4, 2, 3]
+    site.apply(replicas=0, pause={"replicas": 0, "reason": "the test"})
+    wait_until(lambda: site.condition("Ready")[0] == "True", "the Pool to be ready")
+    for number in numbers:
+        words = ("--type=merge", "-p", json.dumps({"spec": {"pause": {"replicas": number}}}))
+        site.cluster.kubectl("patch", "pool/reports", "-n", site.namespace, *words)
+        site.until_replicas(number)
+    wait_until(lambda: site.status()["decisions"][0]["toReplicas"] == numbers[-1], "the last one")
+    kept = [(one["fromReplicas"], one["toReplicas"]) for one in site.status()["decisions"]]
+    events = site.cluster.get("events.events.k8s.io", "-n", site.namespace, "--sort-by=.eventTime")["items"]
+    notes = [one["note"] for one in events if one["reason"] == "SuccessfulRescale"]
+    recorded = {(one["from"], one["to"]) for one in operator.records()}
+    steps = stepwise(notes)
+    assert all(one[1] == other[0] for one, other in pairwise(steps)), "from the first to the last without a gap"
+    assert (steps[0][0], steps[-1][1]) == (0, numbers[-1])
+    assert len(steps) >= len(numbers)
+    assert kept == steps[:-11:-1]
+    assert set(pairwise([0, *numbers])) <= recorded
+
+
+def stepwise(notes: list[str]) -> list[tuple[int, int]]:
+    """What each "2 to 3 replicas: why" says."""
+    return [(int(note.split()[0]), int(note.split()[2])) for note in notes]
 
 
 def test_the_idle_pod_goes_and_the_busy_one_finishes(site: Site, hands: Hands, operator: OperatorProcess) -> None:

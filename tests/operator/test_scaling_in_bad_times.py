@@ -89,3 +89,55 @@ def test_a_killed_leader_is_followed_within_twenty_seconds(
             leader.process.wait(5)
             hands.put("a")
             assert site.until_replicas(1) < 20
+
+
+def test_the_next_leader_goes_on_with_the_drain_of_a_killed_one(
+    site: Site, hands: Hands, redis_url: str, tmp_path: Path
+) -> None:
+    two_each = {"backlog": {"queue": site.queue, "jobsPerPod": 2}}
+    with operating(site.cluster, redis_url, tmp_path, site.namespace) as leader:
+        site.apply(replicas=2, minReplicas=1, source=two_each)
+        pods = site.until_pods(2)
+        hands.put("a", "b")
+        grants = {pod: hands.take(pod) for pod in sorted(pods)}
+        wait_until(lambda: len(drained(hands)) == 1, "one of the two to be drained")
+        (going,) = drained(hands)
+        with operating(site.cluster, redis_url, tmp_path, site.namespace) as standby:
+            leader.process.kill()
+            leader.process.wait(5)
+            wait_until(lambda: '"leading": true' in standby.log.read_text(), "the standby to lead")
+            wait_until(lambda: site.condition("AbleToScale")[1] == "Draining", "it to go on")
+            assert (drained(hands), site.replicas(), site.pods()) == ({going}, 2, pods)
+            hands.finish(going, grants.pop(going))
+            site.until_replicas(1)
+            assert site.until_pods(1) == pods - {going}, "the busy one stays"
+
+
+def test_a_node_that_is_drained_in_the_middle_of_a_scale_in_costs_no_other_pod_its_job(
+    site: Site, hands: Hands, operator: OperatorProcess
+) -> None:
+    site.apply(replicas=3, minReplicas=2, source={"backlog": {"queue": site.queue, "jobsPerPod": 2}})
+    pods = site.until_pods(3)
+    hands.put("a", "b", "c")
+    grants = {pod: hands.take(pod) for pod in sorted(pods)}
+    wait_until(lambda: len(drained(hands)) == 1, "one of the three to be drained")
+    (going,) = drained(hands)
+    nodes = {one["metadata"]["name"]: one["spec"]["nodeName"] for one in site.cluster.pods(site.namespace)}
+    node = nodes[min(pods - {going})]
+    site.cluster.kubectl("drain", node, "--force", "--pod-selector=app=worker", "--timeout=30s")
+    try:
+        stay = {pod for pod in pods if nodes[pod] != node}
+        assert stay <= site.pods()
+        if going in stay & drained(hands):
+            hands.finish(going, grants.pop(going))
+            stay -= {going}
+        site.until_replicas(2)
+        assert stay <= site.until_pods(2)
+        wait_until(lambda: not drained(hands) & site.pods(), "nobody to be left drained")
+    finally:
+        site.cluster.kubectl("uncordon", node)
+
+
+def drained(hands: Hands) -> set[str]:
+    found: set[str] = set(hands.do("look_at_fleet")[1].drained)
+    return found

@@ -27,6 +27,20 @@ def test_a_job_waits_little_longer_than_a_pod_takes_to_start() -> None:
     assert Simulation(Spec(max_replicas=40, jobs_per_pod=1), day).run().wait_s(0.95) <= day.pod_start_s + 5
 
 
+def test_jobs_that_may_wait_cost_fewer_pods_and_fewer_changes() -> None:
+    at_once, later = (
+        [
+            Simulation(
+                Spec(max_replicas=60, start_within_s=start_within_s), Day(1080, length_s=3600, steady=True, seed=seed)
+            ).run()
+            for seed in (1, 2)
+        ]
+        for start_within_s in (0, 30)
+    )
+    assert sum(one.pod_hours for one in later) < 0.9 * sum(one.pod_hours for one in at_once)
+    assert sum(one.resizes for one in later) < 0.7 * sum(one.resizes for one in at_once)
+
+
 def test_the_same_seed_gives_the_same_day() -> None:
     spec, day = Spec(max_replicas=10), Day(300, length_s=3600)
     assert svg(Simulation(spec, day).run(), "a day") == svg(Simulation(spec, day).run(), "a day")
