@@ -80,6 +80,25 @@ def test_pods_asked_for_that_do_not_exist_yet_are_taken_back_at_once() -> None:
     assert steps_to(2, 5, [Pod("a"), Pod("b")], Occupancy({"a": 1, "b": 1})).replicas == 2
 
 
+def test_the_pod_with_the_fewest_sockets_is_emptied_and_goes_once_it_is() -> None:
+    present = [Pod("full"), Pod("half"), Pod("few")]
+    sockets = {"full": 90, "half": 50, "few": 5}
+    first = steps_to(2, 3, present, Occupancy(sockets))
+    assert (first.drain, first.hold, first.replicas, first.waits_for) == (("few",), (), None, ("few",))
+    waiting = steps_to(2, 3, present, Occupancy(sockets, frozenset({"few"})))
+    assert (waiting.drain, waiting.hold, waiting.cheapen, waiting.replicas) == ((), ("few",), (), None)
+    unready = [Pod("full"), Pod("half"), Pod("few", ready=False, cost=VICTIM_COST)]
+    empty = Occupancy(sockets | {"few": 0}, frozenset({"few"}))
+    assert steps_to(2, 3, unready, empty, settled={"few"}).replicas == 2
+
+
+def test_a_pod_whose_process_does_not_run_yet_goes_without_being_told() -> None:
+    present = [Pod("a"), Pod("b"), Pod("nowhere", assigned=False, running=False, ready=False)]
+    steps = steps_to(2, 3, present, Occupancy({"a": 9, "b": 9}, empty=frozenset({"nowhere"})))
+    assert (steps.drain, steps.replicas) == ((), 2)
+    assert steps_to(1, 3, present, Occupancy({"a": 9, "b": 8}, empty=frozenset({"nowhere"}))).drain == ("b",)
+
+
 def test_a_pod_evicted_meanwhile_leaves_the_drained_one_in_service() -> None:
     occupancy = Occupancy({}, frozenset({"b"}))
     steps = steps_to(1, 1, [Pod("a", terminating=True), Pod("b", cost=VICTIM_COST)], occupancy)
