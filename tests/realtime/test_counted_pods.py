@@ -3,6 +3,8 @@
 import asyncio
 import itertools
 import time
+import uuid
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -14,7 +16,9 @@ from tests.support.api import Api, fresh_api, token_for
 from tests.support.sockets import clients
 
 from afterbell.adapters.db.engine import Database
+from afterbell.adapters.redis import fanout
 from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.fanout import RedisBus
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.pods import ApiPods
 from afterbell.adapters.redis.tidings import Ear
@@ -157,3 +161,37 @@ def test_a_process_that_is_gone_hears_nothing_and_the_operator_learns_that(engin
 
     with fresh_api(engine_urls) as api:
         asyncio.run(run(api))
+
+
+@pytest.mark.engines
+def test_alone_a_counted_pod_speaks_without_taking_itself_for_deaf_and_another_keeps_silent(
+    engine_urls: EngineUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanout, "SIGN_EVERY_S", 0.1)
+    monkeypatch.setattr(fanout, "DEAF_AFTER_S", 0.3)
+    url, keys = engine_urls.redis_url or "", QueueKeys(f"t{uuid.uuid4().hex}")
+
+    async def run() -> None:
+        heard: Counter[bytes] = Counter()
+        turns: list[bool] = []
+        counted, other = RedisBus(url, keys.prefix), RedisBus(url, keys.prefix)
+        client = connect(url)
+        ear = Ear(client)
+        hearing = asyncio.create_task(ear.run())
+
+        def count(message: bytes | StoreUnavailable | None) -> None:
+            if isinstance(message, bytes):
+                heard[message.partition(b"\n")[0]] += 1
+
+        await ear.listen(fanout.channel_of_pods(keys.prefix), count)
+        counted.start(lambda _: None, lambda: turns.append(counted.connected), lambda: [NAME, 0, 9, False])
+        other.start(lambda _: None, lambda: None)
+        async with asyncio.timeout(20):
+            while heard[counted.pod.encode()] < 20:
+                await asyncio.sleep(0.05)
+        assert heard[other.pod.encode()] <= 1, "the first one, by which it learns that it can speak"
+        assert turns == [True]
+        hearing.cancel()
+        await asyncio.gather(hearing, counted.stop(), other.stop(), client.aclose(), return_exceptions=True)
+
+    asyncio.run(run())
