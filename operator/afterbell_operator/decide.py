@@ -38,9 +38,10 @@ def decide(seen: Observation, spec: Spec, history: History) -> Decision:
         return _held(seen, history, seen.replicas, "ScalingDisabled", "mode is Off: nothing is changed")
     if spec.pause is not None and _pauses(spec.pause, seen.at_s):
         return _paused(seen, spec.pause, history)
-    if seen.load is None:
+    load = seen.connections if spec.sockets_per_pod else seen.backlog
+    if load is None:
         return _blind(seen, spec, history)
-    decision = _sighted(seen, seen.load, spec, history)
+    decision = _sighted(seen, load, spec, history)
     return decision if seen.trusted or decision.replicas >= seen.replicas else _distrusted(seen, decision, history)
 
 
