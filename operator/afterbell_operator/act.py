@@ -4,13 +4,13 @@ One call is one round: it reads the world, does what can be done now, and says w
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Protocol
 
-from afterbell.adapters.redis.queue import WorkerVerb
-from afterbell.core.facts import Fleet, QueueLoad
+from afterbell.core.errors import StoreUnavailable
+from afterbell.core.pods import PodVerb
 from afterbell_operator.kube import COST_ANNOTATION, Kube, Manifest
 from afterbell_operator.victims import VICTIM_COST, Occupancy, Pod, Steps, steps_to
 
@@ -22,11 +22,21 @@ class Fenced(Exception):
     """This process may not write: it does not lead, or cannot be sure that it still will when the write arrives."""
 
 
-class Drains(Protocol):
-    """The queue as this module needs it."""
+class Unheard(Exception):
+    """What some pod holds is not known, so none may be taken away."""
 
-    async def look_at_fleet(self) -> tuple[QueueLoad, Fleet]: ...
-    async def steer(self, verb: WorkerVerb, worker: str) -> None: ...
+
+class Drains(Protocol):
+    """What pods hold, and how they are told to take no more: the queue for workers, the bus for api pods."""
+
+    async def occupancy(self, pods: Sequence[Pod], /) -> Occupancy:
+        """What these pods hold now. Raises StoreUnavailable or Unheard."""
+
+    async def steer(self, verb: PodVerb, pod: str) -> None:
+        """Tell a pod to take nothing more, or to take something again. Raises StoreUnavailable."""
+
+    async def renew(self, pods: Sequence[str]) -> None:
+        """These are drained and to stay so, where that does not last by itself. Raises StoreUnavailable."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +77,8 @@ class Actor:
         self._kube, self._fence, self._now, self._settle_s = kube, fence, now, settle_s
         self._progress: dict[tuple[str, str], _Progress] = {}
 
-    async def round(self, target: Target, wanted: int, queue: Drains) -> Round:
-        """One step towards ``wanted``. Raises KubeRefused, KubeUnavailable, StoreUnavailable, Fenced."""
+    async def round(self, target: Target, wanted: int, drains: Drains) -> Round:
+        """One step towards ``wanted``. Raises KubeRefused, KubeUnavailable, StoreUnavailable, Unheard, Fenced."""
         progress = self._progress.setdefault((target.namespace, target.name), _Progress())
         written = None
         if wanted > target.replicas:  # first of all, and without a question
@@ -77,24 +87,28 @@ class Actor:
             written = wanted
         elif wanted == target.replicas and progress.clean:
             return Round()
-        return await self._with_pods(target, wanted, queue, progress, written)
+        try:
+            return await self._with_pods(target, wanted, drains, progress, written)
+        except (StoreUnavailable, Unheard):
+            if written is None:
+                raise
+            return Round(written, again_s=self._settle_s)  # drains that are no longer wanted are taken back then
 
     def forget(self, namespace: str, name: str) -> None:
         """The target is no longer ours."""
         self._progress.pop((namespace, name), None)
 
     async def _with_pods(
-        self, target: Target, wanted: int, queue: Drains, progress: _Progress, written: int | None
+        self, target: Target, wanted: int, drains: Drains, progress: _Progress, written: int | None
     ) -> Round:
         progress.clean = False
         scale = await self._kube.read_scale(target.namespace, target.name)
         asked = int(scale["spec"].get("replicas", 0))
         found = [pod_in(one) for one in await self._kube.pods(target.namespace, scale["status"]["selector"])]
-        _, fleet = await queue.look_at_fleet()  # after the pods: what is drained by now stays without new jobs
-        occupancy = Occupancy(fleet.running, fleet.drained)
+        occupancy = await drains.occupancy(found)  # after the pods: what is drained by now stays without new jobs
         lowest = max(wanted, asked) if target.rolling else wanted
         steps = steps_to(lowest, asked, found, occupancy, self._settled(progress))
-        await self._prepare(target, steps, queue, progress, found, fleet)
+        await self._prepare(target, steps, drains, progress, found, occupancy)
         if steps.replicas is not None:
             self._fence()
             version = scale["metadata"]["resourceVersion"]
@@ -110,20 +124,23 @@ class Actor:
         return frozenset(pod for pod, at in progress.cheap_since.items() if self._now() - at >= self._settle_s)
 
     async def _prepare(
-        self, target: Target, steps: Steps, queue: Drains, progress: _Progress, found: list[Pod], fleet: Fleet
+        self, target: Target, steps: Steps, drains: Drains, progress: _Progress, found: list[Pod], occupancy: Occupancy
     ) -> None:
+        if steps.hold:
+            self._fence()
+            await drains.renew(steps.hold)
         if not any((steps.drain, steps.undrain, steps.cheapen, steps.restore)):
-            await self._sweep(target, queue, found, fleet)
+            await self._sweep(target, drains, found, occupancy)
             self._notice(progress, found)
             return
         self._fence()
         for pod in steps.undrain:
-            await queue.steer("undrain", pod)
+            await drains.steer("undrain", pod)
         for pod in steps.restore:
             progress.cheap_since.pop(pod, None)
             await self._kube.set_deletion_cost(target.namespace, pod, None)
         for pod in steps.drain:
-            await queue.steer("drain", pod)
+            await drains.steer("drain", pod)
         for pod in steps.cheapen:
             await self._kube.set_deletion_cost(target.namespace, pod, VICTIM_COST)
             progress.cheap_since[pod] = self._now()
@@ -138,12 +155,17 @@ class Actor:
         for gone in set(progress.cheap_since) - names:
             del progress.cheap_since[gone]
 
-    async def _sweep(self, target: Target, queue: Drains, found: list[Pod], fleet: Fleet) -> None:
+    async def _sweep(self, target: Target, drains: Drains, found: list[Pod], occupancy: Occupancy) -> None:
         """Take back the drains of pods that are gone."""
-        ours = re.compile(rf"{re.escape(target.name)}-[a-z0-9]{{1,10}}-[a-z0-9]{{5}}")
-        for name in sorted(fleet.drained - {pod.name for pod in found}):
+        ours = pods_of(target.name)
+        for name in sorted(occupancy.drained - {pod.name for pod in found}):
             if ours.fullmatch(name):
-                await queue.steer("undrain", name)
+                await drains.steer("undrain", name)
+
+
+def pods_of(deployment: str) -> "re.Pattern[str]":
+    """Names that Kubernetes gives to the pods of a Deployment."""
+    return re.compile(rf"{re.escape(deployment)}-[a-z0-9]{{1,10}}-[a-z0-9]{{5}}")
 
 
 def pod_in(manifest: Manifest) -> Pod:

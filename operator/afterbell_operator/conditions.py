@@ -1,4 +1,4 @@
-"""What the status of a Pool says: pure. HPA's condition names, plus Ready and BacklogObserved."""
+"""What the status of a Pool says: pure. HPA's condition names, plus Ready and what was observed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -33,18 +33,12 @@ class Able:
     message: str = "the target is at the decided number"
 
 
-def aspects_of(seen: Observation, decision: Decision, able: Able) -> tuple[Aspect, ...]:
-    """Every condition of a Pool that has a target."""
-    known, trusted = seen.backlog is not None, seen.backlog is not None and seen.trusted
-    active = known and decision.reason != "ScalingDisabled"
-    why_inactive = "ScalingDisabled" if decision.reason == "ScalingDisabled" else "FailedGetBacklog"
+def aspects_of(seen: Observation, decision: Decision, able: Able, *, follows: str = "Backlog") -> tuple[Aspect, ...]:
+    """Every condition of a Pool that has a target. ``follows``: Backlog or Connections."""
+    active = seen.load is not None and decision.reason != "ScalingDisabled"
+    why_inactive = "ScalingDisabled" if decision.reason == "ScalingDisabled" else f"FailedGet{follows}"
     limited = decision.reason in _LIMITED
-    observed = Aspect(
-        "BacklogObserved",
-        trusted,
-        "BacklogFound" if trusted else "BacklogDistrusted" if known else "BacklogUnknown",
-        "the queue tells its load" if trusted else seen.unknown_because,
-    )
+    observed = _observed(seen, follows)
     return (
         _ready(observed, active, able, decision),
         observed,
@@ -79,6 +73,16 @@ def conditions(aspects: Sequence[Aspect], before: Sequence[Json], generation: in
 def stamp(now: datetime) -> str:
     """A time as Kubernetes writes it."""
     return now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _observed(seen: Observation, follows: str) -> Aspect:
+    if seen.load is not None and seen.trusted:
+        who = "the queue tells its load" if follows == "Backlog" else "every ready pod tells its sockets"
+        return Aspect(f"{follows}Observed", True, f"{follows}Found", who)
+    distrusted = seen.backlog is not None
+    return Aspect(
+        f"{follows}Observed", False, f"{follows}{'Distrusted' if distrusted else 'Unknown'}", seen.unknown_because
+    )
 
 
 def _ready(observed: Aspect, active: bool, able: Able, decision: Decision) -> Aspect:

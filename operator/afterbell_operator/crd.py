@@ -71,7 +71,7 @@ def crd() -> Schema:
 def _version() -> Schema:
     root = {
         "type": "object",
-        "description": "A Pool keeps as many worker pods as its queue has work for, and says why.",
+        "description": "A Pool keeps as many pods as the jobs of a queue or the open sockets need, and says why.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
@@ -104,6 +104,7 @@ def _columns() -> list[Schema]:
         ("Replicas", "integer", ".status.currentReplicas", "Pods the target is asked for"),
         ("Wanted", "integer", ".status.desiredReplicas", "Pods the Pool decided for"),
         ("Jobs", "string", ".status.backlog.summary", "Running + waiting + due soon"),
+        ("Sockets", "integer", ".status.connections.sockets", "Open sockets of the api pods"),
         ("Why", "string", ".status.reason", "Why this number"),
         ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status", "Whether it works"),
         ("Age", "date", ".metadata.creationTimestamp", "Since when"),

@@ -2,22 +2,34 @@
 
 The steps, each leaving its number in ``Decision.limits``:
 
-    demand          jobs that run, wait, or become due soon
-    pods            enough slots for them, less those that ending jobs make free within startWithin
+    demand          jobs that run, wait, or become due soon; or open sockets
+    pods            enough slots for the jobs, less those that ending jobs make free within startWithin; or socketsPerPod each
     ceilings        what a provider or a database can bear at the most
     window          HPA's stabilisation: the lowest (up) or highest (down) recommendation of the recent past
     idleAfter       the last pod goes only after this long without any job
     policy          HPA's limits on how many may come or go at once
     minReplicas, maxReplicas
 
-A backlog that is unknown never lowers the number, and neither does a switched-off or paused pool.
+A backlog or connections that are unknown never lower the number, and neither does a switched-off or paused pool.
 """
 
 import math
 from dataclasses import replace
 
 from afterbell_operator.behavior import rate_limit_down, rate_limit_up, remember, stabilised
-from afterbell_operator.model import Backlog, Ceiling, Decision, History, Limit, Observation, Pause, Sample, Spec
+from afterbell_operator.model import (
+    Backlog,
+    Ceiling,
+    Connections,
+    Decision,
+    History,
+    Limit,
+    Load,
+    Observation,
+    Pause,
+    Sample,
+    Spec,
+)
 
 
 def decide(seen: Observation, spec: Spec, history: History) -> Decision:
@@ -26,9 +38,10 @@ def decide(seen: Observation, spec: Spec, history: History) -> Decision:
         return _held(seen, history, seen.replicas, "ScalingDisabled", "mode is Off: nothing is changed")
     if spec.pause is not None and _pauses(spec.pause, seen.at_s):
         return _paused(seen, spec.pause, history)
-    if seen.backlog is None:
+    load = seen.connections if spec.sockets_per_pod else seen.backlog
+    if load is None:
         return _blind(seen, spec, history)
-    decision = _sighted(seen, seen.backlog, spec, history)
+    decision = _sighted(seen, load, spec, history)
     return decision if seen.trusted or decision.replicas >= seen.replicas else _distrusted(seen, decision, history)
 
 
@@ -51,6 +64,12 @@ def pods_for(backlog: Backlog, spec: Spec) -> int:
     return math.ceil(slots / spec.jobs_per_pod)
 
 
+def pods_for_sockets(load: Connections, spec: Spec) -> int:
+    """Pods that hold the sockets, and none fuller than 70 % of what it takes: new ones come while a pod starts."""
+    most = max(load.cap * 7 // 10, 1) if load.cap else spec.sockets_per_pod
+    return math.ceil(load.sockets / min(spec.sockets_per_pod, most))
+
+
 def useful_pods(ceiling: Ceiling, jobs_per_pod: int) -> int:
     """Pods that can be kept busy under the ceiling: by Little's law it lets this many jobs run at once."""
     return max(1, math.ceil(ceiling.jobs_per_minute / 60 * ceiling.seconds_per_job / jobs_per_pod))
@@ -71,12 +90,15 @@ def _paused(seen: Observation, pause: Pause, history: History) -> Decision:
 def _blind(seen: Observation, spec: Spec, history: History) -> Decision:
     replicas = max(seen.replicas, spec.min_replicas)
     sentence = f"{seen.unknown_because or 'the backlog is unknown'}: {replicas} replicas are kept, none is taken away"
-    return _held(seen, history, replicas, "BacklogUnknown", sentence)
+    return _held(seen, history, replicas, "ConnectionsUnknown" if spec.sockets_per_pod else "BacklogUnknown", sentence)
 
 
 def _distrusted(seen: Observation, decision: Decision, history: History) -> Decision:
-    sentence = f"Redis lost its data a short while ago: {seen.replicas} replicas are kept; {decision.sentence}"
-    return replace(decision, replicas=seen.replicas, reason="BacklogDistrusted", sentence=sentence, history=history)
+    of_jobs = seen.backlog is not None
+    why = "Redis lost its data a short while ago" if of_jobs else seen.unknown_because
+    sentence = f"{why}: {seen.replicas} replicas are kept; {decision.sentence}"
+    reason = "BacklogDistrusted" if of_jobs else "ConnectionsUnknown"
+    return replace(decision, replicas=seen.replicas, reason=reason, sentence=sentence, history=history)
 
 
 def _held(
@@ -85,16 +107,16 @@ def _held(
     return Decision(replicas, None, reason, sentence, (Limit("current", seen.replicas),), history, look_again_s)
 
 
-def _sighted(seen: Observation, backlog: Backlog, spec: Spec, history: History) -> Decision:
+def _sighted(seen: Observation, load: Load, spec: Spec, history: History) -> Decision:
     now_s, current = seen.at_s, seen.replicas
     history = _until(history, now_s)
-    history = replace(history, busy_at_s=now_s if backlog.demand or history.busy_at_s is None else history.busy_at_s)
-    steps = [Limit("demand", pods_for(backlog, spec))]
+    history = replace(history, busy_at_s=now_s if load.demand or history.busy_at_s is None else history.busy_at_s)
+    steps = [Limit("demand", pods_for(load, spec) if isinstance(load, Backlog) else pods_for_sockets(load, spec))]
     for ceiling in spec.ceilings:
         _lower(steps, f"ceiling {ceiling.name}", useful_pods(ceiling, spec.jobs_per_pod))
     wanted = min(max(steps[-1].replicas, spec.min_replicas), spec.max_replicas)
     _step(steps, "window", stabilised(spec, current, wanted, history, now_s))
-    _last_pod(steps, backlog, seen, spec, history)
+    _last_pod(steps, load, seen, spec, history)
     _policies(steps, seen, spec, history)
     _raise(steps, "minReplicas", spec.min_replicas)
     _lower(steps, "maxReplicas", spec.max_replicas)
@@ -103,7 +125,7 @@ def _sighted(seen: Observation, backlog: Backlog, spec: Spec, history: History) 
         replicas=replicas,
         wanted=wanted,
         reason=_reason(steps, current),
-        sentence=_sentence(steps, backlog, current),
+        sentence=_sentence(steps, load, current),
         limits=tuple(steps),
         history=remember(spec, history, wanted, now_s),
         look_again_s=_look_again_s(steps, seen, spec, remember(spec, history, wanted, now_s)),
@@ -133,10 +155,10 @@ def _raise(steps: list[Limit], name: str, least: int) -> None:
     _step(steps, name, max(steps[-1].replicas, least))
 
 
-def _last_pod(steps: list[Limit], backlog: Backlog, seen: Observation, spec: Spec, history: History) -> None:
+def _last_pod(steps: list[Limit], load: Load, seen: Observation, spec: Spec, history: History) -> None:
     """A pod costs little beside the seconds it takes to start: the last one stays while the queue was just in use."""
     idle_s = seen.at_s - (history.busy_at_s if history.busy_at_s is not None else seen.at_s)
-    if seen.replicas > 0 and not backlog.demand and idle_s < spec.idle_after_s:
+    if seen.replicas > 0 and not load.demand and idle_s < spec.idle_after_s:
         _raise(steps, "idleAfter", 1)
 
 
@@ -172,12 +194,9 @@ def _reason(steps: list[Limit], current: int) -> str:
     return _REASONS.get(last.name, "CeilingReached")
 
 
-def _sentence(steps: list[Limit], backlog: Backlog, current: int) -> str:
-    jobs = f"{backlog.running} running, {backlog.waiting} waiting, {backlog.due} due soon"
-    if backlog.paused:
-        jobs += ", queue paused"
+def _sentence(steps: list[Limit], load: Load, current: int) -> str:
     path = ", then ".join(f"{one.replicas} by {one.name}" for one in steps)
-    return f"{jobs}: {path} (now {current})"
+    return f"{load.words}: {path} (now {current})"
 
 
 def _look_again_s(steps: list[Limit], seen: Observation, spec: Spec, history: History) -> float | None:

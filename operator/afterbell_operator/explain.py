@@ -15,9 +15,9 @@ from afterbell_operator import metrics
 from afterbell_operator.act import Target
 from afterbell_operator.conditions import WITHIN_RANGE, Able, Aspect, aspects_of, conditions, stamp
 from afterbell_operator.kube import MANAGER, Kube, KubeRefused, KubeUnavailable
-from afterbell_operator.model import Backlog, Decision, History, Observation, Spec
+from afterbell_operator.model import Backlog, Connections, Decision, History, Observation, Spec
 from afterbell_operator.records import history_as_json, record
-from afterbell_operator.resources import DECISIONS_KEPT, GROUP, PLURAL, VERSION
+from afterbell_operator.resources import DECISIONS_KEPT, GROUP, PLURAL, VERSION, Source
 
 # While nothing but the number of jobs changes, the status follows it this often.
 QUIET_S: Final = 5.0
@@ -66,15 +66,16 @@ class Explainer:
         history: History,
         target: Target,
         written: int | None,
-        queue: str,
-    ) -> None:
-        """Bring the status up to date, and tell a resize as an Event."""
+        source: Source,
+    ) -> float | None:
+        """Bring the status up to date, and tell a resize as an Event. Seconds until what was left out may be told."""
         resized = written is not None and written != seen.replicas
         if resized and written is not None:
             metrics.SCALE_EVENTS.labels("up" if written > seen.replicas else "down", decision.reason).inc()
             await self._event(manifest, seen.replicas, written, decision)
         now_replicas = seen.replicas if written is None else written
-        status = self._base(manifest, aspects_of(seen, decision, able))
+        follows = "Connections" if source.connections is not None else "Backlog"
+        status = self._base(manifest, aspects_of(seen, decision, able, follows=follows))
         status |= {
             "currentReplicas": now_replicas,
             "desiredReplicas": decision.replicas,
@@ -83,12 +84,14 @@ class Explainer:
             "message": decision.sentence[:1024],
             "history": json.dumps(history_as_json(history), separators=(",", ":")),
         }
-        if seen.backlog is not None:
-            status["backlog"] = self._backlog(manifest, queue, seen.backlog, trusted=seen.trusted)
+        if seen.backlog is not None and source.backlog is not None:
+            status["backlog"] = self._backlog(manifest, source.backlog.queue, seen.backlog, trusted=seen.trusted)
+        if seen.connections is not None:
+            status["connections"] = _connections(seen.connections)
         if resized:
             status["lastScaleTime"] = stamp(_time(self.wall()))
             status["decisions"] = self._decisions(manifest, seen, now_replicas, decision)
-        await self._write(manifest, status, at_once=resized)
+        return await self._write(manifest, status, at_once=resized)
 
     async def broken(self, manifest: Json, aspects: Sequence[Aspect]) -> None:
         """A Pool that cannot work as it is."""
@@ -120,18 +123,20 @@ class Explainer:
                   "reason": decision.reason, "message": decision.sentence[:512]}  # fmt: skip
         return [newest, *self._before(manifest).get("decisions", [])][:DECISIONS_KEPT]
 
-    async def _write(self, manifest: Json, status: Json, *, at_once: bool) -> None:
+    async def _write(self, manifest: Json, status: Json, *, at_once: bool) -> float | None:
         told = self._told.setdefault(_name(manifest), _Told())
         before = self._before(manifest)
         merged = {**before, **status}
         if _essence(merged) == _essence(before) and not at_once:
-            moved = merged.get("backlog") != before.get("backlog")
-            if not moved or self.wall() - told.at_s < QUIET_S:
-                return
+            moved = any(merged.get(load) != before.get(load) for load in ("backlog", "connections"))
+            quiet_s = told.at_s + QUIET_S - self.wall()
+            if not moved or quiet_s > 0:
+                return min(quiet_s, QUIET_S) if moved else None
         if merged == before:
-            return
+            return None
         await self.kube.patch_status(_path(manifest), status)
         told.status, told.at_s = merged, self.wall()
+        return None
 
     async def _event(self, manifest: Json, before: int, after: int, decision: Decision) -> None:
         metadata, now = manifest["metadata"], _time(self.wall())
@@ -158,9 +163,15 @@ def _measure(scaler: str, seen: Observation, spec: Spec, decision: Decision) -> 
     metrics.CURRENT.labels(scaler).set(seen.replicas)
     metrics.MIN.labels(scaler).set(spec.min_replicas)
     metrics.MAX.labels(scaler).set(spec.max_replicas)
-    metrics.BACKLOG_KNOWN.labels(scaler).set(seen.backlog is not None and seen.trusted)
+    metrics.BACKLOG_KNOWN.labels(scaler).set(seen.load is not None and seen.trusted)
     if seen.backlog is not None:
         metrics.JOBS.labels(scaler).set(seen.backlog.demand)
+    if seen.connections is not None:
+        metrics.SOCKETS.labels(scaler).set(seen.connections.sockets)
+
+
+def _connections(seen: Connections) -> Json:
+    return {"sockets": seen.sockets, "pods": seen.pods, "draining": seen.draining, "podTakes": seen.cap}
 
 
 def _essence(status: Json) -> Json:

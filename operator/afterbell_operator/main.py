@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -17,6 +17,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 from afterbell import __version__
 from afterbell.adapters.redis.client import RedisClient, connect
 from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.pods import ApiPods
 from afterbell.adapters.redis.queue import Queue, QueueRules
 from afterbell.adapters.redis.tidings import Ear
 from afterbell.observability.internal_app import create_internal_app
@@ -24,13 +25,15 @@ from afterbell.observability.metrics import BUILD
 from afterbell.serving import Serving, bind, until_told
 from afterbell.settings import OperatorSettings, required
 from afterbell_operator import handlers, metrics
-from afterbell_operator.act import Actor, Fenced
+from afterbell_operator.act import Actor, Fenced, Target
 from afterbell_operator.elector import Elector
 from afterbell_operator.explain import Explainer
+from afterbell_operator.hear import PodsObserver
 from afterbell_operator.kube import Kube
-from afterbell_operator.observe import QueueObserver
+from afterbell_operator.observe import Observer, QueueObserver
 from afterbell_operator.reconcile import Reconciler
-from afterbell_operator.tables import Tables
+from afterbell_operator.resources import Source
+from afterbell_operator.tables import Followed, Tables
 
 # Longer than a leader may go without renewing; a single answer that fails is no outage.
 SILENT_S: Final = 12.0
@@ -41,32 +44,56 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Observers:
-    """One observer a queue, made when a Pool first follows it."""
+    """One observer a queue, and one for the api pods that share it, made when a Pool first follows them.
+
+    ``live`` is the Redis on which api pods are heard: mostly the same.
+    """
 
     client: RedisClient
+    live: RedisClient
     tick_s: float
-    changed: Callable[[str], None]
+    changed: Callable[[Followed], None]
     found: dict[str, QueueObserver] = field(default_factory=dict)
-    ear: Ear = field(init=False)
-    hearing: "asyncio.Task[None]" = field(init=False)
+    pods: dict[str, PodsObserver] = field(default_factory=dict)
+    ears: dict[RedisClient, Ear] = field(default_factory=dict)
+    hearing: "list[asyncio.Task[None]]" = field(default_factory=list)
 
-    def __post_init__(self) -> None:
-        self.ear = Ear(self.client)
-        self.hearing = asyncio.create_task(self.ear.run())
+    def of(self, source: Source, target: Target) -> Observer:
+        """The observer of what a Pool follows; watching from now on."""
+        if source.connections is not None:
+            return self._pods(source.connections.queue).of(target)
+        return self._queue(source.backlog.queue if source.backlog is not None else "")
 
-    def of(self, name: str) -> QueueObserver:
-        """The observer of a queue; watching from now on."""
+    def _queue(self, name: str) -> QueueObserver:
         if name not in self.found:
             queue = Queue(self.client, QueueKeys(name), QueueRules())
-            observer = QueueObserver(self.ear, queue, tick_s=self.tick_s, changed=lambda: self.changed(name))
-            self.found[name] = observer
+            changed = lambda: self.changed(("backlog", name))  # noqa: E731
+            observer = self.found[name] = QueueObserver(
+                self._ear(self.client), queue, tick_s=self.tick_s, changed=changed
+            )
             observer.start()
         return self.found[name]
 
+    def _pods(self, name: str) -> PodsObserver:
+        if name not in self.pods:
+            pods = ApiPods(self.live, self._ear(self.live), QueueKeys(name))
+            observer = self.pods[name] = PodsObserver(pods, changed=lambda: self.changed(("connections", name)))
+            observer.start()
+        return self.pods[name]
+
+    def _ear(self, client: RedisClient) -> Ear:
+        """One connection to each Redis, once it is needed."""
+        if client not in self.ears:
+            self.ears[client] = Ear(client)
+            self.hearing.append(asyncio.create_task(self.ears[client].run()))
+        return self.ears[client]
+
     async def close(self) -> None:
         """Stop all of them."""
-        await _ended(self.hearing)
-        for observer in self.found.values():
+        for task in self.hearing:
+            await _ended(task)
+        observers: list[QueueObserver | PodsObserver] = [*self.found.values(), *self.pods.values()]
+        for observer in observers:
             await observer.close()
 
 
@@ -84,11 +111,16 @@ class Running:
 async def running(settings: OperatorSettings) -> AsyncIterator[Running]:
     """Operate until the block ends; the Lease is released on the way out."""
     async with AsyncExitStack() as stack:
-        client = connect(required(settings.redis_url, "REDIS_URL"))
+        url = required(settings.redis_url, "REDIS_URL")
+        live_url = required(settings.live_redis_url or settings.redis_url, "REDIS_URL")
+        client = live = connect(url)
         stack.push_async_callback(client.aclose)
+        if live_url not in (url, "none"):
+            live = connect(live_url)
+            stack.push_async_callback(live.aclose)
         kube = Kube(await stack.enter_async_context(_api_client()))
         elector = _elector(settings, kube, lambda: parts.reconciler.wake_all())  # noqa: PLW0108  # made below
-        parts = _assembled(settings, kube, elector, client)
+        parts = _assembled(settings, kube, elector, client, live)
         stop = asyncio.Event()
         parts.watching = watching = asyncio.create_task(_watch(settings, parts.reconciler, stop))
         stack.push_async_callback(_stopped, stop, watching)
@@ -114,13 +146,15 @@ async def serve(settings: OperatorSettings) -> None:
             await serving.stop()
 
 
-def _assembled(settings: OperatorSettings, kube: Kube, elector: Elector, client: RedisClient) -> Running:
+def _assembled(
+    settings: OperatorSettings, kube: Kube, elector: Elector, client: RedisClient, live: RedisClient
+) -> Running:
     def fence() -> None:
         if not elector.may_write():
             raise Fenced(f"{settings.identity} does not lead")
 
     loop = asyncio.get_running_loop()
-    observers = Observers(client, settings.tick_s, lambda name: parts.reconciler.wake_queue(name))  # noqa: PLW0108  # made below
+    observers = Observers(client, live, settings.tick_s, lambda source: parts.reconciler.wake_source(source))  # noqa: PLW0108  # made below
     reconciler = Reconciler(
         tables=Tables(),
         actor=Actor(kube, fence, loop.time),
@@ -190,16 +224,21 @@ def _readiness(parts: Running) -> Any:
         Without the API server it can neither watch nor write, so it is not.
         """
         silent_s = parts.elector.silent_s
-        queues = {name: round(one.age_s(), 1) for name, one in parts.observers.found.items() if one.age_s() < 1e9}
+        queues = _ages(parts.observers.found)
         return {
             "ready": silent_s < SILENT_S,
             "api_server_age_seconds": round(silent_s, 1),
             "leading": parts.elector.leading,
             "pools": len(parts.reconciler.tables.pools),
             "queue_age_seconds": queues,
+            "api_pods_age_seconds": _ages(parts.observers.pods),
         }
 
     return readiness
+
+
+def _ages(observers: Mapping[str, QueueObserver | PodsObserver]) -> dict[str, float]:
+    return {name: round(one.age_s(), 1) for name, one in observers.items() if one.age_s() < 1e9}
 
 
 def _trouble(parts: Running) -> Callable[[], str | None]:

@@ -19,9 +19,14 @@ LEADER_TRANSITIONS: Final = Counter(
     "afterbell_operator_leader_transitions_total", "Times this process began or ceased to lead"
 )
 BACKLOG_AGE: Final = Gauge(
-    "afterbell_operator_backlog_observation_age_seconds", "Time since the queue was last seen", ["scaler"]
+    "afterbell_operator_backlog_observation_age_seconds",
+    "Time since the queue was last seen, or an api pod heard",
+    ["scaler"],
 )
-BACKLOG_KNOWN: Final = Gauge("afterbell_operator_backlog_known", "1 while the backlog is known", ["scaler"])
+BACKLOG_KNOWN: Final = Gauge(
+    "afterbell_operator_backlog_known", "1 while the backlog, or the sockets of every pod, are known", ["scaler"]
+)
+SOCKETS: Final = Gauge("afterbell_operator_sockets", "Open sockets of the api pods that were heard", ["scaler"])
 JOBS: Final = Gauge("afterbell_operator_jobs", "Jobs that run, wait or become due soon", ["scaler"])
 DESIRED: Final = Gauge("afterbell_operator_desired_replicas", "Pods decided for", ["scaler"])
 CURRENT: Final = Gauge("afterbell_operator_current_replicas", "Pods the target is asked for", ["scaler"])
@@ -40,7 +45,7 @@ KUBE_REQUESTS: Final = Counter(
     ["verb", "resource", "code"],
 )
 REDIS_ERRORS: Final = Counter("afterbell_operator_redis_errors_total", "Failures of Redis", ["kind"])
-_PER_POOL: Final = (BACKLOG_AGE, BACKLOG_KNOWN, JOBS, DESIRED, CURRENT, READY, MIN, MAX)
+_PER_POOL: Final = (BACKLOG_AGE, BACKLOG_KNOWN, JOBS, SOCKETS, DESIRED, CURRENT, READY, MIN, MAX)
 
 
 def forget(scaler: str) -> None:

@@ -51,7 +51,7 @@ class Pause:
 
 @dataclass(frozen=True, slots=True)
 class Spec:
-    """What the user of a Pool asks for."""
+    """What the user of a Pool asks for. ``sockets_per_pod`` is 0 where the Pool follows jobs."""
 
     max_replicas: int
     min_replicas: int = 0
@@ -64,6 +64,7 @@ class Spec:
     down: Rules = Rules(window_s=60)
     ceilings: tuple[Ceiling, ...] = ()
     pause: Pause | None = None
+    sockets_per_pod: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,12 +91,45 @@ class Backlog:
         """Jobs that want a pod or have one."""
         return self.startable + self.running
 
+    @property
+    def words(self) -> str:
+        """For the explanation."""
+        jobs = f"{self.running} running, {self.waiting} waiting, {self.due} due soon"
+        return f"{jobs}, queue paused" if self.paused else jobs
+
+
+@dataclass(frozen=True, slots=True)
+class Connections:
+    """Open sockets of the ``pods`` that were heard; ``draining`` of those get no new ones.
+
+    ``cap``: the least that one of them takes; 0 where it is not known.
+    """
+
+    sockets: int = 0
+    pods: int = 0
+    draining: int = 0
+    cap: int = 0
+
+    @property
+    def demand(self) -> int:
+        """Sockets that want a pod or have one."""
+        return self.sockets
+
+    @property
+    def words(self) -> str:
+        """For the explanation."""
+        pods = f"{self.sockets} sockets on {self.pods} pod{'' if self.pods == 1 else 's'}"
+        return f"{pods}, {self.draining} of them draining" if self.draining else pods
+
+
+Load = Backlog | Connections
+
 
 @dataclass(frozen=True, slots=True)
 class Observation:
-    """The world at ``at_s``: pods asked for, and the backlog, None where it is unknown (and why).
+    """The world at ``at_s``: pods asked for, and the backlog or the connections, None where unknown (and why).
 
-    Not ``trusted``: the queue lost its data a short while ago, so a small backlog proves nothing.
+    Not ``trusted``: a small number proves nothing. The queue lost its data a short while ago, or a pod was not heard.
     """
 
     at_s: float
@@ -103,6 +137,12 @@ class Observation:
     backlog: Backlog | None
     unknown_because: str = ""
     trusted: bool = True
+    connections: Connections | None = None
+
+    @property
+    def load(self) -> Load | None:
+        """What the Pool follows, as far as it is known."""
+        return self.connections if self.backlog is None else self.backlog
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,10 @@ One that never had a job where jobs were put before is another server, or anothe
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 import structlog
 
@@ -17,8 +17,11 @@ from afterbell.adapters.redis.queue import Queue
 from afterbell.adapters.redis.tidings import Ear
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.facts import QueueLoad
+from afterbell.core.pods import PodVerb
 from afterbell_operator import metrics
-from afterbell_operator.model import Backlog
+from afterbell_operator.act import Drains
+from afterbell_operator.model import Backlog, Connections
+from afterbell_operator.victims import Occupancy, Pod
 
 RETRY_S: Final = 1.0
 DISTRUST_S: Final = 180.0
@@ -32,11 +35,25 @@ log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Sight:
-    """The backlog, None where it is unknown; why; and whether a smaller number may be believed."""
+    """The backlog or the connections, None where unknown; why; and whether a smaller number may be believed."""
 
     backlog: Backlog | None
     because: str = ""
     trusted: bool = True
+    connections: Connections | None = None
+
+
+class Observer(Drains, Protocol):
+    """What a round asks of whatever a Pool follows."""
+
+    def sight(self) -> Sight:
+        """What is known now."""
+
+    def age_s(self) -> float:
+        """Seconds since something was known; infinite before the first time."""
+
+    def look_now(self) -> None:
+        """Something failed: look again soon."""
 
 
 class QueueObserver:
@@ -88,6 +105,18 @@ class QueueObserver:
     def age_s(self) -> float:
         """Seconds since something was known; infinite before the first time."""
         return asyncio.get_running_loop().time() - self._seen_at
+
+    async def occupancy(self, _pods: Sequence[Pod], /) -> Occupancy:
+        """Jobs by pod, and who was told to start nothing more; asked of Redis. Raises StoreUnavailable."""
+        _, fleet = await self.queue.look_at_fleet()
+        return Occupancy(fleet.running, fleet.drained)
+
+    async def steer(self, verb: PodVerb, pod: str) -> None:
+        """Drain a worker's pod, or let it start jobs again. Raises StoreUnavailable."""
+        await self.queue.steer(verb, pod)
+
+    async def renew(self, pods: Sequence[str]) -> None:
+        """A drain is kept in Redis until it is taken back."""
 
     async def _hear(self) -> None:
         await self._ear.hear(self.queue.keys, self._told)

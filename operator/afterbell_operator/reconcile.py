@@ -16,16 +16,16 @@ from pydantic import ValidationError
 
 from afterbell.core.errors import StoreUnavailable
 from afterbell_operator import metrics
-from afterbell_operator.act import Actor, Fenced, Round, Target
+from afterbell_operator.act import Actor, Fenced, Round, Target, Unheard
 from afterbell_operator.conditions import Able, Aspect, broken
 from afterbell_operator.decide import applied, decide
 from afterbell_operator.explain import Explainer, jobs_ever
 from afterbell_operator.kube import CONFLICT, KubeRefused, KubeUnavailable
 from afterbell_operator.model import Decision, History, Observation, Sample, Spec
-from afterbell_operator.observe import QueueObserver
+from afterbell_operator.observe import Observer, QueueObserver
 from afterbell_operator.records import history_from
-from afterbell_operator.resources import PoolSpec, spec_of
-from afterbell_operator.tables import Key, Tables
+from afterbell_operator.resources import PoolSpec, Source, spec_of
+from afterbell_operator.tables import Followed, Key, Tables
 
 RETRY_S: Final = 1.0
 
@@ -52,7 +52,7 @@ class Reconciler:
     tables: Tables
     actor: Actor
     explainer: Explainer
-    observer_of: Callable[[str], QueueObserver]
+    observer_of: Callable[[Source, Target], Observer]
     leading: Callable[[], bool]
     wall: Callable[[], float]
     _pools: dict[Key, _Pool] = field(default_factory=dict)
@@ -70,9 +70,9 @@ class Reconciler:
         for key in list(self.tables.pools):
             self.wake(key)
 
-    def wake_queue(self, queue: str) -> None:
-        """News of a queue."""
-        for key in self.tables.pools_of_queue(queue):
+    def wake_source(self, source: Followed) -> None:
+        """News of a queue, or of the api pods that share one."""
+        for key in self.tables.pools_of_source(source):
             self.wake(key)
 
     def wake_target(self, target: Key) -> None:
@@ -157,11 +157,11 @@ class Reconciler:
         return None
 
     async def _scale(self, key: Key, pool: _Pool, manifest: Json, spec: Spec, written: PoolSpec) -> float | None:
-        observer = self.observer_of(written.source.backlog.queue)
         target = self.tables.targets[key[0], written.scale_target_ref.name]
+        observer = self.observer_of(written.source, target)
         pool.acted_on = (target.namespace, target.name)
-        if pool.uid != manifest["metadata"]["uid"]:
-            observer.expect(jobs_ever(manifest.get("status", {}), written.source.backlog.queue))
+        if pool.uid != manifest["metadata"]["uid"] and isinstance(observer, QueueObserver):
+            observer.expect(jobs_ever(manifest.get("status", {}), observer.queue.keys.name))
         metrics.BACKLOG_AGE.labels("/".join(key)).set_function(observer.age_s)
         metrics.READY.labels("/".join(key)).set(target.ready)
         seen = self._seen(target, observer)
@@ -176,14 +176,14 @@ class Reconciler:
         if came.written is not None and came.written != target.replicas:
             pool.history = applied(decision, decision.replicas - (came.written - target.replicas), seen.at_s)
             self.tables.write_through(target, came.written)
-        await self.explainer.status(
-            manifest, seen, decision, able, pool.history, target, came.written, written.source.backlog.queue
+        untold_s = await self.explainer.status(
+            manifest, seen, decision, able, pool.history, target, came.written, written.source
         )
-        return _soonest(decision.look_again_s, came.again_s)
+        return _soonest(decision.look_again_s, came.again_s, untold_s)
 
-    async def _act(self, target: Target, decision: Decision, observer: QueueObserver) -> tuple[Round, Able]:
+    async def _act(self, target: Target, decision: Decision, observer: Observer) -> tuple[Round, Able]:
         try:
-            came = await self.actor.round(target, decision.replicas, observer.queue)
+            came = await self.actor.round(target, decision.replicas, observer)
         except KubeRefused as error:
             if error.status == CONFLICT:
                 return Round(again_s=0.2), Able(message="somebody else changed the target; trying again")
@@ -192,15 +192,18 @@ class Reconciler:
             metrics.failed(error)
             observer.look_now()
             return Round(again_s=RETRY_S), Able(False, "DrainUnknown", f"no pod is taken away: {error}")
+        except Unheard as error:
+            return Round(again_s=RETRY_S), Able(False, "DrainUnknown", f"no pod is taken away: {error}")
         if decision.replicas < target.replicas and came.rolling:
             return came, Able(False, "RolloutUnderWay", "no pod is taken away while a rollout is under way")
         if came.waits_for:
-            return came, Able(True, "Draining", f"waits for the jobs of {', '.join(came.waits_for[:5])}")
+            what = "jobs" if isinstance(observer, QueueObserver) else "sockets"
+            return came, Able(True, "Draining", f"waits for the {what} of {', '.join(came.waits_for[:5])}")
         return came, Able(True, "SucceededRescale") if came.written is not None else Able()
 
-    def _seen(self, target: Target, observer: QueueObserver) -> Observation:
-        sight = observer.sight()
-        return Observation(round(self.wall(), 3), target.replicas, sight.backlog, sight.because, sight.trusted)
+    def _seen(self, target: Target, observer: Observer) -> Observation:
+        sight, now_s = observer.sight(), round(self.wall(), 3)
+        return Observation(now_s, target.replicas, sight.backlog, sight.because, sight.trusted, sight.connections)
 
     def _history(self, pool: _Pool, manifest: Json, seen: Observation) -> History:
         uid = manifest["metadata"]["uid"]

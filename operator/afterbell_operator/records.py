@@ -8,6 +8,7 @@ from afterbell_operator.decide import decide
 from afterbell_operator.model import (
     Backlog,
     Ceiling,
+    Connections,
     Decision,
     History,
     Observation,
@@ -66,8 +67,12 @@ def question_in(line: str) -> tuple[str, Observation, Spec, History, Json]:
     """Pool, observation, spec, history and the whole record. Raises KeyError, TypeError or ValueError."""
     found = json.loads(line)
     seen = dict(found["seen"])
-    backlog = seen.pop("backlog", None)
-    observation = Observation(backlog=None if backlog is None else Backlog(**backlog), **seen)
+    backlog, connections = seen.pop("backlog", None), seen.pop("connections", None)
+    observation = Observation(
+        backlog=None if backlog is None else Backlog(**backlog),
+        connections=None if connections is None else Connections(**connections),
+        **seen,
+    )
     return found["pool"], observation, _spec_from(found["spec"]), history_from(found["history"]), found
 
 

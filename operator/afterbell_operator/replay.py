@@ -25,6 +25,8 @@ def replay(lines: Sequence[str], manifest: str | None = None) -> Iterator[tuple[
 def simulated(manifest: str | None, jobs: int, seed: int) -> tuple[str, str]:
     """A day of so many jobs as an SVG, and a sentence about it. Raises InvalidInput."""
     spec = Spec(max_replicas=60) if manifest is None else _spec_in(manifest)
+    if spec.sockets_per_pod:
+        raise InvalidInput("a day of jobs is simulated, and this Pool follows sockets", field="--spec")
     course = Simulation(spec, Day(jobs, seed=seed)).run()
     return svg(course, f"{jobs:,} jobs in a day, {spec.jobs_per_pod} a pod, at most {spec.max_replicas} pods"), facts(
         course

@@ -6,9 +6,9 @@ the API server (bounds, CEL rules); what needs other objects is a condition.
 
 import re
 from datetime import datetime
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from pydantic.config import JsonDict
 
@@ -92,10 +92,43 @@ class BacklogSource(_Part):
     )
 
 
-class Source(_Part):
-    """What the number of pods follows."""
+class ConnectionsSource(_Part):
+    """Pods follow the open sockets of the api, which each pod tells (AFTERBELL_POD_NAME)."""
 
-    backlog: BacklogSource = Field(description="Pods follow the jobs of a queue.")
+    queue: str = Field(
+        "reports",
+        pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$",
+        max_length=63,
+        description="Name of the queue in Redis (AFTERBELL_QUEUE of the api pods): they are heard on its channels.",
+    )
+    sockets_per_pod: int = Field(
+        700,
+        ge=1,
+        le=100_000,
+        description="Open sockets for each pod. Never more than 70 % of what a pod takes (AFTERBELL_SOCKETS_MAX), "
+        "whatever this says: new ones come while a pod starts.",
+    )
+
+
+_ONE_SOURCE: Final = "exactly one of source.backlog and source.connections must be set"
+
+
+class Source(_Part):
+    """What the number of pods follows: exactly one of these."""
+
+    model_config = ConfigDict(
+        json_schema_extra={
+            "x-kubernetes-validations": [_rule("has(self.backlog) != has(self.connections)", _ONE_SOURCE)]
+        }
+    )
+    backlog: BacklogSource | None = Field(None, description="Pods follow the jobs of a queue.")
+    connections: ConnectionsSource | None = Field(None, description="Pods follow the open sockets of the api.")
+
+    @model_validator(mode="after")
+    def _one(self) -> Self:
+        if (self.backlog is None) == (self.connections is None):
+            raise ValueError(_ONE_SOURCE)
+        return self
 
 
 class PoolCeiling(_Part):
@@ -121,15 +154,17 @@ class ScalingRules(_Part):
         None,
         ge=0,
         le=3600,
-        description="Use the lowest (up) or highest (down) recommendation of so many seconds. Default: 0 up, 60 down.",
+        description="Use the lowest (up) or highest (down) recommendation of so many seconds. Default: 0 up, 60 down; "
+        "600 down with source.connections.",
     )
     select_policy: Literal["Max", "Min", "Disabled"] = Field(
         "Max", description="Which policy counts: that of the largest change, of the smallest, or no change at all."
     )
-    policies: list[ScalingPolicy] = Field(
-        default_factory=list,
+    policies: list[ScalingPolicy] | None = Field(
+        None,
         max_length=8,
-        description="Limits on change; none by default, so that a burst is met in one step.",
+        description="Limits on change; none by default, so that a burst is met in one step. With source.connections "
+        "one pod in 120 s goes by default.",
         json_schema_extra={"x-kubernetes-list-type": "atomic"},
     )
 
@@ -150,7 +185,7 @@ class PoolPause(_Part):
 
 
 class PoolSpec(_Part):
-    """How many workers there should be, and why."""
+    """How many pods there should be, and why."""
 
     model_config = ConfigDict(
         json_schema_extra={
@@ -164,6 +199,21 @@ class PoolSpec(_Part):
                     ".pause.replicas",
                 ),
                 _rule(
+                    "!has(self.source.connections) || self.minReplicas >= 1",
+                    "minReplicas must be 1 or more with source.connections: a socket cannot wait for a pod",
+                    ".minReplicas",
+                ),
+                _rule(
+                    "!has(self.source.connections) || !has(self.ceilings) || self.ceilings.size() == 0",
+                    "ceilings count jobs: they go with source.backlog",
+                    ".ceilings",
+                ),
+                _rule(
+                    "has(self.source.backlog) == has(oldSelf.source.backlog)",
+                    "a Pool keeps the kind of its source; make another Pool",
+                    ".source",
+                ),
+                _rule(
                     "self.scaleTargetRef == oldSelf.scaleTargetRef",
                     "a Pool keeps its target; make another Pool",
                     ".scaleTargetRef",
@@ -172,7 +222,12 @@ class PoolSpec(_Part):
         }
     )
     scale_target_ref: ScaleTargetRef = Field(description="What is scaled.")
-    min_replicas: int = Field(0, ge=0, le=10_000, description="Never fewer pods; 0 lets the Pool scale to zero.")
+    min_replicas: int = Field(
+        0,
+        ge=0,
+        le=10_000,
+        description="Never fewer pods; 0 lets the Pool scale to zero. At least 1 with source.connections.",
+    )
     max_replicas: int = Field(ge=1, le=10_000, description="Never more pods.")
     source: Source = Field(description="What the number of pods follows.")
     ceilings: list[PoolCeiling] = Field(
@@ -192,7 +247,8 @@ class PoolSpec(_Part):
 def spec_of(pool: dict[str, Any]) -> tuple[model.Spec, PoolSpec]:
     """The wish as the decision takes it, and as it was written. Raises pydantic's ValidationError."""
     written = PoolSpec.model_validate(pool["spec"])
-    backlog = written.source.backlog
+    backlog, connections = written.source.backlog or BacklogSource(), written.source.connections
+    window_s, down = (60, ()) if connections is None else (600, (model.Policy("Pods", 1, 120),))
     spec = model.Spec(
         max_replicas=written.max_replicas,
         min_replicas=written.min_replicas,
@@ -202,18 +258,21 @@ def spec_of(pool: dict[str, Any]) -> tuple[model.Spec, PoolSpec]:
         idle_after_s=seconds_of(written.idle_after),
         mode=written.mode,
         up=_rules_of(written.behavior.scale_up, window_s=0),
-        down=_rules_of(written.behavior.scale_down, window_s=60),
+        down=_rules_of(written.behavior.scale_down, window_s=window_s, policies=down),
         ceilings=tuple(
             model.Ceiling(one.name, one.jobs_per_minute, seconds_of(one.job_duration)) for one in written.ceilings
         ),
         pause=_pause_of(written.pause),
+        sockets_per_pod=0 if connections is None else connections.sockets_per_pod,
     )
     return spec, written
 
 
-def _rules_of(rules: ScalingRules, *, window_s: int) -> model.Rules:
+def _rules_of(rules: ScalingRules, *, window_s: int, policies: tuple[model.Policy, ...] = ()) -> model.Rules:
+    """``window_s`` and ``policies`` hold where nothing is said; an empty list of policies says that there is none."""
     given = rules.stabilization_window_seconds
-    policies = tuple(model.Policy(one.type, one.value, one.period_seconds) for one in rules.policies)
+    if rules.policies is not None:
+        policies = tuple(model.Policy(one.type, one.value, one.period_seconds) for one in rules.policies)
     return model.Rules(window_s if given is None else given, rules.select_policy, policies)
 
 

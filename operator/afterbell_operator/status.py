@@ -1,4 +1,4 @@
-"""The status of a Pool: HPA's condition names plus Ready and BacklogObserved, the numbers, the last decisions."""
+"""The status of a Pool: HPA's condition names plus Ready and what was observed, the numbers, the last decisions."""
 
 from datetime import datetime
 from typing import Literal
@@ -38,6 +38,15 @@ class BacklogStatus(_Part):
     summary: str = Field("", max_length=64, description="running+waiting+due, for the column.")
 
 
+class ConnectionsStatus(_Part):
+    """The api pods as the last decision saw them."""
+
+    sockets: int = Field(0, description="Open sockets of the pods that were heard.")
+    pods: int = Field(0, description="Pods that were heard within 20 s, draining ones included.")
+    draining: int = Field(0, description="Pods of those that send their sockets away.")
+    pod_takes: int = Field(0, description="Sockets a pod takes at the most (AFTERBELL_SOCKETS_MAX); the least of them.")
+
+
 class DecisionStatus(_Part):
     """One change of replicas."""
 
@@ -45,7 +54,7 @@ class DecisionStatus(_Part):
     from_replicas: int = Field(description="Replicas before.")
     to_replicas: int = Field(description="Replicas after.")
     reason: str = Field(max_length=64, description="Why, as one word.")
-    message: str = Field(max_length=512, description="Each step from the jobs to the number.")
+    message: str = Field(max_length=512, description="Each step from the jobs or sockets to the number.")
 
 
 class PoolStatus(_Part):
@@ -56,13 +65,14 @@ class PoolStatus(_Part):
     desired_replicas: int | None = Field(None, description="Replicas the Pool decided for.")
     ready_replicas: int | None = Field(None, description="Pods of the target that are ready.")
     backlog: BacklogStatus | None = Field(None, description="The queue as the last decision saw it.")
+    connections: ConnectionsStatus | None = Field(None, description="The api pods as the last decision saw them.")
     reason: str = Field("", max_length=64, description="Why this number, as one word.")
     message: str = Field("", max_length=1024, description="Why this number, step by step.")
     last_scale_time: datetime | None = Field(None, description="When replicas were changed last.")
     conditions: list[Condition] = Field(
         default_factory=list,
         max_length=16,
-        description="Ready, AbleToScale, ScalingActive, ScalingLimited, BacklogObserved.",
+        description="Ready, AbleToScale, ScalingActive, ScalingLimited, BacklogObserved or ConnectionsObserved.",
         json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
     )
     decisions: list[DecisionStatus] = Field(

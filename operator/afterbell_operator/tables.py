@@ -8,6 +8,8 @@ from afterbell_operator.act import Target
 Key = tuple[str, str]
 """(namespace, name)"""
 Json = dict[str, Any]
+Followed = tuple[str, str]
+"""What a Pool follows: the kind of its source, and the queue."""
 
 
 @dataclass(slots=True)
@@ -18,34 +20,30 @@ class Tables:
     targets: dict[Key, Target] = field(default_factory=dict)
     autoscalers: dict[Key, Key] = field(default_factory=dict)
     # Every round asks both; without them a round of 2,000 Pools would read each of the 2,000.
-    _of_queue: dict[str, set[Key]] = field(default_factory=dict)
+    _of_source: dict[Followed, set[Key]] = field(default_factory=dict)
     _of_target: dict[Key, set[Key]] = field(default_factory=dict)
 
     def keep(self, key: Key, pool: Json) -> None:
         """A Pool as it is stored now."""
         self.drop(key)
         self.pools[key] = pool
-        self._of_queue.setdefault(queue_of(pool), set()).add(key)
+        self._of_source.setdefault(source_of(pool), set()).add(key)
         self._of_target.setdefault(target_of(pool), set()).add(key)
 
     def drop(self, key: Key) -> None:
         """A Pool that is gone."""
         pool = self.pools.pop(key, None)
         if pool is not None:
-            self._of_queue[queue_of(pool)].discard(key)
+            self._of_source[source_of(pool)].discard(key)
             self._of_target[target_of(pool)].discard(key)
 
-    def pools_of_queue(self, queue: str) -> list[Key]:
-        """Pools that follow the queue."""
-        return sorted(self._of_queue.get(queue, ()))
+    def pools_of_source(self, source: Followed) -> list[Key]:
+        """Pools that follow it."""
+        return sorted(self._of_source.get(source, ()))
 
     def pools_of_target(self, target: Key) -> list[Key]:
         """Pools that name the Deployment."""
         return sorted(self._of_target.get(target, ()))
-
-    def queues(self) -> set[str]:
-        """Every queue that some Pool follows."""
-        return {queue_of(pool) for pool in self.pools.values()}
 
     def autoscaler_of(self, target: Key) -> str | None:
         """A HorizontalPodAutoscaler on the same Deployment; KEDA makes one for each of its ScaledObjects."""
@@ -66,9 +64,11 @@ class Tables:
         return (self.pools[key]["metadata"].get("creationTimestamp", ""), key[1])
 
 
-def queue_of(pool: Json) -> str:
-    """The queue a Pool follows."""
-    return str(pool["spec"].get("source", {}).get("backlog", {}).get("queue", "reports"))
+def source_of(pool: Json) -> Followed:
+    """What a Pool follows."""
+    source = pool["spec"].get("source", {})
+    kind = "connections" if "connections" in source else "backlog"
+    return kind, str((source.get(kind) or {}).get("queue", "reports"))
 
 
 def target_of(pool: Json) -> Key:

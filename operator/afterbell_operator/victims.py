@@ -35,21 +35,30 @@ class Pod:
 
 @dataclass(frozen=True, slots=True)
 class Occupancy:
-    """Jobs by pod, and the pods whose worker was told to start nothing more; both read after the pods were listed."""
+    """Jobs (or sockets) by pod, and the pods that were told to take nothing more; read after the pods were listed.
+
+    ``empty``: pods whose process does not run yet and that nobody could tell; sockets they get later come back by
+    themselves.
+    """
 
     jobs: Mapping[str, int] = field(default_factory=dict)
     drained: Set[str] = frozenset()
+    empty: Set[str] = frozenset()
 
     def spent(self, pod: str) -> bool:
         """Drained and without a job: nothing is lost with it, now or later."""
-        return pod in self.drained and not self.jobs.get(pod, 0)
+        return pod in self.empty or (pod in self.drained and not self.jobs.get(pod, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Steps:
-    """What to do now on the way to the wanted number; ``waits_for`` names the pods whose jobs must end first."""
+    """What to do now on the way to the wanted number; ``waits_for`` names the pods whose jobs must end first.
+
+    ``hold`` are pods that are drained already, and are to stay so.
+    """
 
     drain: tuple[str, ...] = ()
+    hold: tuple[str, ...] = ()
     undrain: tuple[str, ...] = ()
     cheapen: tuple[str, ...] = ()
     restore: tuple[str, ...] = ()
@@ -101,7 +110,8 @@ def steps_to(
     chosen = victims(present, occupancy, surplus)
     spent = [pod for pod in chosen if occupancy.spent(pod.name)]
     return Steps(
-        drain=tuple(pod.name for pod in chosen if pod.name not in occupancy.drained),
+        drain=tuple(pod.name for pod in chosen if pod.name not in occupancy.drained | occupancy.empty),
+        hold=tuple(pod.name for pod in chosen if pod.name in occupancy.drained),
         undrain=tuple(pod.name for pod in present if pod.name in occupancy.drained and pod not in chosen),
         cheapen=tuple(pod.name for pod in spent if pod.cost > VICTIM_COST),
         restore=tuple(pod.name for pod in present if pod.cost == VICTIM_COST and pod not in chosen),
@@ -117,7 +127,7 @@ def _replicas(
         return wanted
     if wanted == asked or rolling:
         return None
-    ready = Occupancy(occupancy.jobs, occupancy.drained & settled)
+    ready = Occupancy(occupancy.jobs, occupancy.drained & settled, occupancy.empty)
     # Pods that were asked for and do not exist yet cost nothing to take back.
     lowest = len(present) - removable(present, ready, len(present) - wanted)
     return max(lowest, wanted) if max(lowest, wanted) < asked else None

@@ -67,9 +67,7 @@ def test_the_passwords_of_a_trial_are_made_once_and_outlive_upgrades_and_the_rel
 
 def resources_kept_small(name: str, release: Release) -> dict[str, Any]:
     """A queue of its own on the Redis of this run, and not three api processes at once."""
-    return {"queue": {"name": release.namespace}} | (
-        {"api": {"autoscaling": {"minReplicas": 1}}} if name == "large" else {}
-    )
+    return {"queue": {"name": release.namespace}} | ({"api": {"pool": {"minReplicas": 1}}} if name == "large" else {})
 
 
 def with_pods(release: Release) -> set[str]:

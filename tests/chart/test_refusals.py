@@ -10,6 +10,10 @@ ROUTE = "httpRoute.enabled=true,httpRoute.hostnames={a.b},httpRoute.parentRefs[0
 NONSENSE = [
     ("worker.pool.minReplicas=20", ["worker.pool.minReplicas (20)", "worker.pool.maxReplicas (10)", "lower the first"]),
     ("api.autoscaling.enabled=true,api.autoscaling.minReplicas=11", ["api.autoscaling.maxReplicas (10)"]),
+    ("api.pool.enabled=true,api.pool.minReplicas=11", ["api.pool.minReplicas (11)", "api.pool.maxReplicas (10)"]),
+    ("api.pool.enabled=true,api.autoscaling.enabled=true", ["both decide the number of api pods", "disable one"]),
+    ("api.pool.minReplicas=0", ["/api/pool/minReplicas", "minimum"]),
+    ("settings.AFTERBELL_POD_NAME=mine", ["/settings", "'AFTERBELL_POD_NAME' not allowed"]),
     ("existingSecret=", ["no DATABASE_URL", "database.existingSecret", "no REDIS_URL", "values/dev.yaml"]),
     ("existingSecret=,database.existingSecret=a,redis.existingSecret=b,auth.existingSecret=c", ["no OPENAI_API_KEY"]),
     ("worker.replicas=3", ["worker.replicas is set", "worker.pool.enabled=false"]),

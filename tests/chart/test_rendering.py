@@ -95,6 +95,20 @@ def test_helm_holds_no_number_of_pods_that_somebody_else_decides(name: str) -> N
 
 
 @every_profile
+def test_api_pods_tell_their_sockets_where_a_pool_follows_them_and_nowhere_else(name: str) -> None:
+    objects = objects_of(name)
+    followed = [each for each in of_kind(objects, "Pool") if "connections" in each["spec"]["source"]]
+    telling = [where for where, spec in pods(objects) for each in containers(spec)
+               for one in each.get("env", ()) if one["name"] == "AFTERBELL_POD_NAME"]  # fmt: skip
+    wanted = name == "large"
+    assert telling == ["Deployment/afterbell-api"] * wanted
+    assert [each["metadata"]["name"] for each in followed] == ["afterbell-api"] * wanted
+    for each in followed:
+        assert each["spec"]["source"]["connections"] == {"queue": "reports", "socketsPerPod": 700}
+        assert each["spec"]["minReplicas"] >= 1
+
+
+@every_profile
 def test_selectors_never_change_and_find_their_pods(name: str) -> None:
     for each in of_kind(objects_of(name), "Deployment", "StatefulSet"):
         selector = each["spec"]["selector"]["matchLabels"]

@@ -4,7 +4,7 @@ import string
 
 from hypothesis import strategies as st
 
-from afterbell_operator.model import Backlog, Ceiling, Policy, Rules, Spec
+from afterbell_operator.model import Backlog, Ceiling, Connections, Policy, Rules, Spec
 from afterbell_operator.victims import Pod
 
 policies = st.builds(Policy, st.sampled_from(["Pods", "Percent"]), st.integers(1, 200), st.integers(1, 120))
@@ -15,21 +15,27 @@ ceilings = st.builds(Ceiling, st.sampled_from(["provider", "database"]), st.floa
 backlogs = st.builds(
     Backlog, st.integers(0, 500), st.integers(0, 200), st.integers(0, 100), st.floats(0, 600), st.booleans()
 )
+connections = st.builds(
+    Connections, st.integers(0, 20_000), st.integers(1, 40), st.integers(0, 3), st.sampled_from([0, 500, 2_000])
+)
 names = st.text(string.ascii_lowercase, min_size=1, max_size=6)
 
 
 @st.composite
 def specs(draw: st.DrawFn) -> Spec:
+    """Of jobs or of sockets, in equal parts."""
     most = draw(st.integers(1, 60))
+    sockets_per_pod = draw(st.just(0) | st.integers(1, 1_500))
     return Spec(
         max_replicas=most,
-        min_replicas=draw(st.integers(0, most)),
+        min_replicas=draw(st.integers(1 if sockets_per_pod else 0, most)),
+        sockets_per_pod=sockets_per_pod,
         jobs_per_pod=draw(st.integers(1, 10)),
         start_within_s=draw(st.sampled_from([0.0, 30.0, 300.0])),
         idle_after_s=draw(st.sampled_from([0.0, 60.0, 300.0])),
         up=draw(rules),
         down=draw(rules),
-        ceilings=tuple(draw(st.lists(ceilings, max_size=2))),
+        ceilings=() if sockets_per_pod else tuple(draw(st.lists(ceilings, max_size=2))),
     )
 
 

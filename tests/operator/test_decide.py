@@ -6,14 +6,16 @@ from itertools import pairwise
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.operator.conftest import backlogs, specs
+from tests.operator.conftest import backlogs, connections, specs
 
-from afterbell_operator.decide import applied, decide, pods_for, useful_pods
+from afterbell_operator.decide import applied, decide, pods_for, pods_for_sockets, useful_pods
 from afterbell_operator.model import (
     SAMPLES_MAX,
     Backlog,
     Ceiling,
+    Connections,
     History,
+    Load,
     Observation,
     Pause,
     Policy,
@@ -22,15 +24,26 @@ from afterbell_operator.model import (
 )
 
 EMPTY = History()
-days = st.lists(st.tuples(st.floats(0.1, 90), st.none() | backlogs), min_size=1, max_size=12)
+Loads = tuple[Backlog, Connections]
+days = st.lists(st.tuples(st.floats(0.1, 90), st.none() | st.tuples(backlogs, connections)), min_size=1, max_size=12)
 
 
-def walked(spec: Spec, day: list[tuple[float, Backlog | None]], replicas: int = 0) -> list[tuple[Observation, History]]:
+def seen_by(spec: Spec, at_s: float, replicas: int, loads: Loads | Load | None) -> Observation:
+    """Of two loads the one that the Pool follows."""
+    load = loads[bool(spec.sockets_per_pod)] if isinstance(loads, tuple) else loads
+    if isinstance(load, Connections):
+        return Observation(at_s, replicas, None, connections=load)
+    return Observation(at_s, replicas, load)
+
+
+def walked(
+    spec: Spec, day: list[tuple[float, Loads | Load | None]], replicas: int = 0
+) -> list[tuple[Observation, History]]:
     """Every moment of a day that is decided and applied: what was seen, and the history before it."""
     moments, history, at_s = [], EMPTY, 1000.0
-    for pause_s, backlog in day:
+    for pause_s, loads in day:
         at_s += pause_s
-        seen = Observation(at_s, replicas, backlog)
+        seen = seen_by(spec, at_s, replicas, loads)
         moments.append((seen, history))
         decision = decide(seen, spec, history)
         history, replicas = applied(decision, replicas, at_s), decision.replicas
@@ -41,7 +54,7 @@ def walked(spec: Spec, day: list[tuple[float, Backlog | None]], replicas: int = 
 def test_the_number_stays_within_the_bounds_and_under_every_ceiling(spec, day, start) -> None:
     for seen, history in walked(spec, day, start):
         decision = decide(seen, spec, history)
-        if seen.backlog is None:
+        if seen.load is None:
             continue
         if decision.replicas != seen.replicas or not (spec.down.select == "Disabled" or spec.up.select == "Disabled"):
             assert spec.min_replicas <= decision.replicas <= spec.max_replicas
@@ -51,17 +64,18 @@ def test_the_number_stays_within_the_bounds_and_under_every_ceiling(spec, day, s
 
 
 @given(specs(), days, st.integers(0, 80))
-def test_an_unknown_backlog_never_takes_a_pod_away(spec, day, start) -> None:
+def test_what_is_unknown_never_takes_a_pod_away(spec, day, start) -> None:
     for seen, history in walked(spec, day, start):
-        blind = decide(replace(seen, backlog=None, unknown_because="Redis is gone"), spec, history)
+        unknown = replace(seen, backlog=None, connections=None, unknown_because="Redis is gone")
+        blind = decide(unknown, spec, history)
         assert blind.replicas == max(seen.replicas, spec.min_replicas)
         assert "Redis is gone" in blind.sentence
 
 
 @given(specs(), days, st.integers(0, 60))
-def test_a_queue_that_lost_its_data_adds_pods_and_takes_none_away(spec, day, start) -> None:
+def test_a_number_that_is_not_trusted_adds_pods_and_takes_none_away(spec, day, start) -> None:
     for seen, history in walked(spec, day, start):
-        if seen.backlog is not None:
+        if seen.load is not None:
             sure, unsure = decide(seen, spec, history), decide(replace(seen, trusted=False), spec, history)
             assert unsure.replicas == max(sure.replicas, seen.replicas)
 
@@ -69,11 +83,15 @@ def test_a_queue_that_lost_its_data_adds_pods_and_takes_none_away(spec, day, sta
 @given(specs(), days, st.integers(0, 60), st.integers(0, 100), st.integers(0, 100), st.integers(0, 50))
 def test_more_jobs_never_lead_to_fewer_pods(spec, day, start, waiting, running, due) -> None:
     for seen, history in walked(spec, day, start):
-        if seen.backlog is None:
+        one = seen.load
+        if one is None:
             continue
-        one = seen.backlog
-        more = replace(one, waiting=one.waiting + waiting, running=one.running + running, due=one.due + due)
-        assert decide(replace(seen, backlog=more), spec, history).replicas >= decide(seen, spec, history).replicas
+        if isinstance(one, Connections):
+            more = replace(seen, connections=replace(one, sockets=one.sockets + waiting))
+        else:
+            add = {"waiting": one.waiting + waiting, "running": one.running + running, "due": one.due + due}
+            more = replace(seen, backlog=replace(one, **add))
+        assert decide(more, spec, history).replicas >= decide(seen, spec, history).replicas
 
 
 @given(specs(), days, st.integers(0, 60))
@@ -85,18 +103,18 @@ def test_the_same_question_has_the_same_answer_and_a_bounded_memory(spec, day, s
         assert max(len(kept.highs), len(kept.lows), len(kept.changes)) <= SAMPLES_MAX
 
 
-@given(specs(), backlogs, st.integers(0, 60))
-def test_under_a_constant_backlog_the_number_changes_direction_at_most_once(spec, backlog, start) -> None:
-    numbers = [seen.replicas for seen, _ in walked(spec, [(5.0, backlog)] * 150, start)]
+@given(specs(), st.tuples(backlogs, connections), st.integers(0, 60))
+def test_under_a_constant_load_the_number_changes_direction_at_most_once(spec, loads, start) -> None:
+    numbers = [seen.replicas for seen, _ in walked(spec, [(5.0, loads)] * 150, start)]
     moves = [after - before for before, after in pairwise(numbers) if after != before]
     turns = sum((one > 0) != (other > 0) for one, other in pairwise(moves))
     assert turns <= 1
 
 
 @given(specs(), days)
-def test_nothing_is_scaled_to_zero_while_a_job_runs_waits_or_is_due(spec, day) -> None:
+def test_nothing_is_scaled_to_zero_while_a_job_runs_waits_or_is_due_or_a_socket_is_open(spec, day) -> None:
     for seen, history in walked(spec, day, 1):
-        if seen.backlog is not None and seen.backlog.demand and seen.replicas:
+        if seen.load is not None and seen.load.demand and seen.replicas:
             assert decide(seen, spec, history).replicas > 0
 
 
@@ -104,6 +122,30 @@ def test_two_hundred_jobs_at_zero_lead_to_the_final_number_in_one_step() -> None
     decision = decide(Observation(0, 0, Backlog(waiting=200)), Spec(max_replicas=60, jobs_per_pod=5), EMPTY)
     assert (decision.replicas, decision.reason) == (40, "DesiredWithinRange")
     assert decision.sentence == "0 running, 200 waiting, 0 due soon: 40 by demand (now 0)"
+
+
+def test_sockets_lead_to_pods_that_hold_so_many_each() -> None:
+    spec = Spec(max_replicas=9, min_replicas=1, sockets_per_pod=700)
+    decision = decide(Observation(0, 2, None, connections=Connections(1_500, 2, cap=2_000)), spec, EMPTY)
+    assert (decision.replicas, decision.reason) == (3, "DesiredWithinRange")
+    assert decision.sentence == "1500 sockets on 2 pods: 3 by demand (now 2)"
+
+
+def test_no_pod_is_planned_fuller_than_seven_tenths_of_what_it_takes() -> None:
+    spec = Spec(max_replicas=9, sockets_per_pod=700)
+    assert pods_for_sockets(Connections(1_500, 3, cap=500), spec) == 5, "three full pods would refuse every new one"
+    assert pods_for_sockets(Connections(1_500, 3), spec) == 3, "nobody said what a pod takes"
+    assert pods_for_sockets(Connections(1, 1, cap=1), spec) == 1
+
+
+def test_a_ready_pod_that_is_not_heard_lets_the_number_grow_and_keeps_it_from_falling() -> None:
+    spec, why = Spec(max_replicas=9, sockets_per_pod=100, down=Rules()), "1 of 3 ready pods of api have not told"
+    few = Observation(0, 3, None, why, trusted=False, connections=Connections(50, 2))
+    held = decide(few, spec, EMPTY)
+    assert (held.replicas, held.reason) == (3, "ConnectionsUnknown")
+    assert held.sentence.startswith(f"{why}: 3 replicas are kept; 50 sockets on 2 pods")
+    assert decide(replace(few, connections=Connections(500, 2)), spec, EMPTY).replicas == 5
+    assert decide(replace(few, connections=None), spec, EMPTY).reason == "ConnectionsUnknown"
 
 
 def test_jobs_of_a_vanished_worker_wake_a_pod_at_zero() -> None:

@@ -33,6 +33,14 @@ def test_a_pool_is_read_as_it_was_meant() -> None:
     assert spec.pause == Pause(2, 1795478400.0, "night")
 
 
+def test_a_pool_of_sockets_goes_down_slowly_unless_it_says_otherwise() -> None:
+    source = {"connections": {}}
+    spec, _ = spec_of(pool(minReplicas=1, source=source))
+    assert (spec.sockets_per_pod, spec.up, spec.down) == (700, Rules(), Rules(600, "Max", (Policy("Pods", 1, 120),)))
+    quick = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": []}}
+    assert spec_of(pool(minReplicas=1, source=source, behavior=quick))[0].down == Rules()
+
+
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("0.5s", 0.5), ("250ms", 0.25)])
 def test_durations_are_read_as_kubernetes_writes_them(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
@@ -66,7 +74,12 @@ def test_defaults_appear_in_what_is_stored(served: Cluster, namespace: str) -> N
         ({"idleAfter": "soon"}, "spec.idleAfter"),
         ({"idleAfter": "48h"}, "must lie between 0s and 24h"),
         ({"mode": "Maybe"}, 'spec.mode: Unsupported value: "Maybe"'),
-        ({"source": {}}, "spec.source.backlog: Required value"),
+        ({"source": {}}, "spec.source: Invalid value: exactly one of source.backlog and source.connections"),
+        ({"source": {"backlog": {}, "connections": {}}, "minReplicas": 1}, "exactly one of source.backlog and"),
+        ({"source": {"connections": {}}}, "spec.minReplicas: Invalid value: minReplicas must be 1 or more with"),
+        ({"source": {"connections": {"socketsPerPod": 0}}, "minReplicas": 1}, "spec.source.connections.socketsPerPod"),
+        ({"source": {"connections": {}}, "minReplicas": 1, "ceilings": [{"name": "a", "jobsPerMinute": 9}]},
+         "spec.ceilings: Invalid value: ceilings count jobs"),
         ({"source": {"backlog": {"queue": "a{b"}}}, "spec.source.backlog.queue"),
         ({"scaleTargetRef": {"name": "x", "kind": "StatefulSet"}}, "spec.scaleTargetRef.kind"),
         ({"ceilings": [{"name": "a", "jobsPerMinute": 0}]}, "spec.ceilings[0].jobsPerMinute"),
@@ -87,7 +100,18 @@ def test_a_pool_keeps_its_target(served: Cluster, namespace: str) -> None:
 
 
 @pytest.mark.cluster
+def test_a_pool_keeps_the_kind_of_its_source(served: Cluster, namespace: str) -> None:
+    served.apply(pool(minReplicas=1, source={"connections": {}}), namespace=namespace)
+    stored = served.get("pool", "reports", "-n", namespace)["spec"]
+    assert stored["source"] == {"connections": {"queue": "reports", "socketsPerPod": 700}}
+    assert spec_of({"spec": stored})[0].down == Rules(600, "Max", (Policy("Pods", 1, 120),))
+    with pytest.raises(Refused, match="a Pool keeps the kind of its source"):
+        served.apply(pool(minReplicas=1), namespace=namespace)
+
+
+@pytest.mark.cluster
 def test_explain_says_units_and_defaults(served: Cluster) -> None:
     said = served.kubectl("explain", "pool.spec.source.backlog")
     assert "Jobs a pod runs at once" in said
     assert "startWithin" in said
+    assert "AFTERBELL_SOCKETS_MAX" in served.kubectl("explain", "pool.spec.source.connections.socketsPerPod")

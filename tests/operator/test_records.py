@@ -11,9 +11,9 @@ from tests.operator.test_decide import days, walked
 
 from afterbell.core.errors import InvalidInput
 from afterbell_operator.decide import decide
-from afterbell_operator.model import Backlog, History, Observation, Pause, Spec
+from afterbell_operator.model import Backlog, Connections, History, Observation, Pause, Spec
 from afterbell_operator.records import RECORD_BYTES_MAX, decided_again, history_as_json, history_from, record
-from afterbell_operator.replay import replay
+from afterbell_operator.replay import replay, simulated
 
 
 @given(specs(), days, st.integers(0, 60))
@@ -45,6 +45,18 @@ def test_a_replay_tells_what_another_spec_would_have_done() -> None:
     ((told, same),) = replay([line], json.dumps(pool(maxReplicas=5)))
     assert not same
     assert told.startswith("1 ns/reports at 100.000: 5 (recorded 2), 0 running, 12 waiting")
+
+
+def test_a_replay_of_sockets_asks_another_spec_of_sockets_and_learns_nothing_from_one_of_jobs() -> None:
+    seen, spec = Observation(100, 2, None, connections=Connections(1_500, 2)), Spec(max_replicas=9, sockets_per_pod=700)
+    line = record("ns/api", seen, spec, History(), decide(seen, spec, History()))
+    source = {"connections": {"socketsPerPod": 300}}
+    ((told, _),) = replay([line], json.dumps(pool(minReplicas=1, source=source)))
+    assert told == "1 ns/api at 100.000: 5 (recorded 3), 1500 sockets on 2 pods: 5 by demand (now 2)"
+    ((told, _),) = replay([line], json.dumps(pool()))
+    assert "2 (recorded 3), the backlog is unknown" in told
+    with pytest.raises(InvalidInput, match="follows sockets"):
+        simulated(json.dumps(pool(minReplicas=1, source=source)), 10, 1)
 
 
 @pytest.mark.parametrize("line", ["{", "{}", '{"pool":"a"}', "[]", "null"])

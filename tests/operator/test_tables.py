@@ -17,10 +17,14 @@ def test_a_pool_is_found_by_what_it_names_now() -> None:
     tables, key = Tables(), ("school", "a")
     tables.keep(key, stored("a", queue="old"))
     tables.keep(key, stored("a", queue="new"))
-    assert tables.pools_of_queue("old") == []
-    assert tables.pools_of_queue("new") == tables.pools_of_target(("school", "worker")) == [key]
+    assert tables.pools_of_source(("backlog", "old")) == []
+    assert tables.pools_of_source(("backlog", "new")) == tables.pools_of_target(("school", "worker")) == [key]
     tables.drop(key)
-    assert (tables.pools_of_queue("new"), tables.pools_of_target(("school", "worker")), tables.pools) == ([], [], {})
+    assert (tables.pools_of_source(("backlog", "new")), tables.pools_of_target(("school", "worker")), tables.pools) == (
+        [],
+        [],
+        {},
+    )
 
 
 def test_of_two_pools_on_one_target_the_older_one_has_it() -> None:

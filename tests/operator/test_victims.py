@@ -12,7 +12,8 @@ def occupied(draw: st.DrawFn) -> tuple[tuple[Pod, ...], Occupancy]:
     found = draw(pods())
     jobs = {pod.name: draw(st.integers(0, 3)) for pod in found}
     drained = frozenset(pod.name for pod in found if draw(st.booleans()))
-    return found, Occupancy(jobs, drained)
+    empty = frozenset(pod.name for pod in found if not pod.running and draw(st.booleans()))
+    return found, Occupancy(jobs, drained, empty)
 
 
 @given(occupied(), st.integers(0, 10), st.integers(0, 10))
@@ -22,8 +23,7 @@ def test_a_lower_number_never_reaches_a_pod_that_has_or_may_get_a_job(found, wan
     steps = steps_to(wanted, asked, found[0], occupancy, settled=occupancy.drained)
     assume(steps.replicas is not None and steps.replicas < asked)
     for name in could_go(present, len(present) - steps.replicas):
-        assert name in occupancy.drained
-        assert occupancy.jobs[name] == 0
+        assert name in occupancy.empty or (name in occupancy.drained and occupancy.jobs[name] == 0)
 
 
 @given(occupied(), st.integers(0, 10))
@@ -78,6 +78,25 @@ def test_pods_that_kubernetes_would_take_first_are_given_up_first() -> None:
 
 def test_pods_asked_for_that_do_not_exist_yet_are_taken_back_at_once() -> None:
     assert steps_to(2, 5, [Pod("a"), Pod("b")], Occupancy({"a": 1, "b": 1})).replicas == 2
+
+
+def test_the_pod_with_the_fewest_sockets_is_emptied_and_goes_once_it_is() -> None:
+    present = [Pod("full"), Pod("half"), Pod("few")]
+    sockets = {"full": 90, "half": 50, "few": 5}
+    first = steps_to(2, 3, present, Occupancy(sockets))
+    assert (first.drain, first.hold, first.replicas, first.waits_for) == (("few",), (), None, ("few",))
+    waiting = steps_to(2, 3, present, Occupancy(sockets, frozenset({"few"})))
+    assert (waiting.drain, waiting.hold, waiting.cheapen, waiting.replicas) == ((), ("few",), (), None)
+    unready = [Pod("full"), Pod("half"), Pod("few", ready=False, cost=VICTIM_COST)]
+    empty = Occupancy(sockets | {"few": 0}, frozenset({"few"}))
+    assert steps_to(2, 3, unready, empty, settled={"few"}).replicas == 2
+
+
+def test_a_pod_whose_process_does_not_run_yet_goes_without_being_told() -> None:
+    present = [Pod("a"), Pod("b"), Pod("nowhere", assigned=False, running=False, ready=False)]
+    steps = steps_to(2, 3, present, Occupancy({"a": 9, "b": 9}, empty=frozenset({"nowhere"})))
+    assert (steps.drain, steps.replicas) == ((), 2)
+    assert steps_to(1, 3, present, Occupancy({"a": 9, "b": 8}, empty=frozenset({"nowhere"}))).drain == ("b",)
 
 
 def test_a_pod_evicted_meanwhile_leaves_the_drained_one_in_service() -> None:

@@ -29,6 +29,16 @@
       optional: true
 {{- end -}}
 
+{{/* By this name the operator knows whose sockets it is told; without it nothing is told. */}}
+{{- define "afterbell.podNameEnv" -}}
+{{- if .Values.api.pool.enabled -}}
+- name: AFTERBELL_POD_NAME
+  valueFrom:
+    fieldRef:
+      fieldPath: metadata.name
+{{- end -}}
+{{- end -}}
+
 {{- define "afterbell.modelEnv" -}}
 {{- if .Values.model.stub -}}
 - name: OPENAI_API_KEY

@@ -1,7 +1,7 @@
 """Between the pods: a bus carries small messages on shards. One pod alone needs none of it."""
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 from zlib import crc32
 
 SHARDS = 16
@@ -19,8 +19,14 @@ class Bus(Protocol):
     def connected(self) -> bool:
         """Whether other pods are within reach, or there are none by design."""
 
-    def start(self, heard: Callable[[bytes], None], turned: Callable[[], None]) -> None:
-        """Begin. ``heard`` gets other pods' messages; ``turned`` is called when ``connected`` changes."""
+    def start(
+        self, heard: Callable[[bytes], None], turned: Callable[[], None], sign: Callable[[], list[Any]] | None = None
+    ) -> None:
+        """Begin. ``heard`` gets other pods' messages; ``turned`` is called when ``connected`` changes; ``sign`` gives
+        what each sign of life says besides, and has them sent also while nobody is here."""
+
+    def say_alive(self) -> None:
+        """Give a sign of life now; there is one every few seconds anyway."""
 
     def publish(self, shard: int, message: bytes) -> None:
         """Hand a message over; it may be lost, and is counted then."""
@@ -40,8 +46,13 @@ class NoBus:
 
     connected = True
 
-    def start(self, heard: Callable[[bytes], None], turned: Callable[[], None]) -> None:
+    def start(
+        self, heard: Callable[[bytes], None], turned: Callable[[], None], sign: Callable[[], list[Any]] | None = None
+    ) -> None:
         """Nobody to hear."""
+
+    def say_alive(self) -> None:
+        """Nobody to tell."""
 
     def publish(self, shard: int, message: bytes) -> None:
         """Nobody to tell."""

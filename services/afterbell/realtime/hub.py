@@ -7,6 +7,8 @@ Messages between pods are JSON lists, the first word says what they are:
     ["here", shard, {room: [users]}]        the answer
     ["changed", room]                       a session was imported anew: who takes part may have changed
     ["alive"]  ["bye"]  ["missed", shard]   a sign of life, the last one, and: some of mine did not reach you
+    ["alive", pod, sockets, most, draining] a sign of life that the operator reads as well (core/pods.py)
+    ["drain"]  ["undrain"]                  the operator to one pod: send your sockets away, take some again
 """
 
 import asyncio
@@ -16,6 +18,7 @@ from typing import Any
 import orjson
 import structlog
 
+from afterbell.core.pods import PodVerb
 from afterbell.core.presence import Change, Presence
 from afterbell.realtime.bus import SHARDS, Bus, shard_of
 from afterbell.realtime.rooms import Member, Rooms, session_of
@@ -31,16 +34,28 @@ class Hub:
         self._rooms, self._bus = rooms, bus
         self.presence = Presence()
         self._on_changed: Callable[[list[str]], None] = lambda _rooms: None
+        self._on_steered: Callable[[PodVerb], None] = lambda _verb: None
 
     @property
     def connected(self) -> bool:
         """Whether other pods are within reach."""
         return self._bus.connected
 
-    def start(self, changed: Callable[[list[str]], None]) -> None:
-        """Begin to hear the other pods. ``changed`` gets rooms whose sessions may have other people now."""
-        self._on_changed = changed
-        self._bus.start(self._heard, self._turned)
+    def start(
+        self,
+        changed: Callable[[list[str]], None],
+        steered: Callable[[PodVerb], None],
+        sign: Callable[[], list[Any]] | None,
+    ) -> None:
+        """Begin to hear the other pods. ``changed`` gets rooms whose sessions may have other people now, ``steered``
+        what the operator asks; ``sign`` is what signs of life say besides. None: they say nothing, and are given only
+        while somebody is here."""
+        self._on_changed, self._on_steered = changed, steered
+        self._bus.start(self._heard, self._turned, sign)
+
+    def say_alive(self) -> None:
+        """Give a sign of life now."""
+        self._bus.say_alive()
 
     async def stop(self) -> None:
         """Say good-bye to the other pods."""
@@ -124,6 +139,8 @@ class Hub:
             self._resync(None if message[1] == "pods" else int(message[1]), "overflow")
         elif kind == "who":
             self._answer(int(message[1]))
+        elif kind in ("drain", "undrain"):
+            self._on_steered(kind)
         else:
             self._obey_presence(pod, message)
 

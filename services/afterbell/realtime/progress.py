@@ -125,6 +125,10 @@ class ReportFeed:
                 if isinstance(sink, Slot):
                     sink.stir.set()
 
+    def resume_streams(self) -> None:
+        """Streams may begin and last again."""
+        self._over.clear()
+
     @contextmanager
     def streaming(self, key: Key) -> Iterator["Slot"]:
         """Watch for the block, with a slot in which only the newest progress is kept."""

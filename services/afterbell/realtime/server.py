@@ -1,10 +1,8 @@
 """Socket.IO beside the REST API: tokens, events in order, expiry, limits, drain."""
 
 import asyncio
-import random
 import re
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -17,15 +15,18 @@ from afterbell.adapters.db.sessions import StoredMessage
 from afterbell.core.access import Caller, may, takes_part
 from afterbell.core.errors import AfterbellError, StoreUnavailable
 from afterbell.core.pacing import Bucket
+from afterbell.core.pods import PodSign, PodVerb
 from afterbell.core.session import Participant
 from afterbell.observability import metrics
 from afterbell.realtime.bus import Bus
 from afterbell.realtime.chat import Chat, Handler, no_session
+from afterbell.realtime.drain import Drain
 from afterbell.realtime.engine import NAMESPACE, socketio_server
 from afterbell.realtime.hub import Hub
-from afterbell.realtime.links import GOING_AWAY, POLICY, Door, Link
+from afterbell.realtime.links import POLICY, Door, Link
 from afterbell.realtime.progress import ReportFeed, ready_of
 from afterbell.realtime.rooms import Member, Rooms, room_of, session_of
+from afterbell.realtime.signs import Signs
 from afterbell.realtime.wire import RETRY_MS, Event, Of, Refresh, Refused, moment, parsed
 from afterbell.settings import RealtimeSettings
 
@@ -36,22 +37,12 @@ EXPIRED_GRACE_S: Final = 25.0
 REFUSALS_MAX: Final = 100
 # Who asks and does not read the answers is closed.
 UNREAD_ANSWERS_MAX: Final = 256
-DRAIN_STEPS_PER_S: Final = 10
-# The news reaches everybody before the first connection is closed.
-DRAIN_NOTICE_S: Final = 0.1
 _EVENT: Final = re.compile(r"2(\d*)\[")
 
 # Raises AfterbellError; gives the caller and when the token ends, seconds since 1970.
 Verify = Callable[[str, float], Awaitable[tuple[Caller, float]]]
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(slots=True)
-class _Drain:
-    window_s: float = 0.0
-    sent_away: int = 0
-    done: asyncio.Event = field(default_factory=asyncio.Event)
 
 
 class Realtime:
@@ -65,7 +56,8 @@ class Realtime:
         self.chat = Chat(database, self.hub, rooms_max=settings.rooms_per_socket)
         self._members = self.rooms.members
         self._by_eio: dict[str, Member] = {}
-        self._draining: _Drain | None = None
+        self._drain = Drain(self.rooms, self.feed, settings.drain_window_s)
+        self._signs = Signs(self._sign) if settings.pod_name else None
         self._ticking: asyncio.Task[None] | None = None
         self._looking: set[asyncio.Task[None]] = set()
         self._sio = socketio_server(settings, self._admits)
@@ -82,11 +74,12 @@ class Realtime:
     def beside(self, app: ASGIApp) -> ASGIApp:
         """``app`` with Socket.IO in front of it."""
         self._door = Door(app, self._sio.handle_request, sockets_max=self._settings.sockets_max)
+        self._drain.door = self._door
         return self._door
 
     def start(self) -> None:
         """Begin; needs neither Redis nor a client."""
-        self.hub.start(self._people_changed)
+        self.hub.start(self._people_changed, self._steered, self._signs.words if self._signs else None)
         self.feed.start()
         self._ticking = asyncio.create_task(self._tick_forever())
 
@@ -97,19 +90,21 @@ class Realtime:
             self._ticking.cancel()
             await asyncio.gather(self._ticking, return_exceptions=True)
         await self.feed.stop()
+        if self._signs is not None:
+            self.hub.say_alive()  # nobody is here any more
         await self.hub.stop()
         await self._sio.eio.shutdown()
 
     @property
     def facts(self) -> dict[str, Any]:
         """For /readyz: a pod without Redis stays ready, for its own sockets go on."""
-        state = "draining" if self._draining else "ok" if self.hub.connected else "degraded"
+        state = "draining" if self.draining else "ok" if self.hub.connected else "degraded"
         return {"realtime": state, "sockets": len(self._door.links) if self._door else 0}
 
     @property
     def draining(self) -> bool:
-        """Whether no new sockets are taken any more."""
-        return self._draining is not None
+        """Whether this pod is to get no new sockets."""
+        return self._drain.under_way
 
     def message_stored(self, tenant: str, session_id: str, stored: StoredMessage) -> None:
         """Broadcast a message that was committed over REST."""
@@ -123,13 +118,14 @@ class Realtime:
 
     async def drain(self, window_s: float) -> int:
         """Take no more sockets, tell everybody when to come back, close in batches. How many were sent away."""
-        if self._draining is None:
-            self._draining = _Drain(window_s)
-            metrics.RT_DRAINING.set(1)
-            await self._send_away(self._draining)
-            self._draining.done.set()
-        await self._draining.done.wait()
-        return self._draining.sent_away
+        return await self._drain.for_good(window_s)
+
+    def _steered(self, verb: PodVerb) -> None:
+        self._drain.asked(wanted=verb == "drain", now=self._now())
+
+    def _sign(self) -> PodSign:
+        sockets = len(self._door.links) if self._door else 0
+        return PodSign(self._settings.pod_name, sockets, self._settings.sockets_max, self.draining)
 
     # --- connecting
 
@@ -317,6 +313,9 @@ class Realtime:
         metrics.RT_TASKS.set(len(asyncio.all_tasks()))
         for member in list(self._members.values()):
             self._expire(member, clock)
+        self._drain.tick(now)
+        if self._signs is not None and self._signs.has_news:
+            self.hub.say_alive()
 
     def _expire(self, member: Member, clock: float) -> None:
         left_s = member.expires_at - clock
@@ -328,27 +327,6 @@ class Realtime:
         elif left_s < EXPIRING_BEFORE_S and not member.warned:
             member.warned = True
             member.tell(Event.of("auth:expiring", {"expiresInMs": max(round(left_s * 1000), 0)}))
-
-    async def _send_away(self, drain: _Drain) -> None:
-        if self._door is None:
-            return
-        self._door.shut = True
-        self.feed.end_streams()
-        window_ms = round(drain.window_s * 1000)
-        for member in self._members.values():
-            member.tell(Event.of("server:draining", {"retryInMs": random.randint(0, window_ms)}))  # noqa: S311
-        leaving = list(self._door.links)
-        random.shuffle(leaving)
-        drain.sent_away = len(leaving)
-        log.info("draining", sockets=len(leaving), window_s=drain.window_s)
-        if leaving:
-            await asyncio.sleep(DRAIN_NOTICE_S)
-        steps = max(round(drain.window_s * DRAIN_STEPS_PER_S), 1)
-        for step in range(steps):
-            for link in leaving[step::steps]:
-                link.close(GOING_AWAY, "drained")
-            if self._door.links and drain.window_s:
-                await asyncio.sleep(1 / DRAIN_STEPS_PER_S)
 
     @staticmethod
     def _now() -> float:

@@ -369,6 +369,12 @@ class OperatorSettings(ProcessSettings, StoreSettings):
         description="the operator looks at a queue this often even when the queue told nothing",
     )
 
+    live_redis_url: SecretStr | None = Field(
+        None,
+        alias="AFTERBELL_LIVE_REDIS_URL",
+        description="Redis on which the api processes talk, where not REDIS_URL: Pools of sockets hear them there",
+    )
+
     @cached_property
     def identity(self) -> str:
         """This process's name in the Lease, unique so that a restarted pod is never taken for its predecessor."""

@@ -21,6 +21,13 @@ class RealtimeSettings(SettingsGroup):
         alias="AFTERBELL_LIVE_REDIS_URL",
         description="Redis that carries chat between api processes; empty: REDIS_URL; `none`: there is but one",
     )
+    pod_name: str = Field(
+        "",
+        alias="AFTERBELL_POD_NAME",
+        max_length=253,
+        description="name of this api pod in Kubernetes, where a Pool follows the sockets: it tells the operator how "
+        "many it has, with a Redis command every 5 s; empty: it tells nobody",
+    )
     sockets_max: int = Field(
         2_000, ge=1, alias="AFTERBELL_SOCKETS_MAX", description="sockets a process holds; more are refused with 503"
     )

@@ -9,7 +9,8 @@
 - A gap is always told: on every shard of which something was dropped the other pods are told so, and a shard that was
   subscribed later than somebody could wait for it tells its own members. Their clients catch up.
 - Every few seconds a pod with members publishes a sign of life and hears it itself. One that left and is not heard
-  means that this pod can speak and not hear; the listener is then made anew.
+  means that this pod can speak and not hear; the listener is then made anew. A pod that the operator counts gives them
+  also without members, and says in them how many sockets it has.
 
 A PUBLISH carries ``<pod>\\n`` and a JSON list of messages; a pod skips its own.
 """
@@ -26,6 +27,7 @@ import structlog
 from redis.asyncio.client import PubSub
 
 from afterbell.adapters.redis.client import connect
+from afterbell.core.pods import SIGN_EVERY_S
 from afterbell.observability import metrics
 
 QUEUE_MAX: Final = 10_000
@@ -34,7 +36,6 @@ BACKOFF_S: Final = 0.1
 BACKOFF_MAX_S: Final = 2.0
 # What waits through a shorter outage is still worth sending; of a longer one, that there was something.
 STALE_AFTER_S: Final = 1.0
-ECHO_EVERY_S: Final = 5.0
 # A sign of life that left and was not heard for so long: the listener is deaf.
 DEAF_AFTER_S: Final = 8.0
 HEARD_WITHIN_S: Final = 1.0
@@ -42,6 +43,16 @@ ALIVE: Final = "alive"
 MISSED: Final = "missed"
 
 log = structlog.get_logger(__name__)
+
+
+def channel_of_pods(prefix: str) -> str:
+    """Where every pod gives its signs of life."""
+    return f"{prefix}rt:pods"
+
+
+def channel_of_pod(prefix: str, token: str) -> str:
+    """Where one process hears what is meant for it alone; ``token`` stands in front of all it says."""
+    return f"{prefix}rt:pod:{token}"
 
 
 class _Pause:
@@ -65,7 +76,7 @@ class RedisBus:
     def __init__(self, url: str, prefix: str) -> None:
         self.pod = secrets.token_hex(6)
         self._prefix = f"{prefix}rt:"
-        self._pods = f"{self._prefix}pods"
+        self._pods, self._own = channel_of_pods(prefix), channel_of_pod(prefix, self.pod)
         self._mark = f"{self.pod}\n".encode()
         self._speaking, self._hearing = connect(url), connect(url)
         self._queue: list[tuple[str, bytes]] = []
@@ -82,6 +93,7 @@ class RedisBus:
         self._hearer: asyncio.Task[None] | None = None
         self._on_message: Callable[[bytes], None] = lambda _message: None
         self._on_turn: Callable[[], None] = lambda: None
+        self._sign: Callable[[], list[Any]] | None = None
         self._tasks: list[asyncio.Task[None]] = []
 
     @property
@@ -89,9 +101,11 @@ class RedisBus:
         """Whether this pod can both speak and hear."""
         return self._can_speak and self._can_hear
 
-    def start(self, heard: Callable[[bytes], None], turned: Callable[[], None]) -> None:
+    def start(
+        self, heard: Callable[[bytes], None], turned: Callable[[], None], sign: Callable[[], list[Any]] | None = None
+    ) -> None:
         """Begin to publish and to listen; returns at once, whatever Redis does."""
-        self._on_message, self._on_turn = heard, turned
+        self._on_message, self._on_turn, self._sign = heard, turned, sign
         self._tasks = [asyncio.create_task(self._publish_all()), asyncio.create_task(self._listen_all()),
                        asyncio.create_task(self._probe())]  # fmt: skip
 
@@ -182,7 +196,8 @@ class RedisBus:
         except BaseException:
             self._lost(batch)
             raise
-        if self._unechoed_since is None and any(channel == self._pods for channel, _ in batch):
+        said_alive = any(channel == self._pods for channel, _ in batch)
+        if self._unechoed_since is None and said_alive and self._heard[self._pods].is_set():
             self._unechoed_since = started
         metrics.RT_BUS_PUBLISHED.inc(len(batch))
         metrics.RT_BUS_SECONDS.observe(asyncio.get_running_loop().time() - started)
@@ -227,7 +242,7 @@ class RedisBus:
         async with self._hearing.pubsub() as pubsub:
             self._unconfirmed.clear()
             # One subscription besides tells whether Redis is there while no shard has members.
-            current = self._wanted | {f"{self._prefix}pod:{self.pod}"}
+            current = self._wanted | {self._own}
             await self._subscribe(pubsub, current)
             parts = [asyncio.create_task(self._hear(pubsub)), asyncio.create_task(self._follow(pubsub, current))]
             self._hearer, self._unechoed_since = parts[0], None
@@ -252,9 +267,8 @@ class RedisBus:
 
     async def _follow(self, pubsub: PubSub, current: set[str]) -> None:
         """Keep the subscriptions what ``want`` said last."""
-        own = f"{self._prefix}pod:{self.pod}"
         while True:
-            wanted = self._wanted | {own}
+            wanted = self._wanted | {self._own}
             if new := wanted - current:
                 await self._subscribe(pubsub, new)
             if old := current - wanted:
@@ -299,10 +313,11 @@ class RedisBus:
         """Signs of life, while there is anybody to be heard by; and the check that this pod hears itself."""
         loop = asyncio.get_running_loop()
         while True:
-            await asyncio.sleep(ECHO_EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311  # pods need not speak at once
+            await asyncio.sleep(SIGN_EVERY_S * random.uniform(0.8, 1.2))  # noqa: S311  # pods need not speak at once
             if not self._wanted:
                 self._echo_at, self._unechoed_since = loop.time(), None
-                continue
+                if self._sign is None:
+                    continue
             metrics.RT_BUS_ECHO_AGE.set(loop.time() - self._echo_at)
             since = self._unechoed_since
             if self._can_hear and since is not None and loop.time() - since > DEAF_AFTER_S:
@@ -311,9 +326,9 @@ class RedisBus:
             self.say_alive()
 
     def say_alive(self) -> None:
-        """Tell the other pods that this one lives."""
+        """Tell the other pods that this one lives, and the operator how many are here."""
         if len(self._queue) < QUEUE_MAX:
-            self._queue.append((self._pods, orjson.dumps([ALIVE])))
+            self._queue.append((self._pods, orjson.dumps([ALIVE, *(self._sign() if self._sign else ())])))
             self._stir.set()
 
     def _hang_up(self) -> None:

@@ -32,18 +32,26 @@ async def tidings(client: Redis, keys: QueueKeys) -> AsyncIterator[QueueLoad | N
 
 
 class Ear:
-    """Hears any number of queues on one connection."""
+    """Hears any number of channels on one connection."""
 
     def __init__(self, client: Redis) -> None:
         self._client = client
-        self._told: dict[str, Callable[[QueueLoad | StoreUnavailable | None], None]] = {}
+        self._told: dict[str, Callable[[bytes | StoreUnavailable | None], None]] = {}
         self._subscribed: set[str] = set()
         self._channel: PubSub | None = None
         self._wanted = asyncio.Event()
 
     async def hear(self, keys: QueueKeys, told: Callable[[QueueLoad | StoreUnavailable | None], None]) -> None:
         """Call ``told`` with each load; with None where something may have been missed, with an error when it ends."""
-        self._told[keys.facts] = told
+
+        def parsed(message: bytes | StoreUnavailable | None) -> None:
+            told(_load_in(message) if isinstance(message, bytes) else message)
+
+        await self.listen(keys.facts, parsed)
+
+    async def listen(self, channel: str, told: Callable[[bytes | StoreUnavailable | None], None]) -> None:
+        """Call ``told`` with each message of a channel, and as ``hear`` does."""
+        self._told[channel] = told
         self._wanted.set()
         if self._channel is not None:
             with suppress(RedisError, OSError):  # run says so
@@ -72,7 +80,7 @@ class Ear:
     def _tell(self, message: dict[str, Any]) -> None:
         told = self._told.get((message["channel"] or b"").decode())
         if told is not None:
-            told(_load_in(message["data"]))
+            told(message["data"] if isinstance(message["data"], bytes) else None)
 
     async def _hear_of_flushes(self, channel: PubSub) -> None:
         """FLUSHALL publishes nothing, but it tells whoever tracks keys: one command a connection, none of them a key's.

@@ -1,0 +1,61 @@
+"""The api pods as the operator meets them: it hears their signs of life, and asks one of them to drain. No key."""
+
+from collections.abc import Callable, Iterator
+from typing import Final
+
+import orjson
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from afterbell.adapters.redis.fanout import ALIVE, channel_of_pod, channel_of_pods
+from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.tidings import Ear
+from afterbell.core.errors import StoreUnavailable
+from afterbell.core.pods import PodSign, PodVerb, sign_in
+
+# In front of what the operator says; a process is named by twelve hexadecimal digits.
+OPERATOR: Final = b"operator"
+
+
+class ApiPods:
+    """Those that share a queue. ``token`` names a process: a pod that was restarted has another one."""
+
+    def __init__(self, client: Redis, ear: Ear, keys: QueueKeys) -> None:
+        self._client, self._ear, self._prefix = client, ear, keys.prefix
+
+    async def hear(self, told: Callable[[str, PodSign], None], lost: Callable[[StoreUnavailable], None]) -> None:
+        """Call ``told`` with the token and the words of each sign of life, ``lost`` where none can be heard now."""
+
+        def parsed(message: bytes | StoreUnavailable | None) -> None:
+            if isinstance(message, StoreUnavailable):
+                lost(message)
+            elif message is not None:
+                for token, sign in _signs_in(message):
+                    told(token, sign)
+
+        await self._ear.listen(channel_of_pods(self._prefix), parsed)
+
+    async def ask(self, token: str, verb: PodVerb) -> bool:
+        """Ask one process to drain or to take sockets again: one PUBLISH; whether it is there to hear it.
+
+        Raises StoreUnavailable.
+        """
+        body = OPERATOR + b"\n" + orjson.dumps([[verb]])
+        try:
+            return bool(await self._client.publish(channel_of_pod(self._prefix, token), body))
+        except (RedisError, OSError, TimeoutError) as error:
+            raise StoreUnavailable("Redis", f"{verb}: {type(error).__name__}: {error}") from error
+
+
+def _signs_in(body: bytes) -> Iterator[tuple[str, PodSign]]:
+    """Nothing where it is not readable: another version said it."""
+    token, _, messages = body.partition(b"\n")
+    try:
+        found = list(orjson.loads(messages))
+    except (ValueError, TypeError):
+        return
+    for words in found:
+        if isinstance(words, list) and words[:1] == [ALIVE]:
+            sign = sign_in(words[1:])
+            if sign is not None:
+                yield token.decode("ascii", "replace"), sign

@@ -1,0 +1,102 @@
+"""Sending everybody away: for good when this process ends, or for as long as the operator wants the pod empty."""
+
+import asyncio
+import random
+from contextlib import suppress
+from typing import Final
+
+import structlog
+
+from afterbell.core.pods import DRAIN_KEPT_S
+from afterbell.observability import metrics
+from afterbell.realtime.links import GOING_AWAY, Door
+from afterbell.realtime.progress import ReportFeed
+from afterbell.realtime.rooms import Rooms
+from afterbell.realtime.wire import Event
+
+STEPS_PER_S: Final = 10
+# The news reaches everybody before the first connection is closed.
+NOTICE_S: Final = 0.1
+# Two readiness probes and some time for load balancers: meanwhile sockets are still taken, for they would be refused.
+UNREADY_S: Final = 10.0
+
+log = structlog.get_logger(__name__)
+
+
+class Drain:
+    """Of one process. ``window_s``: time over which sockets are sent away where the operator asked for it."""
+
+    def __init__(self, rooms: Rooms, feed: ReportFeed, window_s: float) -> None:
+        self._rooms, self._feed, self._window_s = rooms, feed, window_s
+        self.door: Door | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._sent_away = 0
+        self._ending = asyncio.Event()
+        self._asked_at = 0.0
+
+    @property
+    def under_way(self) -> bool:
+        """Whether this pod is to get no new sockets, or none any more."""
+        return self._task is not None
+
+    async def for_good(self, window_s: float) -> int:
+        """Take no more sockets, tell everybody when to come back, close in batches. How many were sent away."""
+        self._ending.set()
+        if self._task is None:
+            self._task = asyncio.create_task(self._send_away(window_s))
+        await asyncio.shield(self._task)
+        return self._sent_away
+
+    def asked(self, *, wanted: bool, now: float) -> None:
+        """The operator wants this pod empty, and says so again and again; or not any more."""
+        self._asked_at = now
+        if wanted and self._task is None:
+            log.info("drain_asked")
+            metrics.RT_DRAINING.set(1)
+            self._task = asyncio.create_task(self._unready_first())
+        elif not wanted:
+            self._take_back("the operator wants it")
+
+    def tick(self, now: float) -> None:
+        """Once a second: an operator that is gone leaves no pod out of service."""
+        if now - self._asked_at > DRAIN_KEPT_S:
+            self._take_back("nobody asks for the drain any more")
+
+    def _take_back(self, why: str) -> None:
+        if self._task is None or self._ending.is_set():
+            return
+        self._task.cancel()
+        self._task, self._sent_away = None, 0
+        if self.door is not None:
+            self.door.shut = False
+        self._feed.resume_streams()
+        metrics.RT_DRAINING.set(0)
+        log.info("drain_taken_back", because=why)
+
+    async def _unready_first(self) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(UNREADY_S):
+                await self._ending.wait()
+        await self._send_away(self._window_s)
+
+    async def _send_away(self, window_s: float) -> None:
+        metrics.RT_DRAINING.set(1)
+        if self.door is None:
+            return
+        self.door.shut = True
+        self._feed.end_streams()
+        window_ms = round(window_s * 1000)
+        for member in self._rooms.members.values():
+            member.tell(Event.of("server:draining", {"retryInMs": random.randint(0, window_ms)}))  # noqa: S311
+        leaving = list(self.door.links)
+        random.shuffle(leaving)
+        self._sent_away = len(leaving)
+        log.info("draining", sockets=len(leaving), window_s=window_s)
+        if leaving:
+            await asyncio.sleep(NOTICE_S)
+        steps = max(round(window_s * STEPS_PER_S), 1)
+        for step in range(steps):
+            for link in leaving[step::steps]:
+                link.close(GOING_AWAY, "drained")
+            if self.door.links and window_s:
+                await asyncio.sleep(1 / STEPS_PER_S)
