@@ -3,7 +3,7 @@
 The steps, each leaving its number in ``Decision.limits``:
 
     demand          jobs that run, wait, or become due soon; or open sockets
-    pods            enough slots for the jobs, less those that ending jobs make free within startWithin; or socketsPerPod each
+    pods            slots for the jobs, less those that ending ones free within startWithin; or socketsPerPod each
     ceilings        what a provider or a database can bear at the most
     window          HPA's stabilisation: the lowest (up) or highest (down) recommendation of the recent past
     idleAfter       the last pod goes only after this long without any job
