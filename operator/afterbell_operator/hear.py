@@ -11,6 +11,7 @@ from typing import Final
 
 import structlog
 
+from afterbell.adapters.redis.ending import ended
 from afterbell.adapters.redis.pods import ApiPods
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.pods import SIGN_EVERY_S, PodSign, PodVerb
@@ -52,8 +53,7 @@ class PodsObserver:
     async def close(self) -> None:
         """Hear nothing more."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+            await ended([self._task])
 
     def age_s(self) -> float:
         """Seconds since any of them was heard; infinite before the first time."""

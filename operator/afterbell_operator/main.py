@@ -16,6 +16,7 @@ from kubernetes.aio.client import ApiClient, Configuration
 
 from afterbell import __version__
 from afterbell.adapters.redis.client import RedisClient, connect
+from afterbell.adapters.redis.ending import ended
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.pods import ApiPods
 from afterbell.adapters.redis.queue import Queue, QueueRules
@@ -90,8 +91,7 @@ class Observers:
 
     async def close(self) -> None:
         """Stop all of them."""
-        for task in self.hearing:
-            await _ended(task)
+        await ended(self.hearing)
         observers: list[QueueObserver | PodsObserver] = [*self.found.values(), *self.pods.values()]
         for observer in observers:
             await observer.close()
@@ -119,7 +119,9 @@ async def running(settings: OperatorSettings) -> AsyncIterator[Running]:
             live = connect(live_url)
             stack.push_async_callback(live.aclose)
         kube = Kube(await stack.enter_async_context(_api_client()))
-        elector = _elector(settings, kube, lambda: parts.reconciler.wake_all())  # noqa: PLW0108  # made below
+        # On connections of its own: the Lease never waits behind the rounds.
+        lease = Kube(await stack.enter_async_context(_api_client()))
+        elector = _elector(settings, lease, lambda: parts.reconciler.wake_all())  # noqa: PLW0108  # made below
         parts = _assembled(settings, kube, elector, client, live)
         stop = asyncio.Event()
         parts.watching = watching = asyncio.create_task(_watch(settings, parts.reconciler, stop))
@@ -128,7 +130,7 @@ async def running(settings: OperatorSettings) -> AsyncIterator[Running]:
         stack.push_async_callback(parts.observers.close)
         stack.push_async_callback(parts.reconciler.close)
         # Ends first: the Lease is free at once, and without it nothing is written while the rest winds down.
-        stack.push_async_callback(_ended, asyncio.create_task(elector.run()))
+        stack.push_async_callback(ended, [asyncio.create_task(elector.run())])
         log.info("operator_up", namespace=settings.watch_namespace or "all", identity=settings.identity)
         yield parts
 
@@ -210,11 +212,6 @@ async def _watch(settings: OperatorSettings, reconciler: Reconciler, stop: async
 async def _stopped(stop: asyncio.Event, watching: "asyncio.Task[None]") -> None:
     stop.set()
     await watching
-
-
-async def _ended(task: "asyncio.Task[None]") -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
 
 
 def _readiness(parts: Running) -> Any:

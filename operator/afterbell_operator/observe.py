@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import structlog
 
+from afterbell.adapters.redis.ending import ended
 from afterbell.adapters.redis.queue import Queue
 from afterbell.adapters.redis.tidings import Ear
 from afterbell.core.errors import StoreUnavailable
@@ -78,9 +79,7 @@ class QueueObserver:
 
     async def close(self) -> None:
         """Stop both."""
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await ended(self._tasks)
 
     def expect(self, puts: int) -> None:
         """So many jobs were put before this process began: a Redis that knows of fewer is not the one they were in."""

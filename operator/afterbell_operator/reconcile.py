@@ -1,7 +1,7 @@
 """The loop: for every Pool that something happened to, observe, decide, act, explain.
 
 Level-based: whatever woke it, a round reads the tables, which kopf's watches fill, and does what is right for what is
-there. A Pool's rounds never overlap; different Pools do not wait for each other.
+there. A Pool's rounds never overlap; those of different Pools take turns, a few at a time.
 """
 
 import asyncio
@@ -28,6 +28,8 @@ from afterbell_operator.resources import PoolSpec, Source, spec_of
 from afterbell_operator.tables import Followed, Key, Tables
 
 RETRY_S: Final = 1.0
+# A start with thousands of Pools must leave the API server, and this loop, time for the Lease.
+ROUNDS_AT_ONCE: Final = 16
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
@@ -56,6 +58,7 @@ class Reconciler:
     leading: Callable[[], bool]
     wall: Callable[[], float]
     _pools: dict[Key, _Pool] = field(default_factory=dict)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(ROUNDS_AT_ONCE))
 
     def wake(self, key: Key) -> None:
         """Have a round for this Pool as soon as possible; while one is under way, another follows it."""
@@ -106,8 +109,9 @@ class Reconciler:
             again_s: float | None = RETRY_S
             result = "ok"
             try:
-                with metrics.RECONCILE_SECONDS.time():
-                    again_s = await self._round(key, pool)
+                async with self._turns:
+                    with metrics.RECONCILE_SECONDS.time():
+                        again_s = await self._round(key, pool)
             except Fenced:
                 result = "fenced"
                 log.info("round_fenced", pool="/".join(key))

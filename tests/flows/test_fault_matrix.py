@@ -11,7 +11,7 @@ from afterbell.llm_stub.faults import KINDS
 
 pytestmark = pytest.mark.engines
 
-RETRY_S, TOLD_S, ATTEMPT_S = 0.1, 1.0, 0.8
+RETRY_S, TOLD_S, ATTEMPT_S = 0.1, 1.0, 1.5
 AWAY = (("model_unavailable", "answered"), ("retry", "succeeded"), RETRY_S, "completed")
 REPAIRED = (("answered", "answered"), ("succeeded",), 0.0, "completed")
 WAIT = (("model_told_to_wait", "answered"), ("defer", "succeeded"), TOLD_S, "completed")

@@ -19,6 +19,7 @@ import structlog
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from afterbell.adapters.redis.ending import ended
 from afterbell.adapters.redis.queue import Ended, Grant, Queue, Taken
 from afterbell.core.budget import pace_of
 from afterbell.core.errors import StoreUnavailable
@@ -33,7 +34,6 @@ from afterbell.observability.metrics import (
 
 SAFETY_TICK_S: Final = 300.0
 BACKOFF_MIN_S: Final = 0.1
-CANCEL_AGAIN_S: Final = 0.5
 BACKOFF_MAX_S: Final = 2.0
 TIMER_MAX_S: Final = 3600.0  # a loop's timer takes no infinity
 
@@ -152,15 +152,7 @@ class Consumer:
             await asyncio.wait(ending, timeout=grace_s)
         # The flag besides: a cancellation that meets a Redis error half-way may be answered with that error.
         self._closed = True
-        await self._cancel_until_heard()
-
-    async def _cancel_until_heard(self) -> None:
-        """One that meets a connection being made gets lost in redis-py now and then."""
-        pending = set(self._tasks)
-        while pending:
-            for task in pending:
-                task.cancel()
-            _, pending = await asyncio.wait(pending, timeout=CANCEL_AGAIN_S)
+        await ended(self._tasks)
 
     async def _hear(self) -> None:
         while not self._closed:

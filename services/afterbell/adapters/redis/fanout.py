@@ -27,6 +27,7 @@ import structlog
 from redis.asyncio.client import PubSub
 
 from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.ending import ended
 from afterbell.core.pods import SIGN_EVERY_S
 from afterbell.observability import metrics
 
@@ -254,11 +255,9 @@ class RedisBus:
                         part.result()
             finally:
                 self._hearer = None
-                for part in parts:
-                    part.cancel()
                 for one in self._heard.values():
                     one.clear()
-                await asyncio.gather(*parts, return_exceptions=True)
+                await ended(parts)
         raise ConnectionError("the listener was told to begin anew")
 
     async def _hear(self, pubsub: PubSub) -> None:
