@@ -14,6 +14,7 @@ from tests.support.engines import require_wheels
 from tests.support.queue import jobs, on, settle, take_one
 
 from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.ending import ended
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Ended, Queue, QueueRules
 from afterbell.adapters.redis.tidings import Ear
@@ -40,8 +41,7 @@ async def watched(url: str, name: str, *, expected: int = 0, tick_s: float = 60)
         yield observer
     finally:
         await observer.close()
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
+        await ended([hearing])
         await client.aclose()
 
 

@@ -9,7 +9,13 @@ FIGURES = [Figure("requests_at_once_slowest", "ms", target=1_000, runs=[214.2]),
 
 
 def test_the_page_has_each_figure_its_target_and_whether_it_was_met() -> None:
-    text = page(FIGURES, [198.0, 214.2], [18.1, 18.5], {500: 8.2}, Day(30, evening=90, quiet=10, ends_s=21_600))
+    text = page(
+        FIGURES,
+        {"open_connections": [198.0, 214.2]},
+        [18.1, 18.5],
+        {500: 8.2},
+        Day(30, evening=90, quiet=10, ends_s=21_600),
+    )
     for words in (
         "requests at once slowest",
         "≤ 1,000",
@@ -35,4 +41,4 @@ def test_a_line_of_steps_rises_once_for_each_and_says_so_in_words() -> None:
 
 
 def test_without_a_day_the_page_has_no_word_of_one() -> None:
-    assert "A day of" not in page(FIGURES, [1.0], [1.0], {500: 1.0}, None)
+    assert "A day of" not in page(FIGURES, {"open_connections": [1.0]}, [1.0], {500: 1.0}, None)

@@ -7,6 +7,7 @@ import pytest
 from tests.support.queue import jobs, on, settle, take_one
 
 from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.ending import ended
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Queue
 from afterbell.adapters.redis.tidings import Ear, tidings
@@ -132,8 +133,7 @@ def test_one_ear_hears_more_queues_than_a_client_has_connections(redis_url: str)
                 await one.put(jobs("a"))
             while any(news is None or news.waiting != 1 for news in heard.values()):
                 await asyncio.sleep(0.01)
-        hearing.cancel()
-        await asyncio.gather(hearing, return_exceptions=True)
+        await ended([hearing])
         await client.aclose()
 
     on(redis_url, body)

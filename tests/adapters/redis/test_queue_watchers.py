@@ -51,8 +51,9 @@ def test_of_many_idle_workers_two_that_live_watch_for_an_event_and_the_others_sl
             await until_heard_by(client, queue.keys.bell("w0"), 0)
             after_its_death = (await queue.take("w2", 1)).come_back_s
         await client.aclose()
-        assert hints[0] == pytest.approx(1.0, abs=0.1)
+        assert hints[0] is not None
         assert hints[1] is not None
+        assert 0 < hints[0] <= 1.0, "what is left of the lease"
         assert hints[0] < hints[1] < 2
         assert hints[2:] == [None, None, None]
         assert after_its_death is not None, "a promise ends with who made it"
