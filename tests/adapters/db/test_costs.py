@@ -191,6 +191,27 @@ def test_the_account_sums_by_day_tenant_and_model_and_counts_what_has_no_price(t
     on(tables, body)
 
 
+def test_the_account_counts_a_report_once_for_each_model_and_no_call_that_is_still_open(tables: str) -> None:
+    async def body(record: Record) -> None:
+        await record.stored()
+        today = days(64)
+        first, second = await record.report(), await record.report(version=2)
+        for report_id in (first, first, second):
+            await closed(record, await opened(record, CENT, UNLIMITED, today, report_id), CENT)
+        call = await opened(record, CENT, UNLIMITED, today, first)
+        served = costs.CallEnded("answered", served_model="m-2", cost_usd=CENT, usage=Usage(estimated=True))
+        async with record.database.transaction() as connection:
+            for _ in range(2):  # closed once, however often it is tried
+                await costs.close_call(connection, call, served, UNLIMITED)
+        await opened(record, CENT, UNLIMITED, today, second)
+        async with record.database.transaction() as connection:
+            lines = await costs.account(connection, since=today, tenant_id=record.tenant)
+        counted = [(line.model, line.calls, line.reports, line.cost_usd, line.estimated_calls) for line in lines]
+        assert counted == [("m-1", 3, 2, CENT * 3, 0), ("m-2", 1, 1, CENT, 1)]
+
+    on(tables, body)
+
+
 def test_what_was_paid_stays_in_the_books_when_the_report_is_erased(tables: str) -> None:
     async def body(record: Record) -> None:
         await record.stored()

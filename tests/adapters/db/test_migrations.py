@@ -1,6 +1,7 @@
 """Migrations and tables say the same; up, down and up again; safe from many pods at once."""
 
 import asyncio
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -72,6 +73,29 @@ def test_up_and_down_leaves_nothing_of_ours_and_up_again_works(database_url: str
         await record.stored()
 
     on(database_url, there_and_back)
+
+
+def test_calls_that_ended_before_there_were_daily_sums_are_in_them(database_url: str) -> None:
+    calls = text(
+        """INSERT INTO model_calls (id, tenant_id, report_id, attempt, day, model, client_request_id, reserved_usd,
+                                    outcome, served_model, input_tokens, cost_usd, estimated)
+           SELECT gen_random_uuid(), :tenant, :report, n, '2026-11-26', 'small', 'c', 0,
+                  CASE WHEN n < 4 THEN 'answered' END, CASE WHEN n = 3 THEN 'large' END, 10,
+                  CASE WHEN n > 1 THEN 0.25 END, n = 2 FROM generate_series(1, 4) n"""
+    )
+
+    async def between_versions(record: Any) -> Any:
+        database: Database = record.database
+        await upgrade(database, "0008")
+        await record.stored()
+        await record.run(calls.bindparams(tenant=record.tenant, report=await record.report()))
+        await upgrade(database)
+        return await record.run(text("SELECT * FROM daily_costs ORDER BY model"))
+
+    large, small = [dict(row) for row in on(database_url, between_versions)]
+    assert (small["calls"], small["reports"], small["input_tokens"]) == (2, 1, 20)
+    assert (small["cost_usd"], small["estimated_calls"], small["unpriced_calls"]) == (Decimal("0.25"), 1, 1)
+    assert (large["model"], large["calls"], large["reports"], large["cost_usd"]) == ("large", 1, 1, Decimal("0.25"))
 
 
 def test_pods_that_migrate_at_once_wait_for_each_other(database_url: str) -> None:

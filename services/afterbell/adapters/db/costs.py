@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Date, Numeric, Text, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from afterbell.adapters.db.tables import model_calls, tenants
+from afterbell.adapters.db.tables import daily_costs, model_calls, tenants
 from afterbell.core.errors import BudgetSpent
 from afterbell.core.report import Usage
 from afterbell.core.spending import EVERYBODY, PERIODS, Budgets, Period, Standing, first_day
@@ -120,7 +120,7 @@ class CallEnded:
 
 @dataclass(frozen=True, slots=True)
 class CostLine:
-    """One line of an account: calls of a model for a tenant on a day."""
+    """One line of an account: calls of a model for a tenant on a day, those that ended."""
 
     day: date
     tenant_id: str
@@ -226,28 +226,11 @@ async def models_called(connection: AsyncConnection, *, since: date) -> list[str
 
 
 async def account(connection: AsyncConnection, *, since: date, tenant_id: str | None = None) -> list[CostLine]:
-    """What was spent since a day (UTC), by day, tenant and model; newest first."""
-    calls = model_calls.c
-    model = func.coalesce(calls.served_model, calls.model)
-    statement = (
-        select(
-            calls.day,
-            calls.tenant_id,
-            model.label("model"),
-            func.count().label("calls"),
-            func.count(calls.report_id.distinct()).label("reports"),
-            func.coalesce(func.sum(calls.input_tokens), 0).cast(BigInteger).label("input_tokens"),
-            func.coalesce(func.sum(calls.output_tokens), 0).cast(BigInteger).label("output_tokens"),
-            func.coalesce(func.sum(calls.cost_usd), 0).label("cost_usd"),
-            func.count().filter(calls.estimated).label("estimated_calls"),
-            func.count().filter(calls.cost_usd.is_(None), calls.outcome.is_not(None)).label("unpriced_calls"),
-        )
-        .where(calls.day >= since)
-        .group_by(calls.day, calls.tenant_id, model)
-        .order_by(calls.day.desc(), calls.tenant_id, model)
-    )
+    """What calls that ended cost since a day (UTC), by day, tenant and model; newest first."""
+    lines = daily_costs.c
+    statement = select(daily_costs).where(lines.day >= since).order_by(lines.day.desc(), lines.tenant_id, lines.model)
     if tenant_id is not None:
-        statement = statement.where(calls.tenant_id == tenant_id)
+        statement = statement.where(lines.tenant_id == tenant_id)
     return [CostLine(**row) for row in (await connection.execute(statement)).mappings()]
 
 

@@ -138,6 +138,7 @@ Index("reports_unfinished_idx", reports.c.created_at, postgresql_where=text(_UNF
 # Lists of jobs, newest first, whole or of one status.
 Index("reports_created_at_id_idx", reports.c.created_at, reports.c.id)
 Index("reports_status_created_at_id_idx", reports.c.status, reports.c.created_at, reports.c.id)
+Index("reports_error_idx", reports.c.created_at, reports.c.id, postgresql_where=text("error IS NOT NULL"))
 
 Index("reports_upgrade_idx", reports.c.finished_at, postgresql_where=text("upgrade_pending"))
 
@@ -191,6 +192,22 @@ model_calls = Table(
 Index("model_calls_open_idx", model_calls.c.started_at, postgresql_where=text("outcome IS NULL"))
 Index("model_calls_day_idx", model_calls.c.day, model_calls.c.tenant_id)
 Index("model_calls_report_idx", model_calls.c.report_id)
+
+# Sums of the calls that ended, kept by a trigger on model_calls: an account of a year reads no call.
+daily_costs = Table(
+    "daily_costs",
+    metadata,
+    Column("day", Date, primary_key=True),
+    Column("tenant_id", Text, primary_key=True),
+    Column("model", Text, primary_key=True),
+    Column("calls", BigInteger, nullable=False),
+    Column("reports", BigInteger, nullable=False),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens", BigInteger, nullable=False),
+    Column("cost_usd", Numeric, nullable=False),
+    Column("estimated_calls", BigInteger, nullable=False),
+    Column("unpriced_calls", BigInteger, nullable=False),
+)
 
 # Sums of model_calls by tenant and period ("day" and "month", which begin on starts_on in UTC); tenant "" is everybody.
 budget_ledger = Table(
