@@ -43,6 +43,8 @@ SMALL: Final = 4
 TEXT: Final = "x" * 100
 # A delivery that never came counts as one that took this long.
 LOST_S: Final = 60.0
+# Deliveries that are late are waited for until none came for so long.
+SILENCE_S: Final = 3.0
 # A socket's ping task sleeps through this interval of python-engineio's, also when its socket has gone meanwhile.
 PING_EVERY_S: Final = 25
 
@@ -55,7 +57,7 @@ class System:
     processes: tuple[psutil.Process, psutil.Process]
     token: str
     redis: int
-    internal_port: int = 0
+    internal_ports: tuple[int, ...] = ()
 
     def cpu_s(self) -> float:
         """CPU seconds both have used."""
@@ -84,7 +86,7 @@ def ours(folder: Path, database_url: str, python: str) -> Iterator[System]:
             }  # fmt: skip
             processes.append(stack.enter_context(process(python, "-m", "afterbell", "api", log=log, **variables)))
             await_port(ports[-1], log)
-        yield System((ports[0], ports[1]), (processes[0], processes[1]), _token(), redis, internal[0])
+        yield System((ports[0], ports[1]), (processes[0], processes[1]), _token(), redis, tuple(internal))
 
 
 @contextmanager
@@ -164,6 +166,7 @@ class Measured:
     small_p99_ms: float
     small_us: float
     connections: float
+    small_lost: float
     ack_p99_ms: float
     idle_us: float
     churn_left: float
@@ -189,15 +192,15 @@ async def measure(system: System, seconds: float) -> Measured:
     fanout_us = (system.cpu_s() - cpu_s) / max(delivered, 1) * 1e6
     note(f"  fan-out: {delivered:,} deliveries, {fanout_us:.1f} µs each")
     await closed(everybody)
-    p99_ms, small_us, connections = await small_rooms(system, seconds)
-    return Measured(kilobytes, base / 2e6, fanout_us, p99_ms, small_us, connections, await acks(system, seconds),
+    small = await small_rooms(system, seconds)
+    return Measured(kilobytes, base / 2e6, fanout_us, *small, await acks(system, seconds),
                     await idle_pod(system, seconds), await churned(system, tasks))  # fmt: skip
 
 
 async def small_rooms(
     system: System, seconds: float, rate: int = 3_000, count: int = 250
-) -> tuple[float, float, float]:
-    """(p99 ms from sending to the last of three members, CPU µs a delivery, Redis connections a process)."""
+) -> tuple[float, float, float, float]:
+    """(p99 ms from sending to hearing, CPU µs a delivery, Redis connections a process, deliveries that never came)."""
     names = await lessons(system, count)
     sent: dict[bytes, list[float]] = defaultdict(list)
     heard: dict[Socket, int] = defaultdict(int)
@@ -219,14 +222,24 @@ async def small_rooms(
         speaker.emit("chat:typing", {"session": members[speaker].decode(), "typing": True}, "0")
         if number % 30 == 0:
             await asyncio.sleep(max(began + number / rate - time.perf_counter(), 0))
-    await asyncio.sleep(1.5)
+    wanted, last_s = int(rate * seconds) * (SMALL - 1), time.perf_counter() - began
+    await _until_silent(took, wanted)
     used_us = (system.cpu_s() - cpu_s) / max(len(took), 1) * 1e6
-    wanted = int(rate * seconds) * (SMALL - 1)
-    note(f"  small rooms: {len(took):,} of {wanted:,} deliveries, {used_us:.0f} µs each")
+    dropped = [metric(port, "afterbell_realtime_bus_dropped_total") for port in system.internal_ports]
+    note(f"  small rooms: sent in {last_s:.1f} s, {len(took):,} of {wanted:,} deliveries, {used_us:.0f} µs each, "
+         f"{sum(dropped):,.0f} left out by the bus")  # fmt: skip
     connections = await redis_connections(system.redis)
     await closed(everybody)
     lost = [LOST_S] * (wanted - len(took))
-    return p99_ms(took + lost), used_us, connections / 2
+    return p99_ms(took + lost), used_us, connections / 2, float(len(lost))
+
+
+async def _until_silent(took: list[float], wanted: int) -> None:
+    """Return once all have come, or none came for a while."""
+    before = -1
+    while before < len(took) < wanted:
+        before = len(took)
+        await asyncio.sleep(SILENCE_S)
 
 
 async def acks(system: System, seconds: float, writers: int = 50) -> float:
@@ -280,15 +293,15 @@ async def _cpu_of_second(system: System, seconds: float) -> float:
 
 async def resting_tasks(system: System) -> float:
     """Tasks of the first process when its first sockets have come and gone; 0 for the peer, which cannot be asked."""
-    if not system.internal_port:
+    if not system.internal_ports:
         return 0.0
     await asyncio.sleep(PING_EVERY_S + 2)
-    return metric(system.internal_port, "afterbell_realtime_tasks")
+    return metric(system.internal_ports[0], "afterbell_realtime_tasks")
 
 
 async def churned(system: System, before: float, sockets: int = 5_000) -> float:
     """Sockets, rooms and tasks left when so many have come and gone, beyond the tasks that rested ``before``."""
-    if not system.internal_port:
+    if not system.internal_ports:
         return 0.0
     names = await lessons(system, 50)
     for _ in range(sockets // 250):
@@ -296,7 +309,9 @@ async def churned(system: System, before: float, sockets: int = 5_000) -> float:
     left: list[float] = []
     for _ in range(PING_EVERY_S):  # an absence of five seconds is forgiven, too
         await asyncio.sleep(2)
-        left = [metric(system.internal_port, f"afterbell_realtime_{name}") for name in ("sockets", "rooms", "tasks")]
+        left = [
+            metric(system.internal_ports[0], f"afterbell_realtime_{name}") for name in ("sockets", "rooms", "tasks")
+        ]
         if left[2] <= before:
             break
     note(f"  churn: {left[0]:.0f} sockets, {left[1]:.0f} rooms, {left[2]:.0f} tasks ({before:.0f} before) are left")
@@ -344,6 +359,7 @@ def figures(own: list[Measured], peer: list[Measured]) -> list[Figure]:
         figure("memory_base", "MB", 110, "base_mb"),
         fanout,
         figure("rooms_of_4_at_3000_p99", "ms", 100, "small_p99_ms"),
+        figure("rooms_of_4_lost", "deliveries", 0, "small_lost"),
         figure("rooms_of_4_cpu_per_delivery", "µs", None, "small_us"),
         figure("redis_connections_per_process", "connections", 4, "connections"),
         figure("send_to_ack_p99_50_writers", "ms", 20, "ack_p99_ms"),
