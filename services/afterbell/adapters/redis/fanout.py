@@ -145,11 +145,7 @@ class RedisBus:
         self._stir.set()
         if self._tasks and self._can_speak:
             await asyncio.wait(self._tasks[:1], timeout=0.5)
-        for task in self._tasks:
-            task.cancel()
-        # The flag and the limit besides: a cancellation that meets a Redis error half-way may be answered with that.
-        if self._tasks:
-            await asyncio.wait(self._tasks, timeout=2)
+        await ended(self._tasks)
         await self._speaking.aclose()
         await self._hearing.aclose()
 
