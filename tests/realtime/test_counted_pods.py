@@ -154,6 +154,21 @@ def test_a_counted_pod_tells_its_sockets_empties_itself_when_asked_and_comes_bac
 
 
 @pytest.mark.engines
+def test_a_change_that_is_news_does_not_wait_for_the_next_sign_of_life(
+    engine_urls: EngineUrls, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fanout, "SIGN_EVERY_S", 3_600.0)
+
+    async def run(api: Api) -> None:
+        people = [(api.url, token_for(role="staff", subject=f"s-{n}")) for n in range(6)]
+        async with listening(api) as operator, clients(*people):
+            await operator.until(lambda sign: sign.sockets == 6, 30)
+
+    with fresh_api(engine_urls, sockets_max=40, pod_name=NAME) as api:
+        asyncio.run(run(api))
+
+
+@pytest.mark.engines
 def test_a_process_that_is_gone_hears_nothing_and_the_operator_learns_that(engine_urls: EngineUrls) -> None:
     async def run(api: Api) -> None:
         async with listening(api) as operator:
