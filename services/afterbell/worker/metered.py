@@ -45,6 +45,8 @@ BOOK_AGAIN_S: Final = 1.0
 CLOSE_PATIENCE_S: Final = 5.0
 # A call this old has no worker any more, whatever its timeout: the setting's upper bound is below it.
 LOST_AFTER: Final = timedelta(hours=1)
+LOST_MAX: Final = 100
+"""Lost calls that a worker closes before it begins."""
 
 log = structlog.get_logger(__name__)
 
@@ -86,8 +88,14 @@ class MeteredModels:
                 MODEL_SHUTDOWN.labels(model).set(datetime.combine(price.shutdown, time.min, UTC).timestamp())
             if price is None:
                 log.warning("price_unknown", model=model, price_version=self._money.prices.version)
-        async with self._database.transaction() as connection:
-            lost = await costs.close_lost(connection, self._money.budgets, older_than=LOST_AFTER)
+        await self._close_lost()
+
+    async def _close_lost(self) -> None:
+        lost, more = 0, True
+        while more and lost < LOST_MAX:
+            async with self._database.transaction() as connection:
+                more = await costs.close_lost(connection, self._money.budgets, older_than=LOST_AFTER)
+            lost += more
         if lost:
             log.warning("calls_lost", calls=lost)
 

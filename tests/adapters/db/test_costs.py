@@ -166,9 +166,11 @@ def test_a_call_whose_worker_vanished_is_booked_at_all_it_can_have_cost(tables: 
         today = days(61)
         call = await opened(record, CENT, UNLIMITED, today)
         async with record.database.transaction() as connection:
-            assert await costs.close_lost(connection, UNLIMITED, older_than=timedelta(minutes=5)) == 0
-        async with record.database.transaction() as connection:
-            await costs.close_lost(connection, UNLIMITED, older_than=timedelta(0))
+            assert not await costs.close_lost(connection, UNLIMITED, older_than=timedelta(minutes=5))
+        more = True  # those that other tests left open among them
+        while more:
+            async with record.database.transaction() as connection:
+                more = await costs.close_lost(connection, UNLIMITED, older_than=timedelta(0))
         (row,) = await record.run(text("SELECT * FROM model_calls WHERE id = :id").bindparams(id=call.id))
         assert (row["outcome"], row["cost_usd"], row["estimated"]) == ("lost", CENT, True)
         assert (await standing(record, today))[False, "day"].reserved_usd == 0

@@ -191,20 +191,24 @@ async def close_call(connection: AsyncConnection, call: OpenCall, ended: CallEnd
     return [_standing(row) for row in await connection.execute(_SETTLE, given)]
 
 
-async def close_lost(connection: AsyncConnection, budgets: Budgets, *, older_than: timedelta) -> int:
-    """Close calls whose worker vanished, at all they can have cost: the provider has probably billed them."""
+async def close_lost(connection: AsyncConnection, budgets: Budgets, *, older_than: timedelta) -> bool:
+    """Close one call whose worker vanished, at all it can have cost: the provider has probably billed it.
+
+    False where there is none. One in a transaction: two that each close several could wait for each other's sums.
+    """
     lost = (
         select(model_calls)
         .where(model_calls.c.outcome.is_(None), model_calls.c.started_at < func.now() - older_than)
         .with_for_update(skip_locked=True)
-        .limit(100)
+        .limit(1)
     )
-    rows = (await connection.execute(lost)).all()
-    for row in rows:
-        call = OpenCall(row.id, row.tenant_id, row.day, row.reserved_usd)
-        ended = CallEnded("lost", usage=Usage(estimated=True), cost_usd=row.reserved_usd)
-        await close_call(connection, call, ended, budgets)
-    return len(rows)
+    row = (await connection.execute(lost)).one_or_none()
+    if row is None:
+        return False
+    call = OpenCall(row.id, row.tenant_id, row.day, row.reserved_usd)
+    ended = CallEnded("lost", usage=Usage(estimated=True), cost_usd=row.reserved_usd)
+    await close_call(connection, call, ended, budgets)
+    return True
 
 
 async def standings(connection: AsyncConnection, tenant_id: str, budgets: Budgets, *, today: date) -> list[Standing]:
