@@ -1,13 +1,19 @@
 """Starting a process that cannot run: one line that names the variable, no secret, exit code 2."""
 
+import asyncio
 import socket
+import subprocess
 
 import pytest
+from sqlalchemy import text
 from tests.support.api import migrated
 from tests.support.command import SECRET, refused, run
 
 from afterbell import __version__
+from afterbell.adapters.db.engine import STATEMENT_TIMEOUT_S, Database
 
+WAITING = """SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
+             WHERE NOT granted AND locktype = 'advisory' AND datname = current_database()"""
 AWAY = {
     "DATABASE_URL": f"postgresql://u:{SECRET}@127.0.0.1:1/db?password={SECRET}",
     "REDIS_URL": f"redis://u:{SECRET}@127.0.0.1:1/0?password={SECRET}",
@@ -72,6 +78,25 @@ def test_migrate_says_where_the_tables_are_and_again_changes_nothing(database_ur
     for _ in range(2):
         done = run("migrate", DATABASE_URL=database_url)
         assert (done.returncode, done.stdout, done.stderr) == (0, "the tables are at revision 0009\n", "")
+
+
+@pytest.mark.engines
+def test_migrate_waits_for_another_that_takes_longer_than_a_statement_may(database_url: str) -> None:
+    async def migrate_beside_another() -> subprocess.CompletedProcess[str]:
+        other = Database(database_url, pool_size=1)
+        try:
+            async with other.transaction() as connection:
+                await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('afterbell.migrate'))"))
+                done = asyncio.create_task(asyncio.to_thread(run, "migrate", DATABASE_URL=database_url))
+                while not await connection.scalar(text(WAITING)):
+                    await asyncio.sleep(0.1)
+                await asyncio.sleep(STATEMENT_TIMEOUT_S + 2)
+            return await done
+        finally:
+            await other.close()
+
+    done = asyncio.run(migrate_beside_another())
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_the_version_is_told() -> None:

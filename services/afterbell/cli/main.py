@@ -168,7 +168,8 @@ def migrate() -> None:
     from afterbell.settings import StoreSettings, read, required
 
     async def run() -> str:
-        database = Database(required(read(StoreSettings).database_url, "DATABASE_URL"), pool_size=1)
+        url = required(read(StoreSettings).database_url, "DATABASE_URL")
+        database = Database(url, pool_size=1, patience_s=None)
         try:
             await database.check()
             return await upgrade(database)

@@ -81,7 +81,7 @@ class _Model:
 
 
 async def _migrate(url: str) -> None:
-    database = Database(url, pool_size=1)
+    database = Database(url, pool_size=1, patience_s=None)
     try:
         await upgrade(database)
     finally:

@@ -35,11 +35,14 @@ Connection = AsyncConnection
 
 
 class Database:
-    """A pool of connections. ``transaction`` commits at its end, ``statement`` is one statement of its own."""
+    """A pool of connections. ``transaction`` commits at its end, ``statement`` is one statement of its own.
 
-    def __init__(self, url: str, *, pool_size: int = 10) -> None:
+    ``patience_s`` is how long one statement may take; None where it takes what it takes, as a migration does.
+    """
+
+    def __init__(self, url: str, *, pool_size: int = 10, patience_s: float | None = STATEMENT_TIMEOUT_S) -> None:
         self._shown_url = mask(url)
-        self._connect = _connector(dsn_of(url))
+        self._connect = _connector(dsn_of(url), patience_s)
         self._engine: AsyncEngine = create_async_engine(
             "postgresql+asyncpg://",
             async_creator=self._connect,
@@ -103,12 +106,12 @@ class Database:
         await self._engine.dispose()
 
 
-def _connector(dsn: str) -> Callable[[], Awaitable[Any]]:
+def _connector(dsn: str, patience_s: float | None) -> Callable[[], Awaitable[Any]]:
     async def connect() -> Any:
         return await asyncpg.connect(
             dsn,
             timeout=CONNECT_TIMEOUT_S,
-            command_timeout=STATEMENT_TIMEOUT_S,
+            command_timeout=patience_s,
             server_settings={"application_name": "afterbell", "jit": "off"},
         )
 
