@@ -5,7 +5,6 @@ after the other over one connection, as a person and a dashboard send them.
 """
 
 import asyncio
-import subprocess
 import sys
 import tempfile
 import time
@@ -23,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.api import commands_seen
 from benchmarks.harness import Figure, note, report
-from benchmarks.servers import AFTERBELL, await_port, environment, free_port, process, sql
+from benchmarks.servers import AFTERBELL, await_port, free_port, migrate, process, sql
 
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.keys import QueueKeys
@@ -199,7 +198,7 @@ def main(
         urls = stack.enter_context(engines(folder / "engines"))
         database_url, redis_url = str(urls.database_url), str(urls.redis_url)
         variables = {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
-        subprocess.run((*AFTERBELL, "migrate"), env=environment(variables), check=True, capture_output=True)
+        migrate(database_url)
         port, internal_port, log = free_port(), free_port(), folder / "api.log"
         ports = {"PORT": str(port), "AFTERBELL_INTERNAL_PORT": str(internal_port)}
         stack.enter_context(process(*AFTERBELL, "api", log=log, **variables, **ports))

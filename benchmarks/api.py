@@ -28,7 +28,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.harness import Figure, against_peer, note, report
 from benchmarks.load import Load, Measured
 from benchmarks.peer import Peer, express_bullmq
-from benchmarks.servers import AFTERBELL, BenchError, await_port, environment, free_port, metric, process, sql
+from benchmarks.servers import AFTERBELL, BenchError, await_port, environment, free_port, metric, migrate, process, sql
 
 from afterbell.api.auth import mint
 from afterbell.embedded.engines import engines
@@ -177,7 +177,7 @@ def running_api(
 ) -> Iterator[tuple[int, int, psutil.Process]]:
     """Migrate, then run the api; its port, its internal port, its process."""
     log, urls = folder / "api.log", {"DATABASE_URL": database_url, "REDIS_URL": redis_url}
-    subprocess.run((*AFTERBELL, "migrate"), env=environment(urls), check=True, capture_output=True)
+    migrate(database_url)
     port, internal_port = free_port(), free_port()
     ports = {"PORT": str(port), "AFTERBELL_INTERNAL_PORT": str(internal_port)}
     with process(*AFTERBELL, "api", log=log, **urls, **ports, **variables) as api:

@@ -27,9 +27,9 @@ from benchmarks import burst, queue_day
 from benchmarks.api import running_api
 from benchmarks.harness import Figure, note, report
 from benchmarks.loadtest_page import page
-from benchmarks.realtime import System, closed, lessons, migrated, opened, ours
+from benchmarks.realtime import System, closed, lessons, opened, ours
 from benchmarks.realtime_sockets import Socket
-from benchmarks.servers import AFTERBELL, BenchError, await_port, free_port, metric, pod_python, process
+from benchmarks.servers import AFTERBELL, BenchError, await_port, free_port, metric, migrate, pod_python, process
 
 from afterbell.api.auth import mint
 from afterbell.embedded.engines import engines
@@ -212,7 +212,7 @@ def reports_part(folder: Path, found: Found) -> None:
 def sockets_part(folder: Path, seconds: float, found: Found) -> None:
     """500 and 1,000 sockets over two api processes."""
     with engines(folder / "data", redis=False) as urls:
-        asyncio.run(migrated(urls.database_url or ""))
+        migrate(urls.database_url or "")
         with ours(folder, urls.database_url or "", pod_python("api", sys.executable)) as system:
             for count in SOCKETS:
                 note(f"{count} sockets")

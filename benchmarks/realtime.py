@@ -28,10 +28,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.harness import Figure, against_peer, note, report
 from benchmarks.realtime_sockets import Socket
-from benchmarks.servers import SERVICES, await_port, free_port, metric, pod_python, process, valkey_on_tcp
+from benchmarks.servers import SERVICES, await_port, free_port, metric, migrate, pod_python, process, valkey_on_tcp
 
-from afterbell.adapters.db.engine import Database
-from afterbell.adapters.db.migrate import upgrade
 from afterbell.api.auth import mint
 from afterbell.embedded.engines import engines
 
@@ -370,15 +368,6 @@ def figures(own: list[Measured], peer: list[Measured]) -> list[Figure]:
     return found if ratio is None else [*found, ratio]
 
 
-async def migrated(url: str) -> None:
-    """Make the tables."""
-    database = Database(url, pool_size=1)
-    try:
-        await upgrade(database)
-    finally:
-        await database.close()
-
-
 def main(runs: int = 3, seconds: float = 10, python: str = sys.executable) -> None:
     """Measure; one JSON object a figure on standard output, a table on standard error.
 
@@ -389,7 +378,7 @@ def main(runs: int = 3, seconds: float = 10, python: str = sys.executable) -> No
     with tempfile.TemporaryDirectory(prefix="afterbell-bench-") as name, ExitStack() as stack:
         folder = Path(name)
         urls = stack.enter_context(engines(folder / "engines", redis=False, postgres=True))
-        asyncio.run(migrated(urls.database_url or ""))
+        migrate(urls.database_url or "")
         program = pod_python("api", python)
         for number in range(1, runs + 1):
             note(f"run {number} of {runs}")

@@ -62,6 +62,12 @@ def environment(variables: Mapping[str, str]) -> dict[str, str]:
     return {**inherited, **variables}
 
 
+def migrate(database_url: str) -> None:
+    """Make the tables."""
+    variables = environment({"DATABASE_URL": database_url})
+    subprocess.run((*AFTERBELL, "migrate"), env=variables, check=True, capture_output=True)
+
+
 def await_port(port: int, log: Path) -> None:
     """Return once something listens. Raises BenchError with the end of the log."""
     deadline = time.monotonic() + START_PATIENCE_S
