@@ -91,6 +91,10 @@ def test_limits_show_what_is_allowed_beside_what_has_been_used(api: Api) -> None
         quarter = Decimal("0.25")
         assert held == {(None, "day"): (quarter, "20"), (None, "month"): (quarter, None),
                         ("school", "day"): (quarter, None), ("school", "month"): (quarter, "5")}  # fmt: skip
+        spent = client.get("/admin/costs").json()
+        assert (spent["since"], spent["calls"], Decimal(spent["cost_usd"])) == (today.isoformat(), 1, quarter)
+        (line,) = spent["lines"]
+        assert (line["tenant_id"], line["model"], line["calls"], line["reports"]) == ("school", "small-1", 1, 1)
         before = found["commands"]["today"]
         assert client.get("/admin/limits").json()["commands"]["today"] == before, "looking changes nothing"
         text = drawn(admin_views.limits(found, wide=False))

@@ -186,7 +186,9 @@ def test_the_account_sums_by_day_tenant_and_model_and_counts_what_has_no_price(t
         for cost in (CENT, CENT, None):
             await closed(record, await opened(record, CENT, UNLIMITED, today, report_id), cost)
         async with record.database.transaction() as connection:
-            (line,) = await costs.account(connection, since=today, tenant_id=record.tenant)
+            account = await costs.account(connection, since=today, limit=9, tenant_id=record.tenant)
+        (line,) = account.lines
+        assert (account.calls, account.cost_usd) == (3, CENT * 2)
         assert (line.model, line.calls, line.reports, line.cost_usd) == ("m-1", 3, 1, CENT * 2)
         assert (line.input_tokens, line.output_tokens, line.unpriced_calls) == (30, 9, 1)
 
@@ -207,8 +209,14 @@ def test_the_account_counts_a_report_once_for_each_model_and_no_call_that_is_sti
                 await costs.close_call(connection, call, served, UNLIMITED)
         await opened(record, CENT, UNLIMITED, today, second)
         async with record.database.transaction() as connection:
-            lines = await costs.account(connection, since=today, tenant_id=record.tenant)
+            account = await costs.account(connection, since=today, limit=9, tenant_id=record.tenant)
+            dearest = await costs.account(connection, since=today, limit=1, tenant_id=record.tenant)
+            nothing = await costs.account(connection, since=days(65), limit=9, tenant_id=record.tenant)
+        lines = account.lines
         counted = [(line.model, line.calls, line.reports, line.cost_usd, line.estimated_calls) for line in lines]
+        assert (account.calls, account.cost_usd) == (4, CENT * 4)
+        assert dearest == costs.Account(4, CENT * 4, lines[:1])
+        assert nothing == costs.Account(0, Decimal(0), ())
         assert counted == [("m-1", 3, 2, CENT * 3, 0), ("m-2", 1, 1, CENT, 1)]
 
     on(tables, body)

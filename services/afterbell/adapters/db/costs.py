@@ -134,6 +134,15 @@ class CostLine:
     unpriced_calls: int
 
 
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What calls cost in all, and the dearest ``lines`` first."""
+
+    calls: int
+    cost_usd: Decimal
+    lines: tuple[CostLine, ...]
+
+
 async def open_call(connection: AsyncConnection, call: CallToOpen, budgets: Budgets, *, today: date) -> OpenCall:
     """Reserve and write down a call, in one transaction. ``today`` is a UTC day.
 
@@ -229,13 +238,20 @@ async def models_called(connection: AsyncConnection, *, since: date) -> list[str
     return list((await connection.scalars(statement)).all())
 
 
-async def account(connection: AsyncConnection, *, since: date, tenant_id: str | None = None) -> list[CostLine]:
-    """What calls that ended cost since a day (UTC), by day, tenant and model; newest first."""
+async def account(connection: AsyncConnection, *, since: date, limit: int, tenant_id: str | None = None) -> Account:
+    """What calls that ended cost since a day (UTC), and the ``limit`` dearest lines of it."""
     lines = daily_costs.c
-    statement = select(daily_costs).where(lines.day >= since).order_by(lines.day.desc(), lines.tenant_id, lines.model)
+    # Summed before the limit takes effect.
+    everything = (func.sum(lines.calls).over().cast(BigInteger), func.sum(lines.cost_usd).over())
+    statement = select(daily_costs, everything[0].label("all_calls"), everything[1].label("all_usd"))
+    statement = statement.where(lines.day >= since).limit(limit)
     if tenant_id is not None:
         statement = statement.where(lines.tenant_id == tenant_id)
-    return [CostLine(**row) for row in (await connection.execute(statement)).mappings()]
+    statement = statement.order_by(lines.cost_usd.desc(), lines.day.desc(), lines.tenant_id, lines.model)
+    rows = [dict(row) for row in (await connection.execute(statement)).mappings()]
+    sums = [(row.pop("all_calls"), row.pop("all_usd")) for row in rows]
+    calls, cost_usd = sums[0] if sums else (0, Decimal(0))
+    return Account(calls, cost_usd, tuple(CostLine(**row) for row in rows))
 
 
 async def set_budget(connection: AsyncConnection, tenant_id: str, limits: dict[Period, Decimal | None]) -> bool:

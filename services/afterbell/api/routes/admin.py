@@ -4,7 +4,6 @@ import base64
 import binascii
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
-from decimal import Decimal
 from typing import Annotated, Any, Final
 from uuid import UUID
 
@@ -208,11 +207,8 @@ async def show_costs(request: Request, days: Annotated[int, Query(ge=1, le=366)]
     """What models cost since ``days`` UTC days, today included, by day, tenant and model; the dearest first."""
     since = datetime.now(UTC).date() - timedelta(days=days - 1)
     async with _desk(request).database.statement() as connection:
-        lines = await costs.account(connection, since=since)
-    lines = sorted(lines, key=lambda line: line.cost_usd, reverse=True)
-    total, calls = sum((line.cost_usd for line in lines), Decimal(0)), sum(line.calls for line in lines)
-    body = {"since": since, "calls": calls, "cost_usd": total, "lines": [asdict(line) for line in lines[:PAGE_MAX]]}
-    return _json(body)
+        account = await costs.account(connection, since=since, limit=PAGE_MAX)
+    return _json({"since": since} | asdict(account))
 
 
 @router.get("/audit")
