@@ -13,7 +13,7 @@ import structlog
 
 from afterbell_operator import metrics
 from afterbell_operator.act import Target
-from afterbell_operator.conditions import WITHIN_RANGE, Able, Aspect, aspects_of, conditions, stamp
+from afterbell_operator.conditions import WITHIN_RANGE, Able, Aspect, aspects_of, conditions, stamp, words_of
 from afterbell_operator.kube import MANAGER, Kube, KubeRefused, KubeUnavailable
 from afterbell_operator.model import Backlog, Connections, Decision, History, Observation, Spec
 from afterbell_operator.records import history_as_json, record
@@ -22,6 +22,8 @@ from afterbell_operator.tables import Key, Stored
 
 # While nothing but the number of jobs changes, the status follows it this often.
 QUIET_S: Final = 5.0
+# While nothing but words change. Rarer: the words of an outage change by the second, for every Pool at once.
+REWORDED_S: Final = 30.0
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
@@ -128,10 +130,12 @@ class Explainer:
         before = self._before(pool)
         merged = {**before, **status}
         if _essence(merged) == _essence(before) and not at_once:
-            moved = any(merged.get(load) != before.get(load) for load in ("backlog", "connections"))
-            quiet_s = told.at_s + QUIET_S - self.wall()
-            if not moved or quiet_s > 0:
-                return min(quiet_s, QUIET_S) if moved else None
+            pause_s = _pause_s(before, merged)
+            if pause_s is None:
+                return None
+            left_s = told.at_s + pause_s - self.wall()
+            if left_s > 0:
+                return min(left_s, pause_s)
         if merged == before:
             return None
         await self.kube.patch_status(_path(pool.key), status)
@@ -180,6 +184,13 @@ def _essence(status: Json) -> Json:
                                                 "readyReplicas", "reason")}  # fmt: skip
     kept["conditions"] = [(one["type"], one["status"], one["reason"]) for one in status.get("conditions", [])]
     return kept
+
+
+def _pause_s(before: Json, after: Json) -> float | None:
+    """How long after the last write the rest is told; None where it is only time that went by."""
+    if any(after.get(load) != before.get(load) for load in ("backlog", "connections")):
+        return QUIET_S
+    return REWORDED_S if words_of(after.get("conditions", ())) != words_of(before.get("conditions", ())) else None
 
 
 def jobs_ever(status: Json, queue: str) -> int:
