@@ -1,5 +1,6 @@
 """What the status of a Pool says: pure. HPA's condition names, plus Ready and what was observed."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Any, Final
 from afterbell_operator.model import Decision, Observation
 
 Json = dict[str, Any]
+_NUMBER: Final = re.compile(r"[0-9]+(\.[0-9]+)?")
 WITHIN_RANGE: Final = "DesiredWithinRange"
 _LIMITED: Final = frozenset(
     {"TooManyReplicas", "TooFewReplicas", "CeilingReached", "ScaleUpLimit", "ScaleDownLimit", "Paused"}
@@ -68,6 +70,11 @@ def conditions(aspects: Sequence[Aspect], before: Sequence[Json], generation: in
         made.append({"type": aspect.type, "status": status, "reason": aspect.reason, "message": aspect.message[:1024],
                      "observedGeneration": generation, "lastTransitionTime": since})  # fmt: skip
     return made
+
+
+def words_of(stored: Sequence[Json]) -> list[str]:
+    """The messages without their numbers: an age that grows says nothing new."""
+    return [_NUMBER.sub("0", one.get("message", "")) for one in stored]
 
 
 def stamp(now: datetime) -> str:

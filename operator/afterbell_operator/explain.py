@@ -13,18 +13,20 @@ import structlog
 
 from afterbell_operator import metrics
 from afterbell_operator.act import Target
-from afterbell_operator.conditions import WITHIN_RANGE, Able, Aspect, aspects_of, conditions, stamp
+from afterbell_operator.conditions import WITHIN_RANGE, Able, Aspect, aspects_of, conditions, stamp, words_of
 from afterbell_operator.kube import MANAGER, Kube, KubeRefused, KubeUnavailable
 from afterbell_operator.model import Backlog, Connections, Decision, History, Observation, Spec
 from afterbell_operator.records import history_as_json, record
 from afterbell_operator.resources import DECISIONS_KEPT, GROUP, PLURAL, VERSION, Source
+from afterbell_operator.tables import Key, Stored
 
 # While nothing but the number of jobs changes, the status follows it this often.
 QUIET_S: Final = 5.0
+# While nothing but words change. Rarer: the words of an outage change by the second, for every Pool at once.
+REWORDED_S: Final = 30.0
 
 log = structlog.get_logger(__name__)
 Json = dict[str, Any]
-Key = tuple[str, str]
 
 
 @dataclass(slots=True)
@@ -43,13 +45,13 @@ class Explainer:
     kube: Kube
     sink: Callable[[str], None]
     wall: Callable[[], float]
-    _told: dict[str, _Told] = field(default_factory=dict)
+    _told: dict[Key, _Told] = field(default_factory=dict)
 
     def decided(self, key: Key, seen: Observation, spec: Spec, history: History, decision: Decision) -> None:
         """Measure it; record it where the answer is another one than the last."""
         scaler = "/".join(key)
         _measure(scaler, seen, spec, decision)
-        told = self._told.setdefault(scaler, _Told())
+        told = self._told.setdefault(key, _Told())
         answer = (seen.replicas, decision.replicas, decision.reason)
         if answer != told.answer:
             if decision.reason != WITHIN_RANGE and (told.answer is None or told.answer[2] != decision.reason):
@@ -59,7 +61,7 @@ class Explainer:
 
     async def status(
         self,
-        manifest: Json,
+        pool: Stored,
         seen: Observation,
         decision: Decision,
         able: Able,
@@ -72,10 +74,10 @@ class Explainer:
         resized = written is not None and written != seen.replicas
         if resized and written is not None:
             metrics.SCALE_EVENTS.labels("up" if written > seen.replicas else "down", decision.reason).inc()
-            await self._event(manifest, seen.replicas, written, decision)
+            await self._event(pool, seen.replicas, written, decision)
         now_replicas = seen.replicas if written is None else written
         follows = "Connections" if source.connections is not None else "Backlog"
-        status = self._base(manifest, aspects_of(seen, decision, able, follows=follows))
+        status = self._base(pool, aspects_of(seen, decision, able, follows=follows))
         status |= {
             "currentReplicas": now_replicas,
             "desiredReplicas": decision.replicas,
@@ -85,65 +87,67 @@ class Explainer:
             "history": json.dumps(history_as_json(history), separators=(",", ":")),
         }
         if seen.backlog is not None and source.backlog is not None:
-            status["backlog"] = self._backlog(manifest, source.backlog.queue, seen.backlog, trusted=seen.trusted)
+            status["backlog"] = self._backlog(pool, source.backlog.queue, seen.backlog, trusted=seen.trusted)
         if seen.connections is not None:
             status["connections"] = _connections(seen.connections)
         if resized:
             status["lastScaleTime"] = stamp(_time(self.wall()))
-            status["decisions"] = self._decisions(manifest, seen, now_replicas, decision)
-        return await self._write(manifest, status, at_once=resized)
+            status["decisions"] = self._decisions(pool, seen, now_replicas, decision)
+        return await self._write(pool, status, at_once=resized)
 
-    async def broken(self, manifest: Json, aspects: Sequence[Aspect]) -> None:
+    def forget(self, key: Key) -> None:
+        """The Pool was deleted; another one of its name has nothing said about it."""
+        self._told.pop(key, None)
+
+    async def broken(self, pool: Stored, aspects: Sequence[Aspect]) -> None:
         """A Pool that cannot work as it is."""
-        status = self._base(manifest, aspects)
+        status = self._base(pool, aspects)
         status |= {"reason": aspects[0].reason, "message": aspects[0].message}
-        await self._write(manifest, status, at_once=True)
+        await self._write(pool, status, at_once=True)
 
-    def _backlog(self, manifest: Json, queue: str, backlog: Backlog, *, trusted: bool) -> Json:
-        ever = backlog.ever if trusted else jobs_ever(self._before(manifest), queue)
+    def _backlog(self, pool: Stored, queue: str, backlog: Backlog, *, trusted: bool) -> Json:
+        ever = backlog.ever if trusted else jobs_ever(self._before(pool), queue)
         return {"queue": queue, "jobsEver": ever, "running": backlog.running, "waiting": backlog.waiting,
                 "due": backlog.due, "oldestWaitingSeconds": int(backlog.oldest_s),
                 "summary": f"{backlog.running}+{backlog.waiting}+{backlog.due}"}  # fmt: skip
 
-    def _base(self, manifest: Json, aspects: Sequence[Aspect]) -> Json:
-        before = self._before(manifest).get("conditions", [])
-        generation = int(manifest["metadata"].get("generation", 0))
-        stored = conditions(aspects, before, generation, _time(self.wall()))
-        return {"observedGeneration": generation, "conditions": stored}
+    def _base(self, pool: Stored, aspects: Sequence[Aspect]) -> Json:
+        before = self._before(pool).get("conditions", [])
+        stored = conditions(aspects, before, pool.generation, _time(self.wall()))
+        return {"observedGeneration": pool.generation, "conditions": stored}
 
-    def _before(self, manifest: Json) -> Json:
-        told = self._told.get(_name(manifest))
-        if told is not None and told.status is not None:
-            return told.status
-        stored: Json = manifest.get("status", {})
-        return stored
+    def _before(self, pool: Stored) -> Json:
+        told = self._told.get(pool.key)
+        return pool.status if told is None or told.status is None else told.status
 
-    def _decisions(self, manifest: Json, seen: Observation, replicas: int, decision: Decision) -> list[Json]:
+    def _decisions(self, pool: Stored, seen: Observation, replicas: int, decision: Decision) -> list[Json]:
         newest = {"time": stamp(_time(seen.at_s)), "fromReplicas": seen.replicas, "toReplicas": replicas,
                   "reason": decision.reason, "message": decision.sentence[:512]}  # fmt: skip
-        return [newest, *self._before(manifest).get("decisions", [])][:DECISIONS_KEPT]
+        return [newest, *self._before(pool).get("decisions", [])][:DECISIONS_KEPT]
 
-    async def _write(self, manifest: Json, status: Json, *, at_once: bool) -> float | None:
-        told = self._told.setdefault(_name(manifest), _Told())
-        before = self._before(manifest)
+    async def _write(self, pool: Stored, status: Json, *, at_once: bool) -> float | None:
+        told = self._told.setdefault(pool.key, _Told())
+        before = self._before(pool)
         merged = {**before, **status}
         if _essence(merged) == _essence(before) and not at_once:
-            moved = any(merged.get(load) != before.get(load) for load in ("backlog", "connections"))
-            quiet_s = told.at_s + QUIET_S - self.wall()
-            if not moved or quiet_s > 0:
-                return min(quiet_s, QUIET_S) if moved else None
+            pause_s = _pause_s(before, merged)
+            if pause_s is None:
+                return None
+            left_s = told.at_s + pause_s - self.wall()
+            if left_s > 0:
+                return min(left_s, pause_s)
         if merged == before:
             return None
-        await self.kube.patch_status(_path(manifest), status)
+        await self.kube.patch_status(_path(pool.key), status)
         told.status, told.at_s = merged, self.wall()
         return None
 
-    async def _event(self, manifest: Json, before: int, after: int, decision: Decision) -> None:
-        metadata, now = manifest["metadata"], _time(self.wall())
+    async def _event(self, pool: Stored, before: int, after: int, decision: Decision) -> None:
+        (namespace, name), now = pool.key, _time(self.wall())
         body = {
-            "metadata": {"generateName": f"{metadata['name']}-", "namespace": metadata["namespace"]},
-            "regarding": {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Pool", "name": metadata["name"],
-                          "namespace": metadata["namespace"], "uid": metadata["uid"]},
+            "metadata": {"generateName": f"{name}-", "namespace": namespace},
+            "regarding": {"apiVersion": f"{GROUP}/{VERSION}", "kind": "Pool", "name": name,
+                          "namespace": namespace, "uid": pool.uid},
             "type": "Normal",
             "reason": "SuccessfulRescale",
             "action": "Scale",
@@ -153,7 +157,7 @@ class Explainer:
             "eventTime": now.strftime("%Y-%m-%dT%H:%M:%S.%fZ"),
         }  # fmt: skip
         try:
-            await self.kube.create(f"/apis/events.k8s.io/v1/namespaces/{metadata['namespace']}/events", body)
+            await self.kube.create(f"/apis/events.k8s.io/v1/namespaces/{namespace}/events", body)
         except (KubeRefused, KubeUnavailable) as error:
             log.warning("event_untold", error=str(error))
 
@@ -182,19 +186,21 @@ def _essence(status: Json) -> Json:
     return kept
 
 
+def _pause_s(before: Json, after: Json) -> float | None:
+    """How long after the last write the rest is told; None where it is only time that went by."""
+    if any(after.get(load) != before.get(load) for load in ("backlog", "connections")):
+        return QUIET_S
+    return REWORDED_S if words_of(after.get("conditions", ())) != words_of(before.get("conditions", ())) else None
+
+
 def jobs_ever(status: Json, queue: str) -> int:
     """Jobs this queue is known to have had, by a Pool's status; 0 where it says nothing."""
     backlog = status.get("backlog") or {}
     return int(backlog.get("jobsEver", 0)) if backlog.get("queue") == queue else 0
 
 
-def _name(manifest: Json) -> str:
-    return f"{manifest['metadata']['namespace']}/{manifest['metadata']['name']}"
-
-
-def _path(manifest: Json) -> str:
-    metadata = manifest["metadata"]
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{metadata['namespace']}/{PLURAL}/{metadata['name']}"
+def _path(key: Key) -> str:
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{key[0]}/{PLURAL}/{key[1]}"
 
 
 def _time(seconds: float) -> datetime:

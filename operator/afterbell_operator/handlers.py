@@ -11,9 +11,13 @@ import kopf
 from afterbell_operator import metrics
 from afterbell_operator.reconcile import Reconciler
 from afterbell_operator.resources import GROUP, PLURAL, VERSION
-from afterbell_operator.tables import target_in
+from afterbell_operator.tables import pool_in, target_in
 
 GONE: Final = "DELETED"
+# Both bound what a start among thousands of objects has in memory: those of one list's page, and each that was handed
+# on, which kopf holds until nothing more came for it in this time.
+LISTED_AT_ONCE: Final = 100
+HELD_S: Final = 0.5
 
 
 def registry_of(reconciler: Reconciler) -> kopf.OperatorRegistry:
@@ -27,26 +31,26 @@ def registry_of(reconciler: Reconciler) -> kopf.OperatorRegistry:
         return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)  # type: ignore[arg-type]
-    async def pool_seen(event: Any, body: Any, namespace: str, name: str, **_: Any) -> None:
+    async def pool_seen(event: Any, namespace: str, name: str, **_: Any) -> None:
         heard.of("pools")
         key = (namespace, name)
         if event["type"] == GONE:
             tables.drop(key)
             reconciler.forget(key)
             return
-        before = tables.pools.get(key)
-        tables.keep(key, _plain(body))
-        if before is None or before["metadata"].get("generation") != tables.pools[key]["metadata"].get("generation"):
+        before, now = tables.pools.get(key), pool_in(event["object"])
+        tables.keep(now)
+        if before is None or before.generation != now.generation:
             reconciler.wake(key)  # a status of our own making is no news
 
     @kopf.on.event("apps", "v1", "deployments", registry=registry)  # type: ignore[arg-type]
-    async def deployment_seen(event: Any, body: Any, namespace: str, name: str, **_: Any) -> None:
+    async def deployment_seen(event: Any, namespace: str, name: str, **_: Any) -> None:
         heard.of("deployments")
         key = (namespace, name)
         if event["type"] == GONE:
             tables.targets.pop(key, None)
         else:
-            before, tables.targets[key] = tables.targets.get(key), target_in(_plain(body))
+            before, tables.targets[key] = tables.targets.get(key), target_in(event["object"])
             if before == tables.targets[key]:
                 return
         reconciler.wake_target(key)
@@ -87,13 +91,9 @@ def settings_of() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 300
     settings.watching.client_timeout = 310
     settings.watching.connect_timeout = 10
+    settings.watching.chunk_size = LISTED_AT_ONCE
+    settings.queueing.idle_timeout = HELD_S
     settings.networking.request_timeout = 15
     settings.networking.error_backoffs = [0.2, 0.5, 1, 1, 2, 2, 3]
     settings.process.ultimate_exiting_timeout = 10
     return settings
-
-
-def _plain(body: Any) -> dict[str, Any]:
-    """What is kept of an object: without the bookkeeping of field managers, which is most of its size."""
-    metadata = {name: value for name, value in body["metadata"].items() if name != "managedFields"}
-    return {"metadata": metadata, "spec": dict(body.get("spec", {})), "status": dict(body.get("status", {}))}

@@ -8,8 +8,9 @@ import asyncio
 import json
 from collections.abc import Callable
 from contextlib import suppress
+from contextvars import Context
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import structlog
 from pydantic import ValidationError
@@ -25,14 +26,13 @@ from afterbell_operator.model import Decision, History, Observation, Sample, Spe
 from afterbell_operator.observe import Observer, QueueObserver
 from afterbell_operator.records import history_from
 from afterbell_operator.resources import PoolSpec, Source, spec_of
-from afterbell_operator.tables import Followed, Key, Tables
+from afterbell_operator.tables import Followed, Key, Stored, Tables
 
 RETRY_S: Final = 1.0
 # A start with thousands of Pools must leave the API server, and this loop, time for the Lease.
 ROUNDS_AT_ONCE: Final = 16
 
 log = structlog.get_logger(__name__)
-Json = dict[str, Any]
 
 
 @dataclass(slots=True)
@@ -66,7 +66,8 @@ class Reconciler:
         if pool.task is not None and not pool.task.done():
             pool.again = True
             return
-        pool.task = asyncio.create_task(self._rounds(key, pool))
+        # In a context of its own: kopf's, in which events come, would keep the whole object as long as the Pool.
+        pool.task = asyncio.create_task(self._rounds(key, pool), context=Context())
 
     def wake_all(self) -> None:
         """Leadership changed, say."""
@@ -94,6 +95,7 @@ class Reconciler:
             pool.task.cancel()
         if pool.acted_on:
             self.actor.forget(*pool.acted_on)
+        self.explainer.forget(key)
         metrics.forget("/".join(key))
 
     async def close(self) -> None:
@@ -135,19 +137,19 @@ class Reconciler:
 
     async def _round(self, key: Key, pool: _Pool) -> float | None:
         """One round; seconds until the next, None where only news brings one."""
-        manifest = self.tables.pools.get(key)
-        if manifest is None or not self.leading():
+        stored = self.tables.pools.get(key)
+        if stored is None or not self.leading():
             return None
         try:
-            spec, written = spec_of(manifest)
+            spec, written = spec_of({"spec": stored.spec})
         except (ValidationError, ValueError, KeyError) as error:
-            await self.explainer.broken(manifest, broken("InvalidSpec", _first_problem(error)))
+            await self.explainer.broken(stored, broken("InvalidSpec", _first_problem(error)))
             return None
         problem = self._problem(key, written)
         if problem:
-            await self.explainer.broken(manifest, problem)
+            await self.explainer.broken(stored, problem)
             return None
-        return await self._scale(key, pool, manifest, spec, written)
+        return await self._scale(key, pool, stored, spec, written)
 
     def _problem(self, key: Key, written: PoolSpec) -> tuple[Aspect, ...] | None:
         target = (key[0], written.scale_target_ref.name)
@@ -160,16 +162,16 @@ class Reconciler:
             return broken("ConflictingPool", f"Pool {other} scales {target[1]} already: delete one of the two")
         return None
 
-    async def _scale(self, key: Key, pool: _Pool, manifest: Json, spec: Spec, written: PoolSpec) -> float | None:
+    async def _scale(self, key: Key, pool: _Pool, stored: Stored, spec: Spec, written: PoolSpec) -> float | None:
         target = self.tables.targets[key[0], written.scale_target_ref.name]
         observer = self.observer_of(written.source, target)
         pool.acted_on = (target.namespace, target.name)
-        if pool.uid != manifest["metadata"]["uid"] and isinstance(observer, QueueObserver):
-            observer.expect(jobs_ever(manifest.get("status", {}), observer.queue.keys.name))
+        if pool.uid != stored.uid and isinstance(observer, QueueObserver):
+            observer.expect(jobs_ever(stored.status, observer.queue.keys.name))
         metrics.BACKLOG_AGE.labels("/".join(key)).set_function(observer.age_s)
         metrics.READY.labels("/".join(key)).set(target.ready)
         seen = self._seen(target, observer)
-        history = self._history(pool, manifest, seen)
+        history = self._history(pool, stored, seen)
         decision = decide(seen, spec, history)
         self.explainer.decided(key, seen, spec, history, decision)
         pool.history = decision.history
@@ -181,7 +183,7 @@ class Reconciler:
             pool.history = applied(decision, decision.replicas - (came.written - target.replicas), seen.at_s)
             self.tables.write_through(target, came.written)
         untold_s = await self.explainer.status(
-            manifest, seen, decision, able, pool.history, target, came.written, written.source
+            stored, seen, decision, able, pool.history, target, came.written, written.source
         )
         return _soonest(decision.look_again_s, came.again_s, untold_s)
 
@@ -209,18 +211,17 @@ class Reconciler:
         sight, now_s = observer.sight(), round(self.wall(), 3)
         return Observation(now_s, target.replicas, sight.backlog, sight.because, sight.trusted, sight.connections)
 
-    def _history(self, pool: _Pool, manifest: Json, seen: Observation) -> History:
-        uid = manifest["metadata"]["uid"]
-        if pool.history is not None and pool.uid == uid:
+    def _history(self, pool: _Pool, stored: Stored, seen: Observation) -> History:
+        if pool.history is not None and pool.uid == stored.uid:
             return pool.history
-        pool.uid = uid
-        stored = History()
+        pool.uid = stored.uid
+        found = History()
         with suppress(KeyError, TypeError, ValueError):
-            stored = history_from(json.loads(manifest.get("status", {}).get("history") or "{}"))
+            found = history_from(json.loads(stored.status.get("history") or "{}"))
         # What was seen while nobody watched is not known: as if the present number had been right until now.
         present = Sample(seen.at_s, seen.replicas)
-        kept = tuple(one for one in stored.highs if one.value > present.value)
-        return History((*kept, present), stored.lows, stored.changes, stored.busy_at_s)
+        kept = tuple(one for one in found.highs if one.value > present.value)
+        return History((*kept, present), found.lows, found.changes, found.busy_at_s)
 
 
 def _soonest(*waits: float | None) -> float | None:

@@ -2,8 +2,10 @@
 
 import asyncio
 import shutil
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from sqlalchemy import text
 from tests.chart.conftest import Load, Release, merged
 from tests.support.chart import CHART
 from tests.support.cluster import Cluster, wait_until
+from tests.support.control_plane import TOOLS
 from tests.support.engines import fresh_database
 from tests.support.sockets import clients
 
@@ -112,9 +115,7 @@ def test_two_upgrades_after_writes_of_the_operator_meet_no_conflict(installed: R
             "upgrade", "production", values_of(installed, model, worker=pool, service={"port": 80 + number})
         )
         assert installed.replicas("worker") == number
-    fields = installed.get("deployment", "afterbell-worker", "--show-managed-fields")["metadata"]["managedFields"]
-    (of_helm,) = [each["fieldsV1"]["f:spec"] for each in fields if each["manager"] == "helm"]
-    assert "f:replicas" not in of_helm
+    assert not helm_owns_the_number(installed, "worker")
 
 
 def test_an_upgrade_brings_the_definition_of_pool_up_to_date(installed: Release, model: str, tmp_path: Path) -> None:
@@ -129,6 +130,21 @@ def test_an_upgrade_brings_the_definition_of_pool_up_to_date(installed: Release,
     assert installed.get("pool", "afterbell-worker")["metadata"]["uid"] == pool["metadata"]["uid"]
 
 
+def test_a_pool_takes_over_the_number_of_api_pods_and_none_goes(installed: Release, model: str) -> None:
+    """Helm had the number, and leaves it out now: Kubernetes would make that 1."""
+    installed.apply("upgrade", "production", values_of(installed, model, api={"replicas": 3}), "--wait")
+    with asked(installed, "api") as numbers:
+        for port, least in ((81, 2), (82, 2), (83, 4), (84, 4)):
+            pool = {"pool": {"enabled": True, "minReplicas": least}}
+            given = values_of(installed, model, api=pool, service={"port": port})
+            installed.apply("upgrade", "production", given, "--wait", "--timeout=90s")
+            words = ("--for=condition=Ready", "pool/afterbell-api", "--timeout=60s")
+            installed.kubectl("wait", *words)
+            wait_until(lambda: installed.replicas("api") == max(3, least), "the operator to scale")  # noqa: B023  # waits here
+    assert numbers == [3, 4]
+    assert not helm_owns_the_number(installed, "api")
+
+
 def test_uninstall_leaves_the_definition_the_data_and_the_secret_and_says_so(installed: Release) -> None:
     asyncio.run(hold_a_lesson(installed))
     notes = installed.helm("get", "notes", "afterbell")
@@ -140,6 +156,30 @@ def test_uninstall_leaves_the_definition_the_data_and_the_secret_and_says_so(ins
     left = installed.get("deployments,pools,services,configmaps,jobs,cronjobs,roles,rolebindings", "-l",
                          "app.kubernetes.io/part-of=afterbell")["items"]  # fmt: skip
     assert left == []
+
+
+def helm_owns_the_number(installed: Release, deployment: str) -> bool:
+    found = installed.get("deployment", f"afterbell-{deployment}", "--show-managed-fields")["metadata"]["managedFields"]
+    (of_helm,) = [each["fieldsV1"]["f:spec"] for each in found if each["manager"] == "helm"]
+    return "f:replicas" in of_helm
+
+
+@contextmanager
+def asked(installed: Release, deployment: str) -> Iterator[list[int]]:
+    """Every number of pods that is asked for in the block, once it has ended; each change is one more."""
+    numbers: list[int] = []
+    words = ["get", "deployment", f"afterbell-{deployment}", "-n", installed.namespace, "--watch",
+             "-o", 'jsonpath={.spec.replicas}{"\\n"}', "--kubeconfig", str(installed.cluster.kubeconfig)]  # fmt: skip
+    with subprocess.Popen([str(TOOLS / "kubectl"), *words], stdout=subprocess.PIPE, text=True, bufsize=1) as watch:
+        assert watch.stdout is not None
+        first = int(watch.stdout.readline())
+        try:
+            yield numbers
+        finally:
+            time.sleep(1)  # what was written last is on its way
+            watch.terminate()
+        course = [first, *map(int, watch.stdout.read().split())]
+    numbers += [number for number, before in zip(course, [None, *course], strict=False) if number != before]
 
 
 def restart_api(installed: Release) -> None:

@@ -16,8 +16,9 @@ from typing import Any
 
 import httpx2
 import pytest
-from tests.operator.pools import install_crd
-from tests.operator.running import Site, operating
+from tests.operator.pools import install_crd, pool
+from tests.operator.running import Site, deployment, operating
+from tests.operator.voices import Voices
 from tests.support.cluster import Cluster
 from tests.support.command import run
 from tests.support.engines import fresh_database, require_wheels
@@ -34,6 +35,7 @@ from afterbell.embedded.engines import EngineUrls
 pytestmark = [pytest.mark.engines, pytest.mark.cluster, pytest.mark.timeout(300)]
 BOARDS = dashboards()
 LOAD_S = 30
+SOCKETS = 5
 SETTINGS = {
     "AFTERBELL_STARTS_PER_WINDOW": "3",
     "AFTERBELL_STARTS_WINDOW_SECONDS": "3",
@@ -95,6 +97,15 @@ def test_every_query_of_every_panel_shows_data_whatever_is_chosen(watched: Watch
                 if not has_numbers(watched.prometheus.range(query, watched.began, watched.ended)):
                     empty.append(f"{one['title']}: {query}")
     assert not empty, "\n".join(empty)
+
+
+def test_a_pool_of_sockets_shows_how_many_are_open(watched: Watched) -> None:
+    if not watched.has_operator:
+        pytest.skip("no test cluster: no operator")
+    (query,) = (one["targets"][0]["expr"] for one in BOARDS["scaling"]["panels"] if one["title"] == "Sockets")
+    chosen = {"namespace": ".*", "job": ".*", "scaler": ".*/sockets"}
+    (series,) = watched.prometheus.range(filled(query, chosen), watched.began, watched.ended)
+    assert float(series["values"][-1][1]) == SOCKETS
 
 
 def test_the_job_explorer_asks_for_fields_the_admin_api_has(watched: Watched) -> None:
@@ -176,7 +187,10 @@ async def migrated(database_url: str) -> None:
 
 
 def operator(stack: ExitStack, home: Path, redis_url: str, queue: str, request: pytest.FixtureRequest) -> str:
-    """The address of a real operator's metrics, that scales a Deployment on the load's queue; "" without a cluster."""
+    """The address of a real operator's metrics; "" without a cluster.
+
+    One Pool scales a Deployment by the load's queue, another would scale one by the sockets of a pod it hears.
+    """
     try:
         cluster: Cluster = request.getfixturevalue("cluster")
     except pytest.skip.Exception:
@@ -186,6 +200,12 @@ def operator(stack: ExitStack, home: Path, redis_url: str, queue: str, request: 
     stack.callback(cluster.kubectl, "delete", "namespace", namespace, "--wait=false")
     install_crd(cluster)
     Site(cluster, namespace, queue).apply(replicas=0)
+    source = {"connections": {"queue": queue}}
+    sockets = pool("sockets", scaleTargetRef={"name": "api"}, mode="Advise", minReplicas=1, source=source)
+    cluster.apply(deployment("api", replicas=0), sockets, namespace=namespace)
+    voices = Voices(redis_url, queue)
+    voices.sockets["api-0a1b2c3d4e-abcde"] = SOCKETS
+    stack.callback(voices.close)
     stack.enter_context(operating(cluster, redis_url, home, namespace, AFTERBELL_INTERNAL_PORT=str(port),
                                   AFTERBELL_OPERATOR_TICK_SECONDS="1"))  # fmt: skip
     return f"http://127.0.0.1:{port}"

@@ -1,8 +1,15 @@
-"""What the tests of the operator share: arbitrary specs, backlogs and pods."""
+"""What the tests of the operator share: arbitrary specs, backlogs and pods; a site on a cluster and its operator."""
 
 import string
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
 
+import pytest
 from hypothesis import strategies as st
+from tests.operator.pools import install_crd
+from tests.operator.running import Hands, OperatorProcess, Site, operating
+from tests.support.cluster import Cluster
 
 from afterbell_operator.model import Backlog, Ceiling, Connections, Policy, Rules, Spec
 from afterbell_operator.victims import Pod
@@ -55,3 +62,25 @@ def pods(draw: st.DrawFn) -> tuple[Pod, ...]:
         )
         for name in found
     )
+
+
+@pytest.fixture(scope="module")
+def served(cluster: Cluster) -> Cluster:
+    install_crd(cluster)
+    return cluster
+
+
+@pytest.fixture
+def site(served: Cluster, namespace: str) -> Site:
+    return Site(served, namespace, f"t{uuid.uuid4().hex}")
+
+
+@pytest.fixture
+def hands(site: Site, redis_url: str) -> Hands:
+    return Hands(redis_url, site.queue)
+
+
+@pytest.fixture
+def operator(site: Site, redis_url: str, tmp_path: Path) -> Iterator[OperatorProcess]:
+    with operating(site.cluster, redis_url, tmp_path, site.namespace) as process:
+        yield process

@@ -1,5 +1,6 @@
 """A real operator process against the real API server, and workers of which the test decides when they finish."""
 
+import asyncio
 import json
 import os
 import signal
@@ -15,10 +16,15 @@ from typing import Any
 from tests.architecture.repository import ROOT
 from tests.operator.pools import pool
 from tests.support.cluster import Cluster, Manifest, wait_until
+from tests.support.queue import jobs
 
-from afterbell.adapters.redis.queue import Grant
+from afterbell.adapters.redis.client import connect
+from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.redis.queue import Ended, Grant, Queue, QueueRules
+from afterbell.core.jobs import Done
 
 ENVIRONMENT = os.environ  # noqa: TID251 - the operator's environment is made of the test's own
+RULES = QueueRules(lease_s=60, starts_max=0)
 
 
 def deployment(name: str = "worker", replicas: int | None = None) -> Manifest:
@@ -105,3 +111,38 @@ class Site:
     def until_pods(self, count: int) -> set[str]:
         wait_until(lambda: len(self.pods()) == count, f"{count} pods", patience_s=30)
         return self.pods()
+
+
+class Hands:
+    """The test's own hands in the queue, one connection a call."""
+
+    def __init__(self, url: str, name: str) -> None:
+        self.url, self.name = url, name
+
+    def do(self, verb: str, *arguments: Any) -> Any:
+        async def run() -> Any:
+            client = connect(self.url)
+            try:
+                return await getattr(Queue(client, QueueKeys(self.name), RULES), verb)(*arguments)
+            finally:
+                await client.aclose()
+
+        return asyncio.run(run())
+
+    def put(self, *ids: str) -> None:
+        self.do("put", jobs(*ids))
+
+    def take(self, pod: str, count: int = 1) -> list[Grant]:
+        return list(self.do("take", f"{pod}-0a1b2c3d", count).grants)
+
+    def finish(self, pod: str, grants: list[Grant]) -> None:
+        self.do("take", f"{pod}-0a1b2c3d", 0, [], [Ended(one, Done()) for one in grants])
+
+    def empty(self) -> None:
+        async def run() -> None:
+            client = connect(self.url)
+            async for key in client.scan_iter(match=QueueKeys(self.name).prefix + "*"):
+                await client.delete(key)
+            await client.aclose()
+
+        asyncio.run(run())

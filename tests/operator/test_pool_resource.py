@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.operator.pools import install_crd, pool
+from tests.operator.pools import pool
 from tests.support.cluster import Cluster, Refused
 from tools import crd as tool
 
@@ -44,12 +44,6 @@ def test_a_pool_of_sockets_goes_down_slowly_unless_it_says_otherwise() -> None:
 @pytest.mark.parametrize(("text", "seconds"), [("90s", 90), ("1h30m", 5400), ("0.5s", 0.5), ("250ms", 0.25)])
 def test_durations_are_read_as_kubernetes_writes_them(text: str, seconds: float) -> None:
     assert seconds_of(text) == seconds
-
-
-@pytest.fixture(scope="module")
-def served(cluster: Cluster) -> Cluster:
-    install_crd(cluster)
-    return cluster
 
 
 @pytest.mark.cluster

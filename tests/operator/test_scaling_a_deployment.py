@@ -1,85 +1,18 @@
 """A Pool on a real cluster: pods follow the queue, no job is cut off, and whatever is in the way is said."""
 
-import asyncio
 import json
 import time
-import uuid
-from collections.abc import Iterator
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
-from tests.operator.pools import install_crd, pool
-from tests.operator.running import OperatorProcess, Site, deployment, operating
-from tests.support.cluster import Cluster, wait_until
-from tests.support.queue import jobs
+from tests.operator.pools import pool
+from tests.operator.running import Hands, OperatorProcess, Site, deployment, operating
+from tests.support.cluster import wait_until
 
-from afterbell.adapters.redis.client import connect
-from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.queue import Ended, Grant, Queue, QueueRules
-from afterbell.core.jobs import Done
 from afterbell_operator.records import RECORD_BYTES_MAX, decided_again
 
 pytestmark = pytest.mark.cluster
-RULES = QueueRules(lease_s=60, starts_max=0)
-
-
-class Hands:
-    """The test's own hands in the queue, one connection a call."""
-
-    def __init__(self, url: str, name: str) -> None:
-        self.url, self.name = url, name
-
-    def do(self, verb: str, *arguments: Any) -> Any:
-        async def run() -> Any:
-            client = connect(self.url)
-            try:
-                return await getattr(Queue(client, QueueKeys(self.name), RULES), verb)(*arguments)
-            finally:
-                await client.aclose()
-
-        return asyncio.run(run())
-
-    def put(self, *ids: str) -> None:
-        self.do("put", jobs(*ids))
-
-    def take(self, pod: str, count: int = 1) -> list[Grant]:
-        return list(self.do("take", f"{pod}-0a1b2c3d", count).grants)
-
-    def finish(self, pod: str, grants: list[Grant]) -> None:
-        self.do("take", f"{pod}-0a1b2c3d", 0, [], [Ended(one, Done()) for one in grants])
-
-    def empty(self) -> None:
-        async def run() -> None:
-            client = connect(self.url)
-            async for key in client.scan_iter(match=QueueKeys(self.name).prefix + "*"):
-                await client.delete(key)
-            await client.aclose()
-
-        asyncio.run(run())
-
-
-@pytest.fixture(scope="module")
-def served(cluster: Cluster) -> Cluster:
-    install_crd(cluster)
-    return cluster
-
-
-@pytest.fixture
-def site(served: Cluster, namespace: str) -> Site:
-    return Site(served, namespace, f"t{uuid.uuid4().hex}")
-
-
-@pytest.fixture
-def hands(site: Site, redis_url: str) -> Hands:
-    return Hands(redis_url, site.queue)
-
-
-@pytest.fixture
-def operator(site: Site, redis_url: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    with operating(site.cluster, redis_url, tmp_path, site.namespace) as process:
-        yield process
 
 
 def test_pods_go_from_zero_to_what_is_needed_in_one_step_and_back_to_zero(

@@ -1,7 +1,6 @@
 """A Pool of sockets on a real cluster: pods follow what they tell, and who is not heard is never taken for empty."""
 
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,10 +8,9 @@ from typing import Any
 
 import pytest
 from tests.faults.servers import TcpValkey
-from tests.operator.pools import install_crd
 from tests.operator.running import OperatorProcess, Site, operating
 from tests.operator.voices import Voices
-from tests.support.cluster import Cluster, wait_until
+from tests.support.cluster import wait_until
 from tests.support.engines import require_wheels
 
 from afterbell_operator.records import decided_again
@@ -22,28 +20,11 @@ AT_ONCE = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": []}}
 HELD_S = 2.5
 
 
-@pytest.fixture(scope="module")
-def served(cluster: Cluster) -> Cluster:
-    install_crd(cluster)
-    return cluster
-
-
-@pytest.fixture
-def site(served: Cluster, namespace: str) -> Site:
-    return Site(served, namespace, f"t{uuid.uuid4().hex}")
-
-
 @pytest.fixture
 def voices(site: Site, redis_url: str) -> Iterator[Voices]:
     made = Voices(redis_url, site.queue)
     yield made
     made.close()
-
-
-@pytest.fixture
-def operator(site: Site, redis_url: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    with operating(site.cluster, redis_url, tmp_path, site.namespace) as process:
-        yield process
 
 
 def follow_sockets(site: Site, replicas: int, **more: Any) -> list[str]:

@@ -1,39 +1,13 @@
 """A rollout, an API server that is away, a leader that is killed: the operator waits, and then does what is right."""
 
 import time
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.operator.pools import install_crd
-from tests.operator.running import OperatorProcess, Site, operating
-from tests.operator.test_scaling_a_deployment import Hands
-from tests.support.cluster import Cluster, wait_until
+from tests.operator.running import Hands, OperatorProcess, Site, operating
+from tests.support.cluster import wait_until
 
 pytestmark = pytest.mark.cluster
-
-
-@pytest.fixture(scope="module")
-def served(cluster: Cluster) -> Cluster:
-    install_crd(cluster)
-    return cluster
-
-
-@pytest.fixture
-def site(served: Cluster, namespace: str) -> Site:
-    return Site(served, namespace, f"t{uuid.uuid4().hex}")
-
-
-@pytest.fixture
-def hands(site: Site, redis_url: str) -> Hands:
-    return Hands(redis_url, site.queue)
-
-
-@pytest.fixture
-def operator(site: Site, redis_url: str, tmp_path: Path) -> Iterator[OperatorProcess]:
-    with operating(site.cluster, redis_url, tmp_path, site.namespace) as process:
-        yield process
 
 
 def test_no_pod_is_taken_away_while_a_rollout_hangs_and_the_surplus_goes_when_it_ends(

@@ -1,22 +1,20 @@
 """What the watches have seen is found again by queue and by target, and only the latest of it."""
 
-from typing import Any
-
 from tests.operator.pools import pool
 
-from afterbell_operator.tables import Tables
+from afterbell_operator.tables import Stored, Tables, pool_in
 
 
-def stored(name: str, queue: str = "reports", target: str = "worker", created: str = "") -> dict[str, Any]:
+def stored(name: str, queue: str = "reports", target: str = "worker", created: str = "") -> Stored:
     found = pool(name, source={"backlog": {"queue": queue}}, scaleTargetRef={"name": target})
-    found["metadata"] |= {"namespace": "school", "creationTimestamp": created}
-    return found
+    found["metadata"] |= {"namespace": "school", "uid": name, "creationTimestamp": created}
+    return pool_in(found)
 
 
 def test_a_pool_is_found_by_what_it_names_now() -> None:
     tables, key = Tables(), ("school", "a")
-    tables.keep(key, stored("a", queue="old"))
-    tables.keep(key, stored("a", queue="new"))
+    tables.keep(stored("a", queue="old"))
+    tables.keep(stored("a", queue="new"))
     assert tables.pools_of_source(("backlog", "old")) == []
     assert tables.pools_of_source(("backlog", "new")) == tables.pools_of_target(("school", "worker")) == [key]
     tables.drop(key)
@@ -29,7 +27,7 @@ def test_a_pool_is_found_by_what_it_names_now() -> None:
 
 def test_of_two_pools_on_one_target_the_older_one_has_it() -> None:
     tables, target = Tables(), ("school", "worker")
-    tables.keep(("school", "b"), stored("b", created="2026-01-01T00:00:00Z"))
-    tables.keep(("school", "a"), stored("a", created="2026-01-02T00:00:00Z"))
+    tables.keep(stored("b", created="2026-01-01T00:00:00Z"))
+    tables.keep(stored("a", created="2026-01-02T00:00:00Z"))
     assert tables.older_pool_of(("school", "a"), target) == "b"
     assert tables.older_pool_of(("school", "b"), target) is None

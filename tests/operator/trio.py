@@ -5,8 +5,7 @@ import uuid
 from typing import Any, Final
 
 from tests.operator.pools import pool
-from tests.operator.running import deployment
-from tests.operator.test_scaling_a_deployment import Hands
+from tests.operator.running import Hands, deployment
 from tests.support.cluster import Cluster, wait_until
 
 SIZES: Final = (0, 1, 3)

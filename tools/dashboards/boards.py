@@ -25,6 +25,12 @@ def _p(quantile: float, metric: str, by: str = "le", only: str = "") -> str:
     return f"histogram_quantile({quantile}, sum by ({by}) (rate({metric}_bucket{only}{_R})))"
 
 
+def _of_each_pool(metric: str) -> str:
+    """0 where a Pool does not have the metric, so that none is missing from the picture."""
+    of_each = 'max by (scaler) ({}{{scaler=~"$scaler"}})'
+    return f"{of_each.format(metric)} or 0 * {of_each.format('afterbell_operator_max_replicas')}"
+
+
 _DEAD: Final = f'(sum(rate(afterbell_job_outcomes_total{{outcome="dead"}}{_R})) or vector(0))'
 _ENDED: Final = f'sum(rate(afterbell_job_outcomes_total{{outcome=~"done|dead"}}{_R}))'
 
@@ -118,19 +124,21 @@ SCALING: Final = Board("scaling", "Workers & scaling", "Why so many replicas?", 
         panel("Replicas", "Decided, asked for, ready, and the bounds.", "short",
               {f"{name} {{{{scaler}}}}": f'max by (scaler) (afterbell_operator_{name}_replicas{{scaler=~"$scaler"}})'
                for name in ("desired", "current", "ready", "min", "max")}),
-        panel("Demand", "Jobs that run, wait or become due soon, as the operator sees them.", "short",
-              {"{{scaler}}": 'max by (scaler) (afterbell_operator_jobs{scaler=~"$scaler"})'}),
+        panel("Demand", "Jobs that run, wait or become due soon, as the operator sees them; 0 for a Pool of sockets.",
+              "short", {"{{scaler}}": _of_each_pool("afterbell_operator_jobs")}),
+        panel("Sockets", "Open sockets of the api pods the operator heard; 0 for a Pool that follows jobs.", "short",
+              {"{{scaler}}": _of_each_pool("afterbell_operator_sockets")}),
         panel("Changes", "Replicas written in the last quarter of an hour, and why.", "short",
               {"{{direction}}: {{reason}}":
-               "sum by (direction, reason) (increase(afterbell_operator_scale_events_total[15m]))"}),
+               "sum by (direction, reason) (increase(afterbell_operator_scale_events_total[15m]))"}, width=6),
         panel("Held back", "Times something kept the number from the demand, in the last quarter of an hour.",
               "short",
               {"{{reason}}":
-               "sum by (reason) (increase(afterbell_operator_decision_blocked_total[15m])) or vector(0)"}),
-        panel("Age of what is known", "Since the queue was last seen.", "s",
+               "sum by (reason) (increase(afterbell_operator_decision_blocked_total[15m])) or vector(0)"}, width=6),
+        panel("Age of what is known", "Since the queue was last seen, or an api pod heard.", "s",
               {"{{scaler}}":
-               'max by (scaler) (afterbell_operator_backlog_observation_age_seconds{scaler=~"$scaler"})'}),
-        panel("Leader", "One of the operators leads.", "short", {"leaders": "sum(afterbell_operator_leader)"}),
+               'max by (scaler) (afterbell_operator_backlog_observation_age_seconds{scaler=~"$scaler"})'}, width=6),
+        panel("Leader", "One of the operators leads.", "short", {"leaders": "sum(afterbell_operator_leader)"}, width=6),
     ],
     "Workers": [
         panel("Slots", "Jobs that run, jobs that could.", "short",

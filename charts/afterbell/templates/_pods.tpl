@@ -29,6 +29,32 @@
       optional: true
 {{- end -}}
 
+{{/*
+`replicas` of a Deployment. (dict "root" $ "component" "api" "name" "x" "scaled" true): a Pool or an autoscaler decides.
+
+None then: Helm and the scaler would fight for the field. But a number that was Helm's and is left out becomes 1: the
+API server drops a field with its last owner, and Helm's client-side merge (Helm 3) deletes it. So the present number is
+rendered while it is Helm's, which it is until the scaler has changed it, and always where Helm merges by itself.
+*/}}
+{{- define "afterbell.replicas" -}}
+{{- $number := (index .root.Values .component).replicas -}}
+{{- if and (not .scaled) (kindIs "float64" $number | or (kindIs "int64" $number)) -}}
+replicas: {{ $number }}
+{{- else -}}
+{{- $present := lookup "apps/v1" "Deployment" .root.Release.Namespace .name -}}
+{{- $helms := false -}}
+{{- range dig "metadata" "managedFields" list $present -}}
+{{- $spec := dig "f:spec" dict (.fieldsV1 | default dict) -}}
+{{- if and (hasKey $spec "f:selector") (or (eq .operation "Update") (hasKey $spec "f:replicas")) -}}
+{{- $helms = true -}}
+{{- end -}}
+{{- end -}}
+{{- if $helms -}}
+replicas: {{ $present.spec.replicas }}
+{{- end -}}
+{{- end -}}
+{{- end -}}
+
 {{/* By this name the operator knows whose sockets it is told; without it nothing is told. */}}
 {{- define "afterbell.podNameEnv" -}}
 {{- if .Values.api.pool.enabled -}}
