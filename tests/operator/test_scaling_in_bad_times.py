@@ -96,7 +96,8 @@ def test_a_node_that_is_drained_in_the_middle_of_a_scale_in_costs_no_other_pod_i
     grants = {pod: hands.take(pod) for pod in sorted(pods)}
     wait_until(lambda: len(drained(hands)) == 1, "one of the three to be drained")
     (going,) = drained(hands)
-    nodes = {one["metadata"]["name"]: one["spec"]["nodeName"] for one in site.cluster.pods(site.namespace)}
+    wait_until(lambda: all(nodes_of(site).values()), "each pod to be on a node")
+    nodes = nodes_of(site)
     node = nodes[min(pods - {going})]
     site.cluster.kubectl("drain", node, "--force", "--pod-selector=app=worker", "--timeout=30s")
     try:
@@ -110,6 +111,10 @@ def test_a_node_that_is_drained_in_the_middle_of_a_scale_in_costs_no_other_pod_i
         wait_until(lambda: not drained(hands) & site.pods(), "nobody to be left drained")
     finally:
         site.cluster.kubectl("uncordon", node)
+
+
+def nodes_of(site: Site) -> dict[str, str | None]:
+    return {one["metadata"]["name"]: one["spec"].get("nodeName") for one in site.cluster.pods(site.namespace)}
 
 
 def drained(hands: Hands) -> set[str]:
