@@ -2,6 +2,7 @@ from datetime import timedelta
 
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from tests.core.sessions import START, lesson, sessions
 
 from afterbell.core.metrics import (
@@ -87,6 +88,11 @@ def test_open_questions_are_judged_in_english_only() -> None:
 )
 def test_words_are_counted_in_any_script(text: str, words: int) -> None:
     assert count_words(text) == words
+
+
+@given(st.text(st.characters(codec="ascii")))
+def test_a_word_is_what_stands_between_white_space_with_a_letter_or_digit_in_it(text: str) -> None:
+    assert count_words(text) == sum(any(map(str.isalnum, piece)) for piece in text.split())
 
 
 def test_a_question_reaches_from_its_sentence_to_its_mark() -> None:

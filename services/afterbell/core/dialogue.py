@@ -11,6 +11,7 @@ from itertools import takewhile
 from typing import Final, Literal
 
 from afterbell.core import english
+from afterbell.core.glimpse import sign
 from afterbell.core.metrics import count_words, questions_in, without_questions
 from afterbell.core.session import Turn
 
@@ -21,15 +22,27 @@ UNJUDGED_MAX: Final = 2
 _SCANNED_CHARS: Final = 2_000
 _TAKEN_BACK_WITHIN: Final = 80
 # They are searched for in lower-case text.
-_CONFIRMS: Final = english.lowered(english.CONFIRMS)
-_CORRECTS: Final = english.lowered(english.CORRECTS)
+_CONFIRMS: Final = sign(
+    english.lowered(english.CONFIRMS),
+    "right|correct|answer|s it|got it|cracked it|solved it|there you go|well done|good job|good work",
+    at_start=True,
+)
+_CORRECTS: Final = sign(
+    english.lowered(english.CORRECTS),
+    "not |re not|incorrect|isn|wrong|almost |nearly |forg|mis|mixed up|confused|overcomplicated|error|slip"
+    "|where you |again|another ",
+    at_start=True,
+)
 _GRASPS: Final = english.lowered(english.GRASPS)
-_LOOKS_BACK: Final = english.lowered(english.LOOKS_BACK)
+_LOOKS_BACK: Final = sign(english.lowered(english.LOOKS_BACK), "wrong|mistake|error|slip")
 _LOST: Final = english.lowered(english.LOST)
-_NOTICES: Final = english.lowered(english.NOTICES)
-_POSTPONES: Final = english.lowered(english.POSTPONES)
+_NOTICES: Final = sign(
+    english.lowered(english.NOTICES),
+    "i forgot|i mi|i confused|i overlooked|i made|i see|my mistake|i should|i was|i did",
+)
+_POSTPONES: Final = sign(english.lowered(english.POSTPONES), "next |back to |another |leave |park ")
 _REASONS: Final = english.lowered(english.REASONS)
-_SETS_WORK: Final = english.lowered(english.SETS_WORK)
+_SETS_WORK: Final = sign(english.lowered(english.SETS_WORK), "home|next |try to |practi")
 _SMALL_TALK: Final = english.lowered(english.SMALL_TALK)
 _TAKES_BACK: Final = english.lowered(english.TAKES_BACK)
 _DENIED: Final = re.compile(r"\bnot \S+")
@@ -143,11 +156,11 @@ def _states(turn: Turn) -> bool:
 
 def _verdict(text: str) -> bool | None:
     """Right, wrong, or neither, in lower case: "exactly, so that was not quite right" is about something earlier."""
-    if any(map(text.__contains__, ("wrong", "mistake", "error", "slip"))):
-        text = _LOOKS_BACK.sub("", text).strip()
+    if _LOOKS_BACK.is_glimpsed_in(text):
+        text = _LOOKS_BACK.pattern.sub("", text).strip()
     stated = without_questions(text)
     if _CORRECTS.search(text):
-        return None if _CONFIRMS.match(stated) else False
+        return None if _CONFIRMS.pattern.match(stated) else False
     if _CONFIRMS.search(stated) and not _TAKES_BACK.search(stated[:_TAKEN_BACK_WITHIN]):
         return True
     return None

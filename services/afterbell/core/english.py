@@ -84,10 +84,10 @@ CONFIRMS: Final = re.compile(
     r"^((?!not\b|no\b)\w+[,!.]? )?(yes|yep|yeah|yup|correct|exactly|perfect|well done|great|good|excellent"
     r"|brilliant|spot on|nice|awesome|fantastic|wonderful|amazing|bingo|absolutely|precisely|right[,.!]|super)"
     r"(?!\w| (try|attempt|start|effort|guess|question|idea|luck|morning|afternoon|evening|night|bye|day|to))"
-    r"|\b(that.?s|that is|you.?re|you are|is|are) (now |absolutely |completely |exactly )?(right|correct)\b"
-    r"|\b(is|that.?s|like|got|found) (the|your) (right |correct )?answer\b(?! (is|was|would|to))"
-    r"|\bthat(.?s| is) it\b(?! for)|\bthere(.?s your answer| you go)\b"
-    r"|\b(well done|good (job|work)|you (have |.?ve )?(got|cracked|solved) it)\b",
+    r"|\b((that.?s|that is|you.?re|you are|is|are) (now |absolutely |completely |exactly )?(right|correct)\b"
+    r"|(is|that.?s|like|got|found) (the|your) (right |correct )?answer\b(?! (is|was|would|to))"
+    r"|that(.?s| is) it\b(?! for)|there(.?s your answer| you go)\b"
+    r"|(well done|good (job|work)|you (have |.?ve )?(got|cracked|solved) it)\b)",
     re.IGNORECASE,
 )
 """A tutor saying that something is right."""

@@ -7,14 +7,14 @@ thin sessions get an honest blank; so does a goal where the session ends on an a
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
 from afterbell.core import basic_prose as prose
 from afterbell.core.dialogue import Confirmed, Dialogue, Slip, read, sentences
 from afterbell.core.english import CONFIRMS, CORRECTS, NOTICES, REASONS, is_english
-from afterbell.core.keywords import KeyPhrase, key_phrases, shared_stems, stems_of, tokens_of
+from afterbell.core.keywords import KeyPhrase, Spoken, key_phrases, shared_stems, spoken, stems_of
 from afterbell.core.metrics import too_thin_to_read
 from afterbell.core.narrative import (
     Evidence,
@@ -57,7 +57,7 @@ class _Reading:
 
     transcript: Transcript
     said: tuple[Turn, ...]
-    stems: tuple[frozenset[str], ...]
+    stems: tuple[Set[str], ...]
     subjects: tuple[_Subject, ...]
     dialogue: Dialogue
 
@@ -79,10 +79,10 @@ def write_narrative(transcript: Transcript) -> Narrative:
         return prose.blank(transcript.subject, prose.TOO_THIN)
     if not is_english(transcript.language, " ".join(turn.text for turn in said[:_SAMPLE_TURNS])):
         return prose.blank(transcript.subject, prose.OTHER_LANGUAGE)
-    lines = [tokens_of(turn.text) for turn in said]
+    session = spoken(turn.text for turn in said)
     goals = frozenset().union(*(stems_of(goal) for goal in transcript.goals))
-    stems = shared_stems(lines, goals) if goals else ()
-    return _write(_Reading(transcript, said, stems, _subjects(transcript, said, lines, stems), read(said)))
+    stems = shared_stems(session, goals) if goals else ()
+    return _write(_Reading(transcript, said, stems, _subjects(transcript, session, stems), read(said)))
 
 
 def quote_from(text: str, stems: frozenset[str] = _NONE, marked: re.Pattern[str] | None = None) -> str:
@@ -126,13 +126,11 @@ def _write(reading: _Reading) -> Narrative:
     )
 
 
-def _subjects(
-    transcript: Transcript, said: Sequence[Turn], lines: Sequence[Sequence[str]], shared: Sequence[frozenset[str]]
-) -> tuple[_Subject, ...]:
+def _subjects(transcript: Transcript, session: Spoken, shared: Sequence[Set[str]]) -> tuple[_Subject, ...]:
     names = prose.names_of(transcript)
     goals = list(_goal_subjects(transcript, shared))[:_GOALS_NAMED]
     avoid = frozenset(part.lower() for name in names for part in re.findall(r"\w+", name))
-    phrases = key_phrases([turn.text for turn in said], lines, avoid=avoid, most=_TOPICS_MAX)
+    phrases = key_phrases(session, avoid=avoid, most=_TOPICS_MAX)
     taken = frozenset().union(*(goal.stems for goal in goals))
     found = [_of_phrase(phrase) for phrase in phrases if not taken.issuperset(phrase.stems)]
     return (*goals, *found)[:_TOPICS_MAX]
@@ -142,17 +140,16 @@ def _of_phrase(phrase: KeyPhrase) -> _Subject:
     return _Subject(phrase.text, frozenset(phrase.stems), phrase.turns, is_goal=False)
 
 
-def _goal_subjects(transcript: Transcript, shared: Sequence[frozenset[str]]) -> Iterator[_Subject]:
+def _goal_subjects(transcript: Transcript, shared: Sequence[Set[str]]) -> Iterator[_Subject]:
     """Goals short enough to be a name, and touched in the session: a whole exercise names nothing."""
     for goal in transcript.goals:
         name = prose.nameless(goal, transcript).rstrip(".! ")
         stems = stems_of(goal)
-        turns = _touching(shared, stems) and _touching(shared, stems, enough=1)
-        if 0 < len(name) <= _GOAL_NAME_CHARS and "?" not in name and turns:
-            yield _Subject(name, stems, turns, is_goal=True)
+        if 0 < len(name) <= _GOAL_NAME_CHARS and "?" not in name and _touching(shared, stems):
+            yield _Subject(name, stems, _touching(shared, stems, enough=1), is_goal=True)
 
 
-def _touching(shared: Sequence[frozenset[str]], stems: frozenset[str], enough: int = 2) -> tuple[int, ...]:
+def _touching(shared: Sequence[Set[str]], stems: frozenset[str], enough: int = 2) -> tuple[int, ...]:
     """The turns that share ``enough`` stems, or all of them where there are fewer."""
     least = min(enough, len(stems))
     return tuple(i for i, words in enumerate(shared) if least and len(words & stems) >= least)

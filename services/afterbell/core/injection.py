@@ -14,11 +14,12 @@ import binascii
 import codecs
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from afterbell.core.session import Transcript
+from afterbell.core.glimpse import Glance
+from afterbell.core.session import Transcript, texts_of
 
 _SCANNED_CHARS: Final = 8_000
 # Each line is one sign; WRITER, REPORT, DEMAND and PRIZE stand for the lists above them.
@@ -53,7 +54,9 @@ _SIGN_LINES: Final = r"""
     \b(?:dear|hey|hi|hello|to|for|attention|note to|message (?:to|for)) (?:the |our |this )?WRITER\b\W
     \b(?:you are|act|behave|pretend|respond|reply)\b (?:now |only |to be |as ){0,2}(?:an? |the )?(?:WRITER|dan|system)\b
     \b(?:system|developer|admin\w*|operator)\s*(?:prompt|message|note|override|mode|update|instruction)s?\b
-    ^\W*(?:system|developer|assistant)\s*:|\bjailbreak|\bprompt injection
+    \bjailbreak
+    \bprompt injection
+    ^\W*(?:system|developer|assistant)\s*:
     \bWRITER\b\W+(?:[\w']+\W+){0,4}?DEMAND\b
     \bREPORT\b(?:\W+[\w+%']+){0,14}?\W+PRIZE(?!\w)
     \bDEMAND\b(?:\W+[\w+%']+){0,10}?\W+PRIZE(?!\w)(?:\W+[\w']+){0,8}?\W+REPORT\b
@@ -67,7 +70,8 @@ _SIGN_LINES: Final = r"""
     goal_progress|parent_summary|student_note|tutor_note|insufficient_evidence|turn_ids|goal_evidence
     "(?:level|status|headline|skills|concerns|severity)"\s*:
     </?\s*(?:session|system|transcript|instructions?|answer|problems|facts)\b|\[\s*"t\d+"|<\|\w+\|>|\[/?inst\]
-    \#{2,}\s*(?:system|instruction|new)|\bend of (?:the )?(?:transcript|session|data|input|chat log)\b
+    \#{2,}\s*(?:system|instruction|new)
+    \bend of (?:the )?(?:transcript|session|data|input|chat log)\b
     \b(?:ignorier|vergiss|missacht)\w*\W+(?:\w+\W+){0,6}?(?:anweisung|regel|vorgabe)
     \b(?:ignore[rz]?|oublie[rz]?|ignora|olvida|esque[cç]a|dimentica)\w*\W+(?:\w+\W+){0,6}?(?:instruc|consigne|règle|regla)
     \b(?:ignora|ignore|dimentica|esque[cç]a)\w*\W+(?:\w+\W+){0,6}?(?:instruç|regra|istruzion|regol)
@@ -79,12 +83,16 @@ _SIGN_LINES: Final = r"""
 
 
 def _signs() -> re.Pattern[str]:
-    lines = "|".join(_SIGN_LINES.split("\n    ")[1:]).strip()
+    lines = _SIGN_LINES.rstrip()
     for name, listed in _LISTS.items():
         lines = lines.replace(
             name, f"(?:{'|'.join(listed.split(chr(10) + ' ' * 8))})".replace("(?:|", "(?:").replace("|)", ")")
         )
-    return re.compile(lines)
+    signs = lines.split("\n    ")[1:]
+    # Most begin with a word: where none begins they are all ruled out at once, and the search is four times as fast.
+    at_word = "|".join(sign.removeprefix(r"\b") for sign in signs if sign.startswith(r"\b"))
+    anywhere = "|".join(sign for sign in signs if not sign.startswith(r"\b"))
+    return re.compile(rf"\b(?:{at_word})|{anywhere}")
 
 
 _SIGNS: Final = _signs()
@@ -92,22 +100,25 @@ _SIGNS: Final = _signs()
 _GLIMPSES: Final = tuple(
     """
     instruction,rules,prompt,direction,guideline,polic,constraint,everything above,system,assistant,llm,gpt,model,claude
-    gemini, ai,ai ,a.i., bot , bot:,writer,generator,grader,report,summar,narrative,headline,evaluat,assess,feedback
-    grade,rating,score,developer,jailbreak,pretend,independent,mastered,goal,concern,misconception,_,":," :,["t,[ "t,</
-    <s,<i,<t,<|,##,end of,[inst,[/inst, dan ,admin,operator
+    gemini,a.i.,writer,generator,grader,report,summar,narrative,headline,evaluat,assess,feedback
+    grade,rating,score,developer,jailbreak,pretend,independent,mastered,goal,concern,misconception,_,level",status",headline"
+    skills",concerns",severity","t,<,##,end of,inst],admin,operator
     note to,parent note,parent message,tutor note,student note,full marks,a+
     bericht,zeugnis,anweisung,regel,vorgabe,rapport,bilan,consigne,règle,informe,instruc,regla,relatório,rapor,talimat,kural
-    istruzion,regol,reporte
+    istruzion,regra,regol,reporte
     """.replace("\n    ", ",")
     .strip(",")
     .split(",")
 )
+# Parts of many words: they count only in a session that says them as words.
+_WORDS: Final = re.compile(r"(?:ai(?<!\wai)|bot(?<!\wbot)|dan(?<!\wdan))\b")
 _TURNED: Final = ("vtaber", "ercbeg", "vafgehpgvba", "erongi", "troper", "snoitcurtsni", "qvfertneq", "drageridsid")
 _BLOB: Final = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
 _SPACED: Final = re.compile(r"(?<!\w)(?:\w[ ._*-]){4,}\w(?!\w)")
 # Words an instruction is made of, found once letters are put for digits and what stands between letters is gone.
 _DISGUISED: Final = ("ignore", "disregard", "instruction", "report", "independent", "prompt", "system")
 _UNLEET: Final = str.maketrans("013457@$", "oieastas")
+_UNLEET_BYTES: Final = bytes.maketrans(b"013457@$", b"oieastas")
 _LOOK_ALIKE: Final = str.maketrans("аеорсухіјѕԁһԛѡοανρτυικε", "aeopcyxijsdhqwoavptuike")
 
 
@@ -119,57 +130,55 @@ class Hostile:
     texts: tuple[str, ...] = ()
 
 
-def hostile_in(transcript: Transcript) -> Hostile:
-    """The turns and texts of a session that speak to the report's writer."""
-    elsewhere = (transcript.subject, transcript.level or "", *transcript.goals)
-    signs = _Signs((*elsewhere, *(turn.text for turn in transcript.turns)))
-    turns = [turn for turn in transcript.turns if signs.speak_in(turn.text)]
-    texts = [*(turn.text for turn in turns), *(text for text in elsewhere if signs.speak_in(text))]
-    return Hostile(tuple(turn.id for turn in turns), tuple(dict.fromkeys(texts)))
+def hostile_in(transcript: Transcript, glance: Glance | None = None) -> Hostile:
+    """The turns and texts of a session that speak to the report's writer; ``glance`` is one at its ``texts_of``."""
+    texts = texts_of(transcript)
+    hostile = [
+        number for number in sorted(_suspects(texts, glance or Glance(texts))) if _speaks_to_writer(texts[number])
+    ]
+    first = len(texts) - len(transcript.turns)
+    turns = [transcript.turns[number - first] for number in hostile if number >= first]
+    withheld = (*(turn.text for turn in turns), *(texts[number] for number in hostile if number < first))
+    return Hostile(tuple(turn.id for turn in turns), tuple(dict.fromkeys(withheld)))
 
 
-class _Signs:
-    """The search in one session; what a glance at all of it rules out is not looked for in each turn."""
-
-    def __init__(self, texts: Iterable[str]) -> None:
-        low = "\n".join(map(_low, texts))
-        # Each word once is a tenth of the text, and enough to rule a sign out by its own first word.
-        vocabulary = "\n".join(set(low.split()))
-        self._glimpses = [sign for sign in _GLIMPSES if sign.split()[0] in vocabulary]
-        self._turned = [sign for sign in _TURNED if sign in vocabulary]
-        self._blobs = _BLOB.search(low) is not None
-        bare = _bare(low)
-        # A word that stands in the open is there in both, so more of it in the bare text is a disguise.
-        self._disguised = [word for word in _DISGUISED if bare.count(word) > low.count(word)]
-
-    def speak_in(self, text: str) -> bool:
-        """Whether a text speaks to the report's writer."""
-        return any(_SIGNS.search(reading) for reading in self._readings(text[:_SCANNED_CHARS]))
-
-    def _readings(self, text: str) -> Iterator[str]:
-        """The text as it may be meant, each reading only where there is something to suspect."""
-        low = _low(text)
-        if not text.isascii() or any(map(low.__contains__, self._glimpses)):
-            yield low
-        if any(map(low.__contains__, self._turned)):
-            yield codecs.encode(low, "rot13")
-            yield low[::-1]
-        if self._disguised and self._hides_in(low):
-            yield _SPACED.sub(lambda run: re.sub(r"[ ._*-]", "", run[0]), low.replace("  ", "\n"))
-            yield low.translate(_UNLEET)
-        for blob in _BLOB.findall(text) if self._blobs else ():
-            yield _decoded(blob)
-
-    def _hides_in(self, low: str) -> bool:
-        bare = _bare(low)
-        return any(word in bare and word not in low for word in self._disguised)
+def _suspects(texts: Sequence[str], glance: Glance) -> set[int]:
+    """The numbers of the texts to read: a glance at all of them rules out most."""
+    signs = {*_GLIMPSES, *_TURNED, *_WORDS.findall(glance.vocabulary), *_BLOB.findall(glance.vocabulary)}
+    bare = _bare(glance.low)
+    # A word that stands in the open is there in both, so more of it in the bare text is a disguise.
+    there = [word for word in _DISGUISED if word.encode() in bare]
+    disguised = any(bare.count(word.encode()) > glance.low.count(word) for word in there)
+    hiding = {number for number, text in enumerate(texts) if _hides(text.lower())} if disguised else ()
+    return {*glance.unusual, *glance.holding(signs), *hiding}
 
 
-def _bare(low: str) -> str:
-    """Letters for digits, and nothing between letters; of a whole session five times as fast as ``translate``."""
-    for sign, letter in zip("013457@$ ._*-", (*"oieastas", *[""] * 5), strict=True):
-        low = low.replace(sign, letter)
-    return low
+def _speaks_to_writer(text: str) -> bool:
+    return any(_SIGNS.search(reading) for reading in _readings(text[:_SCANNED_CHARS]))
+
+
+def _readings(text: str) -> Iterator[str]:
+    """The text as it may be meant, each reading only where there is something to suspect."""
+    low = _low(text)
+    yield low
+    if any(map(low.__contains__, _TURNED)):
+        yield codecs.encode(low, "rot13")
+        yield low[::-1]
+    if _hides(low):
+        yield _SPACED.sub(lambda run: re.sub(r"[ ._*-]", "", run[0]), low.replace("  ", "\n"))
+        yield low.translate(_UNLEET)
+    for blob in _BLOB.findall(text):
+        yield _decoded(blob)
+
+
+def _hides(low: str) -> bool:
+    bare = _bare(low)
+    return any(word.encode() in bare and word not in low for word in _DISGUISED)
+
+
+def _bare(low: str) -> bytes:
+    """Letters for digits, and nothing between letters."""
+    return low.encode(errors="replace").translate(_UNLEET_BYTES, b" ._*-")
 
 
 def _low(text: str) -> str:

@@ -7,11 +7,13 @@ rank higher. The graph is capped, so the cost grows with the length of the text 
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Container, Iterator, Mapping, Sequence, Set
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain, pairwise
+from itertools import accumulate, chain, pairwise
 from math import log
+from operator import mul, truediv
+from sys import intern
 from typing import Final
 
 from afterbell.core.english import BEFORE_NOUN, LESSON_WORDS, STOPWORDS
@@ -29,7 +31,11 @@ _WORD: Final = re.compile(_LETTERS)
 # Capitals beyond these ranges are rare in English lessons; what is no capital within them is filtered.
 _CAPITAL: Final = r"[A-Z\u00c0-\u00de\u0100-\u017f]" + _LETTERS.replace("+", "*", 1)
 _CAPITAL_WORD: Final = re.compile(rf"\b{_CAPITAL}")
-_CAPITAL_INSIDE: Final = re.compile(rf"[^\s.!?:\"']\s+({_CAPITAL})")
+END: Final = "\n"
+"""Stands after each text; no piece of a text has white space in it."""
+_ENDS: Final = frozenset(".!?:\"'" + END)
+_NOUN: Final = "+"
+_TEXT_END: Final = "="
 _DOING: Final = re.compile(r"\w+(ed|ing|ly|n't)$")
 
 _NONE: Final[frozenset[str]] = frozenset()
@@ -46,39 +52,53 @@ class KeyPhrase:
     turns: tuple[int, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Spoken:
+    """Texts cut at white space, which nothing that is looked for here goes across: each piece is looked at once.
+
+    pieces: of all texts as they were written, and END after each text.
+    said: how often each piece was said.
+    tokens: of each distinct piece, its words, numbers and punctuation marks, lower case.
+    words: all tokens, once.
+    """
+
+    pieces: Sequence[str]
+    said: Mapping[str, int]
+    tokens: Mapping[str, Sequence[str]]
+    words: Set[str]
+
+
 @dataclass(slots=True)
 class _Tally:
     turns: set[int] = field(default_factory=set)
     said: int = 0
     as_noun: int = 0
-    forms: Counter[str] = field(default_factory=Counter)
+    forms: dict[str, int] = field(default_factory=dict)
 
 
-def tokens_of(text: str) -> list[str]:
-    """A text's words, numbers and punctuation marks, lower case."""
-    low = text[:_TEXT_CHARS].lower()
-    return (_ASCII_TOKEN if low.isascii() else _TOKEN).findall(low)
+def spoken(texts: Iterable[str]) -> Spoken:
+    """The texts, cut."""
+    pieces: list[str] = []
+    for text in texts:
+        # One object for each distinct piece: what follows looks every piece up several times.
+        pieces += map(intern, text[:_TEXT_CHARS].split())
+        pieces.append(END)
+    said = Counter(pieces)
+    tokens = {piece: _tokens_of(piece) for piece in said}
+    return Spoken(pieces, said, tokens, set(chain.from_iterable(tokens.values())))
 
 
-def key_phrases(
-    texts: Sequence[str], lines: Sequence[Sequence[str]], *, avoid: frozenset[str], most: int
-) -> tuple[KeyPhrase, ...]:
-    """The ``most`` weightiest phrases, best first, free of words in ``avoid`` (lower case) and of names.
-
-    ``lines`` are the ``tokens_of`` each text.
-    """
-    words = Counter(chain.from_iterable(lines))
-    skip = avoid | _proper_names([text[:_TEXT_CHARS] for text in texts], words)
-    topical = {word: stem(word) for word in words if _carries(word, skip)}
-    places: dict[tuple[tuple[str, ...], bool], list[int]] = defaultdict(list)
-    for position, line in enumerate(lines):
-        for found in _runs(line, topical):
-            places[found].append(position)
+def key_phrases(session: Spoken, *, avoid: frozenset[str], most: int) -> tuple[KeyPhrase, ...]:
+    """The ``most`` weightiest phrases, best first, free of words in ``avoid`` (lower case) and of names."""
+    skip = avoid | _proper_names(session)
+    topical = {word: stem(word) for word in session.words if _carries(word, skip)}
+    runs = _runs(session, topical)
     tallies: dict[Stems, _Tally] = defaultdict(_Tally)
-    for (run, is_noun), positions in places.items():
-        _count(tallies, run, is_noun, positions)
-    ranks = _word_ranks([[topical[word] for word in line if word in topical] for line in lines])
-    weights = {stems: _weight(stems, tally, ranks, len(texts)) for stems, tally in tallies.items()}
+    for run, positions in _places(runs).items():
+        _count(tallies, run.lstrip(_NOUN).split()[-PHRASE_WORDS_MAX:], run[0] == _NOUN, positions)
+    ranks = _word_ranks(runs, topical)
+    texts = session.said[END]
+    weights = {stems: _weight(stems, tally, ranks, texts) for stems, tally in tallies.items()}
     ordered = sorted((stems for stems, weight in weights.items() if weight > 0), key=lambda s: (-weights[s], s))
     return tuple(
         KeyPhrase(_usual(tallies[stems].forms), stems, tuple(sorted(tallies[stems].turns)))
@@ -91,10 +111,18 @@ def stems_of(text: str) -> frozenset[str]:
     return frozenset(filter(None, map(_topic_stem, set(_WORD.findall(text[:_TEXT_CHARS].lower())))))
 
 
-def shared_stems(lines: Sequence[Sequence[str]], stems: Set[str]) -> tuple[frozenset[str], ...]:
-    """For each text, cut into ``tokens_of``, those of the stems that it holds."""
-    known = {word: part for word in set(chain.from_iterable(lines)) if (part := _topic_stem(word)) in stems}
-    return tuple(frozenset(map(known.__getitem__, known.keys() & line)) for line in map(set, lines))
+def shared_stems(session: Spoken, stems: Set[str]) -> tuple[Set[str], ...]:
+    """For each text those of the stems that it holds."""
+    known = {word: part for word in session.words if (part := _topic_stem(word)) in stems}
+    held = {piece: [known[word] for word in tokens if word in known] for piece, tokens in session.tokens.items()}
+    held = {piece: found for piece, found in held.items() if found or piece == END}
+    shared: list[set[str]] = [set()]
+    for found in [held[piece] for piece in session.pieces if piece in held]:
+        if found:
+            shared[-1].update(found)
+        else:
+            shared.append(set())
+    return tuple(shared[:-1])
 
 
 @lru_cache(maxsize=4_096)
@@ -114,29 +142,72 @@ def _topic_stem(word: str) -> str:
     return stem(word) if _carries(word, _NONE) else ""
 
 
+@lru_cache(maxsize=4_096)
+def _is_doing(word: str) -> bool:
+    return _DOING.match(word) is not None
+
+
 def _carries(word: str, skip: frozenset[str]) -> bool:
     return len(word) > 2 and word[0].isalpha() and word not in STOPWORDS and word not in skip
 
 
-def _proper_names(texts: Sequence[str], words: Mapping[str, int]) -> frozenset[str]:
+def _tokens_of(piece: str) -> list[str]:
+    low = piece.lower()
+    if low.isascii() and low.isalpha():
+        return [low]
+    return (_ASCII_TOKEN if low.isascii() else _TOKEN).findall(low)
+
+
+def _proper_names(session: Spoken) -> frozenset[str]:
     """Words that are mostly written with a capital inside a sentence: people and places of the exercise."""
-    inside = Counter(word.lower() for text in texts for word in _CAPITAL_INSIDE.findall(text) if word[0].isupper())
-    capital = Counter(word.lower() for text in texts for word in _CAPITAL_WORD.findall(text) if word[0].isupper())
-    return frozenset(word for word, times in inside.items() if times > words[word] - capital[word])
+    unusual = (piece for piece in session.said if piece.lower() != piece or not piece.isascii())
+    capitals = {piece: found for piece in unusual if (found := _CAPITAL_WORD.findall(piece))}
+    opening = {piece: found[0] for piece, found in capitals.items() if piece.startswith(found[0])}
+    inside = Counter(word.lower() for word in _inside(session.pieces, opening) if word[0].isupper())
+    small: dict[str, int] = defaultdict(int)
+    for piece, times in session.said.items():
+        for word in session.tokens[piece]:
+            small[word] += times
+        for word in capitals.get(piece, ()):
+            small[word.lower()] -= times if word[0].isupper() else 0
+    return frozenset(word for word, times in inside.items() if times > small[word])
 
 
-def _runs(line: Sequence[str], topical: Container[str]) -> Iterator[tuple[tuple[str, ...], bool]]:
-    """Neighbouring topic words of a line, and whether what stands before them announces a noun."""
-    run: list[str] = []
-    before = ""
-    for word in (*line, "."):
-        if word in topical:
-            run.append(word)
-            continue
-        if run:
-            yield tuple(run[-PHRASE_WORDS_MAX:]), before in BEFORE_NOUN or before[:1].isdigit()
-            run = []
-        before = word
+def _inside(pieces: Sequence[str], opening: Mapping[str, str]) -> Iterator[str]:
+    """Words with a capital amid a sentence; of two in a row the first, as one name."""
+    taken = -1
+    for at in [at for at, piece in enumerate(pieces) if piece in opening]:
+        if at and at - 1 != taken and pieces[at - 1][-1] not in _ENDS:
+            word = opening[pieces[at]]
+            taken = at if word == pieces[at] else -1
+            yield word
+
+
+def _runs(session: Spoken, topical: Container[str]) -> list[str]:
+    """Neighbouring topic words, each run as text after a mark where what stands before announces a noun.
+
+    A _TEXT_END closes each text.
+    """
+    marks = {word: f" {word}" if word in topical else f"\n{_mark(word)}" for word in session.words}
+    marked = {piece: "".join(map(marks.__getitem__, tokens)) for piece, tokens in session.tokens.items()}
+    marked[END] = f"\n{_TEXT_END}\n"
+    return [run for run in "".join(map(marked.__getitem__, session.pieces)).split("\n") if run and run != _NOUN]
+
+
+def _mark(word: str) -> str:
+    return _NOUN if word in BEFORE_NOUN or word[:1].isdigit() else ""
+
+
+def _places(runs: Iterable[str]) -> dict[str, list[int]]:
+    """The positions of the texts that hold each run."""
+    places: dict[str, list[int]] = defaultdict(list)
+    position = 0
+    for run in runs:
+        if run == _TEXT_END:
+            position += 1
+        else:
+            places[run].append(position)
+    return places
 
 
 def _count(tallies: dict[Stems, _Tally], run: Sequence[str], is_noun: bool, positions: Sequence[int]) -> None:
@@ -146,16 +217,16 @@ def _count(tallies: dict[Stems, _Tally], run: Sequence[str], is_noun: bool, posi
         if (
             "per" in (words[0], words[-1])
             or len(phrase) > PHRASE_CHARS_MAX
-            or (_DOING.match(words[0]) and not (is_noun and len(words) > 1))
+            or (_is_doing(words[0]) and not (is_noun and len(words) > 1))
         ):
             continue
-        if all(word in LESSON_WORDS for word in words) or _DOING.match(words[-1]):
+        if LESSON_WORDS.issuperset(words) or _is_doing(words[-1]):
             continue
-        tally = tallies[tuple(stem(word) for word in words)]
+        tally = tallies[tuple(map(stem, words))]
         tally.turns.update(positions)
         tally.said += len(positions)
         tally.as_noun += len(positions) * is_noun
-        tally.forms[phrase] += len(positions)
+        tally.forms[phrase] = tally.forms.get(phrase, 0) + len(positions)
 
 
 def _weight(stems: Stems, tally: _Tally, ranks: dict[str, float], texts: int) -> float:
@@ -168,24 +239,38 @@ def _weight(stems: Stems, tally: _Tally, ranks: dict[str, float], texts: int) ->
     return len(tally.turns) * rarity * (0.2 + rank) * (1 + 0.6 * (len(stems) - 1))
 
 
-def _word_ranks(lines: Sequence[Sequence[str]]) -> dict[str, float]:
+def _word_ranks(runs: Iterable[str], topical: Mapping[str, str]) -> dict[str, float]:
     """TextRank of the most frequent stems, scaled so that the highest is 1."""
-    frequent = {word for word, _ in Counter(w for line in lines for w in line).most_common(_GRAPH_WORDS)}
-    ties: dict[str, Counter[str]] = {word: Counter() for word in frequent}
-    for line in lines:
-        for one, other in pairwise(word for word in line if word in frequent):
-            if one != other:
-                ties[one][other] += 1
-                ties[other][one] += 1
-    strength = {word: sum(tied.values()) for word, tied in ties.items()}
-    ranks = dict.fromkeys(frequent, 1.0)
+    words = " ".join(runs).split()
+    counted = Counter([topical[word] for word in words if word in topical]).most_common(_GRAPH_WORDS)
+    ties = _ties(words, topical, [word for word, _ in counted])
+    strength = [sum(tied.values()) for tied in ties]
+    others = [other for tied in ties for other in tied]
+    times = [n for tied in ties for n in tied.values()]
+    of = [strength[other] for other in others]
+    ends = [0, *accumulate(map(len, ties))]
+    ranks = [1.0] * len(ties)
     for _ in range(_ROUNDS):
-        ranks = {
-            word: 1 - _DAMPING + _DAMPING * sum(ranks[other] * n / strength[other] for other, n in tied.items())
-            for word, tied in ties.items()
-        }
-    highest = max(ranks.values(), default=1.0)
-    return {word: rank / highest for word, rank in ranks.items()}
+        given = list(map(truediv, map(mul, [ranks[other] for other in others], times), of))
+        ranks = [1 - _DAMPING + _DAMPING * sum(given[start:end]) for start, end in pairwise(ends)]
+    highest = max(ranks, default=1.0)
+    return {word: rank / highest for (word, _), rank in zip(counted, ranks, strict=True)}
+
+
+def _ties(words: Iterable[str], topical: Mapping[str, str], frequent: Sequence[str]) -> list[dict[int, int]]:
+    """How often each of the ``frequent`` stems stands beside each other one, as numbers, in the same text."""
+    numbers = {word: number for number, word in enumerate(frequent)}
+    number_of = {word: numbers[part] for word, part in topical.items() if part in numbers}
+    number_of[_TEXT_END] = end = len(frequent)
+    near = pairwise([number_of[word] for word in words if word in number_of])
+    ties: list[dict[int, int]] = [defaultdict(int) for _ in (*frequent, END)]
+    # One number a pair is counted at half the price of two.
+    for pair, times in Counter([one * (end + 1) + other for one, other in near]).items():
+        one, other = divmod(pair, end + 1)
+        if one != other:
+            ties[one][other] += times
+            ties[other][one] += times
+    return [{other: n for other, n in tied.items() if other != end} for tied in ties[:end]]
 
 
 def _apart(ordered: Sequence[Stems], most: int) -> list[Stems]:
@@ -201,6 +286,6 @@ def _apart(ordered: Sequence[Stems], most: int) -> list[Stems]:
     return kept
 
 
-def _usual(forms: Counter[str]) -> str:
+def _usual(forms: Mapping[str, int]) -> str:
     """The plural where it was said ("questions about fractions" reads well), else the most frequent form."""
     return min(forms, key=lambda form: (not form.endswith("s"), -forms[form], form))

@@ -15,7 +15,8 @@ from statistics import median
 from typing import Final
 
 from afterbell.core.english import OPEN_QUESTION, is_english
-from afterbell.core.session import Participant, ParticipantRole, Session, Transcript, Turn, turns_of
+from afterbell.core.glimpse import sign
+from afterbell.core.session import Participant, ParticipantRole, Session, Transcript, clean
 
 THIN_TURNS: Final = 4
 THIN_STUDENT_WORDS: Final = 20
@@ -23,9 +24,19 @@ THIN_STUDENT_WORDS: Final = 20
 
 _MARKS: Final = "?？؟՞"  # noqa: RUF001  the question marks of other scripts
 _MARK: Final = re.compile(f"[{_MARKS}]")
-_BREAK: Final = re.compile(rf"[{_MARKS}][{_MARKS}!]*|[.!…](?=\s|$)|[。！\n]")  # noqa: RUF001
+# What each sign means is looked up behind it: a pattern that begins with one set of signs is found ten times as fast.
+_BREAK: Final = re.compile(
+    rf"[{_MARKS}.!…。！\n](?:(?<=[{_MARKS}])[{_MARKS}!]*|(?<=[.!…])(?=\s|$)|(?<=[。！\n]))"  # noqa: RUF001
+)
 _SPACED: Final = re.compile(r"[^\W_]\S*")
-_ASCII_SPACED: Final = re.compile(r"[A-Za-z0-9]\S*")
+_ASCII: Final = bytes(range(128)).decode()
+_ASCII_SHAPES: Final = "".join(" " if char.isspace() else "a" for char in _ASCII).encode().ljust(256)
+_ASCII_MARKS: Final = "".join(char for char in _ASCII if not (char.isalnum() or char.isspace())).encode()
+_OPEN: Final = sign(
+    OPEN_QUESTION,
+    "why|how |explain|describe|what makes|what if|what do |what would |what did |what happens|tell me |me through"
+    "|own words|can you ",
+)
 _UNSPACED: Final = re.compile(r"[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 
 
@@ -65,29 +76,34 @@ class SessionMetrics:
     tutor_words_after_last_question: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Said:
-    """A turn with text, its words and its questions."""
+    """What someone said, where it is not blank: its words and its questions."""
 
-    turn: Turn
+    speaker: Participant
+    at: datetime | None
+    text: str
     words: int
     questions: tuple[str, ...]
 
     @property
     def role(self) -> ParticipantRole:
-        return self.turn.speaker.role
+        return self.speaker.role
 
 
 def measure(session: Session) -> SessionMetrics:
     """The numbers of a session; participants who said nothing are in it with zeros."""
+    people = {person.id: person for person in session.participants}
+    messages = ((people[message.sender], message.at, clean(message.text)) for message in session.messages)
     stated = (session.started_at, session.ended_at)
-    return _measure(turns_of(session), session.participants, session.language, stated)
+    return _measure(messages, session.participants, session.language, stated)
 
 
 def measure_transcript(transcript: Transcript) -> SessionMetrics:
     """The same from a transcript, which does not know silent participants nor the stated times."""
     people = tuple({turn.speaker.id: turn.speaker for turn in transcript.turns}.values())
-    return _measure(transcript.turns, people, transcript.language, (None, None))
+    turns = ((turn.speaker, turn.at, turn.text) for turn in transcript.turns)
+    return _measure(turns, people, transcript.language, (None, None))
 
 
 def student_words(metrics: SessionMetrics) -> int:
@@ -114,7 +130,8 @@ def too_thin_to_read(transcript: Transcript) -> bool:
 def count_words(text: str) -> int:
     """Words of a text, see the module."""
     if text.isascii():
-        return len(_ASCII_SPACED.findall(text))
+        # White space as " ", letters and digits as "a" and the rest left out: a word begins where "a" follows " ".
+        return (b" " + text.encode().translate(_ASCII_SHAPES, _ASCII_MARKS)).count(b" a")
     if _UNSPACED.search(text):
         return sum(_words_in(token) for token in text.split())
     return len(_SPACED.findall(text))
@@ -122,7 +139,7 @@ def count_words(text: str) -> int:
 
 def questions_in(text: str) -> tuple[str, ...]:
     """The questions of a text, each from the start of its sentence to its question mark."""
-    return tuple(text[start:end].strip() for start, end in _question_spans(text))
+    return tuple([text[start:end].strip() for start, end in _question_spans(text)])
 
 
 def without_questions(text: str) -> str:
@@ -134,14 +151,16 @@ def without_questions(text: str) -> str:
     return " ".join((*kept, text[after:])).strip()
 
 
-def _question_spans(text: str) -> Iterator[tuple[int, int]]:
-    if not _MARK.search(text):
-        return
+def _question_spans(text: str) -> list[tuple[int, int]]:
+    spans: list[tuple[int, int]] = []
+    if "?" not in text and (text.isascii() or not _MARK.search(text)):
+        return spans
     start = 0
     for stop in _BREAK.finditer(text):
-        if stop.group()[0] in _MARKS:
-            yield start, stop.end()
+        if stop[0][0] in _MARKS:
+            spans.append((start, stop.end()))
         start = stop.end()
+    return spans
 
 
 def _words_in(token: str) -> int:
@@ -150,12 +169,12 @@ def _words_in(token: str) -> int:
 
 
 def _measure(
-    turns: Sequence[Turn],
+    spoken: Iterable[tuple[Participant, datetime | None, str]],
     people: Sequence[Participant],
     language: str | None,
     stated: tuple[datetime | None, datetime | None],
 ) -> SessionMetrics:
-    said = [_Said(turn, count_words(turn.text), questions_in(turn.text)) for turn in turns if turn.text]
+    said = [_Said(who, at, text, count_words(text), questions_in(text)) for who, at, text in spoken if text]
     speakers = _per_speaker(said, people)
     words = sum(speaker.words for speaker in speakers)
     students = sum(speaker.words for speaker in speakers if speaker.role == "student")
@@ -176,8 +195,8 @@ def _per_speaker(said: Sequence[_Said], people: Iterable[Participant]) -> tuple[
     lengths: dict[str, list[int]] = defaultdict(list)
     questions: dict[str, int] = defaultdict(int)
     for one in said:
-        lengths[one.turn.speaker.id].append(one.words)
-        questions[one.turn.speaker.id] += len(one.questions)
+        lengths[one.speaker.id].append(one.words)
+        questions[one.speaker.id] += len(one.questions)
     words = sum(sum(counts) for counts in lengths.values())
     return tuple(
         SpeakerMetrics(
@@ -199,7 +218,7 @@ def _share(part: int, whole: int) -> float:
 def _duration_s(said: Sequence[_Said], stated: tuple[datetime | None, datetime | None]) -> float | None:
     begun, ended = stated
     if begun is None or ended is None:
-        dated = [one.turn.at for one in said if one.turn.at is not None]
+        dated = [one.at for one in said if one.at is not None]
         if len(dated) < 2:
             return None
         begun, ended = min(dated), max(dated)
@@ -208,16 +227,22 @@ def _duration_s(said: Sequence[_Said], stated: tuple[datetime | None, datetime |
 
 
 def _open_ratio(asked: Sequence[str], language: str | None, said: Sequence[_Said]) -> float | None:
-    if not asked or not is_english(language, " ".join(one.turn.text for one in said[:40])):
+    if not asked or not is_english(language, " ".join(one.text for one in said[:40])):
         return None
-    return _share(sum(bool(OPEN_QUESTION.search(question)) for question in asked), len(asked))
+    return _share(sum(map(_is_open, asked)), len(asked))
+
+
+def _is_open(question: str) -> bool:
+    if question.isascii() and not _OPEN.is_glimpsed_in(question.lower()):
+        return False
+    return OPEN_QUESTION.search(question) is not None
 
 
 def _waits_s(said: Sequence[_Said]) -> Iterator[float]:
     for asking, reply in pairwise(said):
         if asking.role != "tutor" or reply.role != "student" or not asking.questions:
             continue
-        asked_at, replied_at = asking.turn.at, reply.turn.at
+        asked_at, replied_at = asking.at, reply.at
         if asked_at is not None and replied_at is not None and replied_at >= asked_at:
             yield (replied_at - asked_at).total_seconds()
 

@@ -181,8 +181,8 @@ def _turn_lines(transcript: Transcript) -> Iterator[str]:
         role = turn.speaker.role
         if turn.speaker.id not in labels:
             of_role[role] = number = of_role.get(role, 0) + 1
-            labels[turn.speaker.id] = role if number == 1 else f"{role}_{number}"
-        yield _json_line([turn.id, labels[turn.speaker.id], turn.text])
+            labels[turn.speaker.id] = _json_line(role if number == 1 else f"{role}_{number}")
+        yield f"[{_json_line(turn.id)},{labels[turn.speaker.id]},{_json_line(turn.text)}]"
 
 
 def _json_line(value: object) -> str:

@@ -100,3 +100,8 @@ class Transcript:
 def transcript_of(session: Session) -> Transcript:
     """The session as the engines read it."""
     return Transcript(session.subject, session.level, session.language, session.goals, turns_of(session))
+
+
+def texts_of(transcript: Transcript) -> tuple[str, ...]:
+    """The subject, the level, the goals and, last, what each turn says."""
+    return (transcript.subject, transcript.level or "", *transcript.goals, *(turn.text for turn in transcript.turns))

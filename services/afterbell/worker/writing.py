@@ -19,6 +19,7 @@ from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
 from afterbell.adapters.llm.narrative_codec import decode, encode
 from afterbell.core import parts
 from afterbell.core.errors import AfterbellError, ModelAnswerUnusable, ModelError
+from afterbell.core.glimpse import Glance
 from afterbell.core.grounding import Grounded, examine
 from afterbell.core.injection import Hostile, hostile_in
 from afterbell.core.metrics import SessionMetrics
@@ -26,7 +27,7 @@ from afterbell.core.narrative import Narrative
 from afterbell.core.prompt import Prompt, build, build_repair, build_whole
 from afterbell.core.redaction import Redacted, redact, restore
 from afterbell.core.report import Checks, Usage
-from afterbell.core.session import Session, Transcript
+from afterbell.core.session import Session, Transcript, texts_of
 
 FENCE_BYTES: Final = 12
 PROBLEMS_MAX: Final = 20
@@ -87,8 +88,9 @@ def safety_identifier_of(session: Session, key: bytes) -> str | None:
 
 def withhold(session: Session, transcript: Transcript) -> Told:
     """What may leave the house of a session."""
-    hostile = hostile_in(transcript)
-    told, redacted = redact(transcript, session.participants, hostile.texts)
+    glance = Glance(texts_of(transcript))
+    hostile = hostile_in(transcript, glance)
+    told, redacted = redact(transcript, session.participants, hostile.texts, glance)
     return Told(transcript, told, redacted, hostile)
 
 
