@@ -9,7 +9,7 @@ from tests.core.sessions import lesson, sessions
 from afterbell.core.extractive import write_narrative
 from afterbell.core.grounding import evidence_of, ground
 from afterbell.core.narrative import Evidence, Narrative, Topic
-from afterbell.core.redaction import Redacted, redact, restore
+from afterbell.core.redaction import INTRODUCED_MAX, Redacted, redact, restore
 from afterbell.core.session import Message, Participant, Session, Transcript, transcript_of
 
 BLANK = write_narrative(transcript_of(lesson("T: Hello")))
@@ -202,3 +202,11 @@ def test_a_long_name_does_not_break_a_bound() -> None:
 def test_a_hostile_text_takes_no_longer() -> None:
     for text in ("a-" * 4_000, "1" * 8_000, "0" * 8_000, "a." * 4_000, "@" * 8_000, "+1 " * 2_600, "[A_1" * 2_000):
         told(text)
+
+
+def test_of_people_who_are_introduced_the_first_are_withheld_and_their_number_is_bounded() -> None:
+    names = [f"{one}{other}{last}" for one in "ABCDEFGHIJ" for other in "aeiou" for last in "kmnr"]
+    transcript, redacted = told(*(f"my friend {name} said so, and {name} knows" for name in names))
+    assert len(names) > INTRODUCED_MAX
+    assert list(redacted.withheld.values()) == names[:INTRODUCED_MAX]
+    assert not any(name in turn.text for name, turn in zip(names[:INTRODUCED_MAX], transcript.turns, strict=False))

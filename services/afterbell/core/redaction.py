@@ -109,6 +109,8 @@ _IN_PROSE: Final = {
 }
 _PEOPLE: Final = frozenset({"STUDENT", "TUTOR", "ASSISTANT", "OBSERVER", "PERSON"})
 _INTRODUCING: Final = ("my name", "call me", "friend", *words("brother sister cousin teacher mum mom dad neighb"))
+INTRODUCED_MAX: Final = 100
+"""So many introduced people are looked for: each is tried at every letter of the session, which must not take hours."""
 # People nobody listed, where a student introduces them.
 _INTRODUCED: Final = re.compile(
     r"\b(?:[Mm]y name is|[Mm]y name's|[Cc]all me"
@@ -173,8 +175,9 @@ def redact(
     glance = glance or Glance(texts)
     people = _in_order(transcript, participants)
     redacted = Redacted(names={label: clean(person.display_name) for label, person in people})
-    introducing = (texts[number] for number in glance.holding(_INTRODUCING) if number >= first)
-    names = _Names(people, {name for text in introducing for name in _INTRODUCED.findall(text)})
+    introducing = (texts[number] for number in sorted(glance.holding(_INTRODUCING)) if number >= first)
+    introduced = dict.fromkeys(name for text in introducing for name in _INTRODUCED.findall(text))
+    names = _Names(people, list(introduced)[:INTRODUCED_MAX])
     whole = _escaped(removed)
     special = re.compile(f"{whole}|(?P<forged>{_PLACEHOLDER.pattern})".lstrip("|"), re.IGNORECASE)
     searched = range(len(texts)) if whole else _suspects(texts, glance, names)
