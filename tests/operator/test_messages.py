@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
-from tests.operator.running import Site
+from tests.operator.running import OperatorProcess, Site
+from tests.support.cluster import wait_until
 
 from afterbell_operator.act import Target
 from afterbell_operator.conditions import Able
@@ -72,6 +73,13 @@ def test_other_words_are_told_though_the_reason_stays_and_soon_rather_than_at_on
         assert speaker.told() == GONE
 
     speaking(site, talk)
+
+
+def test_a_pool_that_is_made_again_under_its_name_is_spoken_of_again(site: Site, operator: OperatorProcess) -> None:
+    for _ in range(2):
+        site.apply(replicas=0)
+        wait_until(lambda: site.condition("Ready") == ("True", "Scaling"), "the Pool to be ready")
+        site.cluster.kubectl("delete", "pool", "reports", "-n", site.namespace)
 
 
 def test_a_number_that_counts_on_is_not_written(site: Site) -> None:
