@@ -138,7 +138,12 @@ class Reconciler:
     async def _round(self, key: Key, pool: _Pool) -> float | None:
         """One round; seconds until the next, None where only news brings one."""
         stored = self.tables.pools.get(key)
-        if stored is None or not self.leading():
+        if stored is None:
+            return None
+        if not self.leading():
+            # Another may lead meanwhile. What it decides and says is in the status, and counts from then on.
+            pool.uid = ""
+            self.explainer.forget(key)
             return None
         try:
             spec, written = spec_of({"spec": stored.spec})

@@ -1,5 +1,6 @@
 """A rollout, an API server that is away, a leader that is killed: the operator waits, and then does what is right."""
 
+import signal
 import time
 from pathlib import Path
 
@@ -85,6 +86,33 @@ def test_the_next_leader_goes_on_with_the_drain_of_a_killed_one(
             hands.finish(going, grants.pop(going))
             site.until_replicas(1)
             assert site.until_pods(1) == pods - {going}, "the busy one stays"
+
+
+@pytest.mark.timeout(180)
+def test_a_leader_that_slept_goes_on_from_what_another_has_decided_meanwhile(
+    site: Site, hands: Hands, operator: OperatorProcess, redis_url: str, tmp_path: Path
+) -> None:
+    site.apply(replicas=0)
+    hands.put("a")
+    site.until_replicas(1)
+    operator.process.send_signal(signal.SIGSTOP)
+    try:
+        with operating(site.cluster, redis_url, tmp_path, site.namespace) as other:
+            wait_until(lambda: '"leading": true' in other.log.read_text(), "the other to lead", patience_s=60)
+            hands.put("b")
+            site.until_replicas(2)
+            wait_until(lambda: steps(site) == [(1, 2), (0, 1)], "the other to say so")
+            operator.process.send_signal(signal.SIGCONT)
+            wait_until(lambda: '"leading": false' in operator.log.read_text(), "the first to notice")
+    finally:
+        operator.process.send_signal(signal.SIGCONT)
+    hands.put("c")
+    site.until_replicas(3)
+    wait_until(lambda: steps(site) == [(2, 3), (1, 2), (0, 1)], "the whole story to be told")
+
+
+def steps(site: Site) -> list[tuple[int, int]]:
+    return [(one["fromReplicas"], one["toReplicas"]) for one in site.status().get("decisions", [])]
 
 
 def test_a_node_that_is_drained_in_the_middle_of_a_scale_in_costs_no_other_pod_its_job(
