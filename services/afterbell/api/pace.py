@@ -1,7 +1,6 @@
 """How fast reports are made now, for the estimate a waiting client is told."""
 
 import asyncio
-from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -9,13 +8,11 @@ from afterbell.core.facts import eta_seconds
 from afterbell.settings import ApiSettings
 
 MEASURED_EVERY_S: Final = 5.0
-# Between two starts of the limiter nothing may run, so the most that ran side by side in the last minute counts.
-SLOTS_SEEN: Final = 12
 # Until the first report was made: the middle of what reports take by hosted models.
 TYPICAL_REPORT_S: Final = 45.0
 
 Measure = Callable[[], Awaitable[tuple[float | None, int]]]
-"""Asks the record: (seconds a report takes, None where none was made; reports running now)."""
+"""Asks the record: (seconds a report takes, None where none was made; how many ran side by side lately)."""
 
 
 class Pace:
@@ -24,7 +21,7 @@ class Pace:
     def __init__(self, settings: ApiSettings) -> None:
         self._settings = settings
         self._report_s = TYPICAL_REPORT_S
-        self._running = deque([0], maxlen=SLOTS_SEEN)
+        self._side_by_side = 0
         self._measured_at = float("-inf")
 
     async def eta_s(self, position: int, measure: Measure) -> int:
@@ -32,11 +29,8 @@ class Pace:
         now = asyncio.get_running_loop().time()
         if now - self._measured_at >= MEASURED_EVERY_S:
             self._measured_at = now
-            self._note(*await measure())
+            report_s, self._side_by_side = await measure()
+            self._report_s = TYPICAL_REPORT_S if report_s is None else report_s
         settings = self._settings
         return eta_seconds(position, starts_per_window=settings.starts_max, window_s=settings.window_s,
-                           slots=max(self._running) or settings.slots_hint, report_s=self._report_s)  # fmt: skip
-
-    def _note(self, report_s: float | None, running: int) -> None:
-        self._report_s = TYPICAL_REPORT_S if report_s is None else report_s
-        self._running.append(running)
+                           slots=self._side_by_side or settings.slots_hint, report_s=self._report_s)  # fmt: skip

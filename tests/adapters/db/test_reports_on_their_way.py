@@ -296,3 +296,32 @@ def test_one_process_sweeps_at_a_time(tables: str) -> None:
         await other.close()
 
     on(tables, body)
+
+
+def test_the_pace_knows_how_many_ran_at_once_in_the_last_minute_whether_any_runs_now_or_not(database_url: str) -> None:
+    attempt = text(
+        """INSERT INTO report_attempts (report_id, attempt, worker, started_at, ended_at, outcome)
+           VALUES (:report, 1, 'w', :started_at, :ended_at, 'succeeded')"""
+    )
+
+    async def body(record: Record) -> None:
+        async def paced() -> tuple[float | None, int]:
+            async with record.database.statement() as connection:
+                return await reports.pace(connection)
+
+        await record.stored()
+        assert await paced() == (None, 0)
+        long_ago = [(200, 180), (200, 180), (200, 180)]
+        lately = [(50, 30), (48, 32), (31, 11)]
+        for version, (began, ended) in enumerate(long_ago + lately, start=1):
+            report_id = await record.report(version=version, status="succeeded", progress=100)
+            times = {"started_at": ago(began), "ended_at": ago(ended)}
+            await record.run(attempt.bindparams(report=report_id, **times))
+        report_s, side_by_side = await paced()
+        assert (round(report_s or 0), side_by_side) == (19, 2)
+        for version in range(10, 13):
+            await record.claim(await record.report(version=version))
+        assert (await paced())[1] == 3
+
+    migrated(database_url)
+    on(database_url, body)

@@ -63,12 +63,19 @@ _POSITION: Final = select(func.count()).where(
     reports.c.status.in_(("queued", "deferred")), reports.c.created_at <= bindparam("created_at")
 )
 
+# Side by side: under a limiter few or none may run in the moment of the question, so the last minute counts.
 _PACE: Final = text("""
-    SELECT (SELECT avg(seconds) FROM (
-              SELECT extract(epoch FROM report_attempts.ended_at - report_attempts.started_at) AS seconds
-              FROM reports JOIN report_attempts ON report_id = reports.id AND report_attempts.outcome = 'succeeded'
-              WHERE reports.status = 'succeeded' ORDER BY reports.created_at DESC LIMIT 50) AS made) AS report_s,
-           (SELECT count(*) FROM reports WHERE status = 'running') AS running
+    WITH made AS (
+        SELECT report_attempts.started_at, ended_at
+        FROM reports JOIN report_attempts ON report_id = reports.id AND report_attempts.outcome = 'succeeded'
+        WHERE reports.status = 'succeeded' ORDER BY reports.created_at DESC LIMIT 50)
+    SELECT (SELECT avg(extract(epoch FROM ended_at - started_at)) FROM made) AS report_s,
+           greatest(
+             (SELECT count(*) FROM reports WHERE status = 'running'),
+             (SELECT max(beside) FROM (
+                SELECT (SELECT count(*) FROM made AS other
+                        WHERE other.started_at <= one.started_at AND other.ended_at > one.started_at) AS beside
+                FROM made AS one WHERE one.ended_at > now() - interval '1 minute') AS counted)) AS side_by_side
 """)
 
 
@@ -145,9 +152,9 @@ async def position(connection: AsyncConnection, created_at: datetime) -> int:
 
 
 async def pace(connection: AsyncConnection) -> tuple[float | None, int]:
-    """(mean seconds of the tries that made the 50 newest reports, None without any; reports running now)."""
+    """(mean seconds of the tries that made the 50 newest reports, None without any; how many ran at once lately)."""
     row = (await connection.execute(_PACE)).one()
-    return None if row.report_s is None else float(row.report_s), row.running
+    return None if row.report_s is None else float(row.report_s), row.side_by_side
 
 
 async def claim(connection: AsyncConnection, report_id: UUID, worker: str) -> Claim | None:
