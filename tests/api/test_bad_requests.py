@@ -186,10 +186,7 @@ JSON = st.recursive(
 )
 
 
-# The first text that Hypothesis makes in a process takes it a second on a busy machine.
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
-)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.dictionaries(st.sampled_from([*lesson_json(), "id", "x"]), JSON, max_size=4))
 def test_no_json_whatever_is_a_fault_of_ours(api: Api, changes: dict[str, Any]) -> None:
     assert put(api, as_bytes(lesson_json() | changes)).status_code in (200, 422)
