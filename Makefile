@@ -57,10 +57,10 @@ test-web: $(INSTALLED) web  ## Run the tests of the client module and of the cla
 	$(BIN)/pytest tests/web $(ARGS)
 
 test-cluster: $(INSTALLED) tools  ## Run the tests that need a Kubernetes cluster: a real control plane, pods as processes
-	$(BIN)/pytest -m cluster --timeout 300 $(ARGS)
+	$(BIN)/pytest -m cluster --timed $(ARGS)
 
 test-chart: $(INSTALLED) tools lint-chart  ## Check, render and install the Helm chart, on a real API server with pods as processes
-	$(BIN)/pytest -n 2 --dist loadfile --timeout 300 tests/chart $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadfile --timed tests/chart $(ARGS)
 
 LINTERS := checkov==3.3.30 kubernetes-validate==1.37.0 yamllint==1.38.0
 lint-chart: tools  ## Check the rendered chart with checkov, kubernetes-validate and yamllint, from PyPI (400 MB, once)
@@ -74,13 +74,13 @@ lint-chart: tools  ## Check the rendered chart with checkov, kubernetes-validate
 	  echo "$$profile: $$(grep -c '^kind:' .tools/lint/$$profile.yaml) objects, nothing to complain about"; done
 
 test-observability: $(INSTALLED) tools  ## Scripted load under a real Prometheus: every panel shows data, every alert fires and resolves
-	$(BIN)/pytest --timeout 300 tests/observability $(ARGS)
+	$(BIN)/pytest --timed tests/observability $(ARGS)
 
 test-faults: $(INSTALLED) tools  ## Break every part in turn, all cases; writes docs/reference/fault-ledger.md
-	$(BIN)/pytest -n 2 --dist worksteal --timeout 300 tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
+	$(BIN)/pytest -n 2 --dist worksteal --timed tests/faults --ledger docs/reference/fault-ledger.md $(ARGS)
 
 test-realtime: $(INSTALLED) web  ## Live channel, all cases: Redis killed 8 s and 60 s, hung 10 s, drain of 200 clients, churn
-	$(BIN)/pytest --timeout 300 tests/realtime tests/web $(ARGS)
+	$(BIN)/pytest --timed tests/realtime tests/web $(ARGS)
 
 soak: $(INSTALLED) tools  ## Break parts at random for MINUTES=10, repeatable with SEED=
 	$(BIN)/python -m tests.faults.soak --minutes $(or $(MINUTES),10) $(if $(SEED),--seed $(SEED))

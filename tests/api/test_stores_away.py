@@ -97,7 +97,6 @@ def test_while_redis_is_away_reports_are_taken_and_put_when_it_is_back(engine_ur
         for session in sessions:
             answer = client.post(f"/api/reports/session/{session}")
             assert (answer.status_code, answer.json()["status"]) == (202, "queued")
-            assert answer.elapsed.total_seconds() < 1
             assert client.get(f"/api/reports/session/{session}/status").json()["status"] == "waiting"
         assert httpx2.get(api.internal_url + "/readyz").status_code == 200
         redis.open()

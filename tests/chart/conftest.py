@@ -97,7 +97,7 @@ class Release:
     def install(self, name: str, values: dict[str, Any]) -> float:
         """Until all is ready; seconds it took. The operator gets its token as soon as it has an account."""
         with ThreadPoolExecutor(1) as aside:
-            installing = aside.submit(self.apply, "install", name, values, "--wait", "--timeout=90s")
+            installing = aside.submit(self.apply, "install", name, values, "--wait", "--timeout=150s")
             account = "afterbell-operator"
             wait_until(lambda: self._has_account(account) or installing.done(), "the operator's account")
             if not installing.done():
@@ -135,7 +135,7 @@ def cluster_with_resources(cluster: Cluster) -> Cluster:
         absent(f"no {CRDS.parent.name}/{CRDS.name}: run `make tools`, which needs Go")
     files = [word for path in CRDS.glob("*.yaml") for word in ("-f", str(path))]
     cluster.kubectl("apply", "--server-side", *files)
-    cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "crd", "--all")
+    cluster.kubectl("wait", "--for=condition=Established", "--timeout=60s", "crd", "--all")
     return cluster
 
 

@@ -16,13 +16,14 @@ from tests.support.chart import CHART
 from tests.support.cluster import Cluster, wait_until
 from tests.support.control_plane import TOOLS
 from tests.support.engines import fresh_database
+from tests.support.promises import Promised
 from tests.support.sockets import clients
 
 from afterbell.adapters.db.engine import Database
 from afterbell.embedded.engines import EngineUrls
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engines]
-INSTALL_S = 60.0
+INSTALL_S = 60
 HELD = 3
 
 
@@ -32,15 +33,13 @@ def installed(
     release: Release,
     engine_urls: EngineUrls,
     model: str,
-    record_testsuite_property: Callable[[str, object], None],
+    promised: Promised,
 ) -> Iterator[Release]:
     """Installed with `--wait`: every pod is ready, and it did not take long."""
     with fresh_database(engine_urls) as database_url:
         release.make_secret(DATABASE_URL=database_url, REDIS_URL=str(engine_urls.redis_url))
         release.serve()
-        took_s = release.install("production", values_of(release, model))
-        assert took_s < INSTALL_S
-        record_testsuite_property("install_to_all_ready_s", round(took_s, 1))
+        promised("install_to_all_ready", release.install("production", values_of(release, model)), INSTALL_S)
         yield release
 
 
@@ -66,9 +65,9 @@ def test_upgrade_and_rollback_under_load_lose_and_double_nothing(
         load = Load(installed, every_s=0.25)
         before = installed.pod_names("api") | installed.pod_names("worker")
         changed = values_of(installed, model, worker={"concurrency": 3})
-        await asyncio.to_thread(installed.apply, "upgrade", "production", changed, "--wait", "--timeout=90s")
+        await asyncio.to_thread(installed.apply, "upgrade", "production", changed, "--wait", "--timeout=150s")
         between = installed.pod_names("api") | installed.pod_names("worker")
-        await asyncio.to_thread(installed.helm, "rollback", "afterbell", "1", "--wait", "--timeout=90s")
+        await asyncio.to_thread(installed.helm, "rollback", "afterbell", "1", "--wait", "--timeout=150s")
         after = installed.pod_names("api") | installed.pod_names("worker")
         await load.end()
         assert not before & between
@@ -137,7 +136,7 @@ def test_a_pool_takes_over_the_number_of_api_pods_and_none_goes(installed: Relea
         for port, least in ((81, 2), (82, 2), (83, 4), (84, 4)):
             pool = {"pool": {"enabled": True, "minReplicas": least}}
             given = values_of(installed, model, api=pool, service={"port": port})
-            installed.apply("upgrade", "production", given, "--wait", "--timeout=90s")
+            installed.apply("upgrade", "production", given, "--wait", "--timeout=150s")
             words = ("--for=condition=Ready", "pool/afterbell-api", "--timeout=60s")
             installed.kubectl("wait", *words)
             wait_until(lambda: installed.replicas("api") == max(3, least), "the operator to scale")  # noqa: B023  # waits here
@@ -149,7 +148,7 @@ def test_uninstall_leaves_the_definition_the_data_and_the_secret_and_says_so(ins
     asyncio.run(hold_a_lesson(installed))
     notes = installed.helm("get", "notes", "afterbell")
     assert "keeps the Pool definition (CRD) and never touches your stores" in notes
-    installed.helm("uninstall", "afterbell", "--wait", "--timeout=90s")
+    installed.helm("uninstall", "afterbell", "--wait", "--timeout=150s")
     installed.cluster.get("crd", "pools.afterbell.dev")
     installed.get("secret", "afterbell")
     assert asyncio.run(rows(installed, "SELECT id FROM sessions WHERE id = 'lesson'"))
@@ -184,7 +183,7 @@ def asked(installed: Release, deployment: str) -> Iterator[list[int]]:
 
 def restart_api(installed: Release) -> None:
     installed.kubectl("rollout", "restart", "deployment/afterbell-api")
-    installed.kubectl("rollout", "status", "deployment/afterbell-api", "--timeout=90s")
+    installed.kubectl("rollout", "status", "deployment/afterbell-api", "--timeout=150s")
     deadline = time.monotonic() + 60
     while len(installed.cluster.pods(installed.namespace, "app.kubernetes.io/component=api")) > 2:
         assert time.monotonic() < deadline, "the old pods do not end"

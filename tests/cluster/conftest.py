@@ -54,7 +54,7 @@ class Workload:
         self.cluster.apply(*manifests, namespace=self.namespace)
 
     def wait(self, pod: str, *, condition: str = "Ready") -> None:
-        self.kubectl("wait", f"--for=condition={condition}", f"pod/{pod}", "--timeout=30s")
+        self.kubectl("wait", f"--for=condition={condition}", f"pod/{pod}", "--timeout=60s")
 
     def wait_for(self, pod: str, happened: Callable[[Manifest], bool], what: str) -> Manifest:
         """Wait until the first container's status is so; the status."""

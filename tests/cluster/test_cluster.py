@@ -34,7 +34,7 @@ def test_pods_reach_each_other_and_may_bind_the_same_port(workload: Workload, is
     )
     asking = {"name": "x", "image": "none", "command": ["python", "-c", script, *addresses.values()]}
     workload.run("asking", template=workload.template(asking, restartPolicy="Never"))
-    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/asking", "--timeout=20s")
+    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", "pod/asking", "--timeout=60s")
     assert workload.said("asking") == [f"{name} at /" for name in addresses]
 
 
@@ -46,7 +46,7 @@ def test_pods_reach_the_api_server_where_every_pod_finds_it(workload: Workload) 
     )
     asking = {"name": "x", "image": "none", "command": ["python", "-c", script]}
     pod = workload.run(template=workload.template(asking, restartPolicy="Never"))
-    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=20s")
+    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=60s")
     assert workload.said(pod) == ["ok"]
 
 
@@ -65,7 +65,7 @@ def test_pods_reach_a_port_of_the_tests_that_was_let_out(workload: Workload) -> 
         script = f"import urllib.request as u; print(u.urlopen('http://{address}/', timeout=5).status)"
         asking = {"name": "x", "image": "none", "command": ["python", "-c", script]}
         pod = workload.run(template=workload.template(asking, restartPolicy="Never"))
-        workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=20s")
+        workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=60s")
         server.shutdown()
     assert workload.said(pod) == ["204"]
 
@@ -95,7 +95,7 @@ def test_pods_live_on_while_the_api_server_is_away_and_it_hears_of_them_later(
     assert workload.names() == {pod}
     workload.run("another")
     workload.wait("another")
-    workload.kubectl("delete", "pod", pod, "--timeout=20s")
+    workload.kubectl("delete", "pod", pod, "--timeout=60s")
     assert workload.said(pod) == ["started", "SIGTERM", "finished"]
 
 
@@ -106,7 +106,7 @@ def test_the_pods_of_a_node_die_with_its_power_and_start_anew_with_it(workload: 
     process = workload.process(pod)
     node = workload.cluster.program["node-2"]
     node.kill()
-    wait_until(lambda: not process.exists(), "the process to die", patience_s=5)
+    wait_until(lambda: not process.exists(), "the process to die")
     node.start()
     wait_until(lambda: workload.said(pod).count("started") == 2, "it to be started again")
 

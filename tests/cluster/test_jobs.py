@@ -19,7 +19,7 @@ def job(name: str, script: str, **more: object) -> Manifest:
 
 def test_a_job_completes(workload: Workload) -> None:
     workload.apply(job("migrate", "echo migrated"))
-    workload.kubectl("wait", "--for=condition=Complete", "job/migrate", "--timeout=30s")
+    workload.kubectl("wait", "--for=condition=Complete", "job/migrate", "--timeout=60s")
     assert workload.kubectl("logs", "job/migrate") == "migrated\n"
 
 

@@ -32,7 +32,7 @@ def test_a_container_gets_the_environment_its_manifest_describes(workload: Workl
     every = [{"configMapRef": {"name": "plain"}, "prefix": "P_"}]
     container = shell("env; echo $(ADDRESS)", env=env, envFrom=every)
     pod = workload.run(template=workload.template(container, restartPolicy="Never"))
-    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=20s")
+    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=60s")
     meta = workload.cluster.get("pod", pod, "-n", workload.namespace)
     said = workload.said(pod)
     for line in (
@@ -60,7 +60,7 @@ def test_a_pod_is_ready_as_long_as_its_probe_succeeds_and_is_not_restarted_for_i
     pod = workload.run(environment={"BROKEN_AT": "/readyz"}, readinessProbe=READY | {"failureThreshold": 1})
     workload.wait(pod)
     tell(workload, pod, "/break")
-    workload.kubectl("wait", "--for=condition=Ready=false", f"pod/{pod}", "--timeout=20s")
+    workload.kubectl("wait", "--for=condition=Ready=false", f"pod/{pod}", "--timeout=60s")
     assert workload.wait_for(pod, lambda _: True, "a status")["restartCount"] == 0
     assert "Readiness probe failed: HTTP probe failed with statuscode: 503" in workload.kubectl("describe", "pod", pod)
 
@@ -127,10 +127,10 @@ def test_the_hook_before_the_end_comes_before_the_signal(workload: Workload, hoo
 
 
 def test_the_grace_period_runs_while_the_hook_does(workload: Workload) -> None:
-    container = workload.container(lifecycle={"preStop": {"sleep": {"seconds": 1}}}, environment={"LAST_WORK_S": "9"})
+    container = workload.container(lifecycle={"preStop": {"sleep": {"seconds": 1}}}, environment={"LAST_WORK_S": "60"})
     pod = workload.run(template=workload.template(container, grace_s=2))
     workload.wait(pod)
-    workload.kubectl("delete", "pod", pod, "--timeout=6s")
+    workload.kubectl("delete", "pod", pod, "--timeout=30s")
     assert workload.said(pod) == ["started", "SIGTERM"]
 
 
@@ -147,7 +147,7 @@ def test_a_failing_init_container_keeps_the_pod_from_starting(workload: Workload
         shell("echo no"), initContainers=[shell("exit 1", name="first")], restartPolicy="Never"
     )
     pod = workload.run(template=template)
-    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", f"pod/{pod}", "--timeout=20s")
+    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Failed", f"pod/{pod}", "--timeout=60s")
     assert workload.said(pod) == []
 
 
@@ -157,7 +157,7 @@ def test_a_sidecar_starts_before_and_ends_after_the_container(workload: Workload
         shell("sleep 1"), initContainers=[beside | {"restartPolicy": "Always"}], restartPolicy="Never"
     )
     pod = workload.run(template=template)
-    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=20s")
+    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=60s")
     assert workload.said(pod) == ["up", "down"]
 
 
@@ -170,7 +170,7 @@ def test_an_image_nobody_knows_says_so(workload: Workload) -> None:
 def test_an_image_of_the_product_runs_its_command(workload: Workload) -> None:
     container = {"name": "cli", "image": "ghcr.io/afterbell/afterbell:0.1.0", "args": ["--help"]}
     pod = workload.run(template=workload.template(container, restartPolicy="Never"))
-    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=20s")
+    workload.kubectl("wait", "--for=jsonpath={.status.phase}=Succeeded", f"pod/{pod}", "--timeout=60s")
     assert any("afterbell" in line for line in workload.said(pod))
 
 

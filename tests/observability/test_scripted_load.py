@@ -1,7 +1,6 @@
 """Real processes under a scripted load, scraped by a real Prometheus: no panel is empty, no scrape costs anything."""
 
 import asyncio
-import json
 import math
 import re
 import time
@@ -25,6 +24,7 @@ from tests.support.engines import fresh_database, require_wheels
 from tests.support.fleet import Fleet, fleet, free_port
 from tests.support.platform import a_session, a_token
 from tests.support.prometheus import Prometheus, dashboards, promtool, require, rule_files, scraping
+from tests.support.promises import Promised
 from tests.support.receiver import receiver
 from tests.support.sockets import Client
 
@@ -32,7 +32,7 @@ from afterbell.adapters.db.engine import Database
 from afterbell.adapters.db.migrate import upgrade
 from afterbell.embedded.engines import EngineUrls
 
-pytestmark = [pytest.mark.engines, pytest.mark.cluster, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.engines, pytest.mark.cluster]
 BOARDS = dashboards()
 LOAD_S = 30
 SOCKETS = 5
@@ -160,7 +160,7 @@ def test_promtool_finds_nothing_to_complain_about_in_a_scrape(watched: Watched) 
         assert ours == [], url
 
 
-def test_a_scrape_takes_milliseconds_and_sends_redis_nothing(watched: Watched) -> None:
+def test_a_scrape_sends_redis_nothing(watched: Watched, promised: Promised) -> None:
     url, took = f"{watched.fleet.internal_urls[0]}/metrics", []
     with httpx2.Client() as http:
         before = commands_in(http.get(url).text)
@@ -170,8 +170,7 @@ def test_a_scrape_takes_milliseconds_and_sends_redis_nothing(watched: Watched) -
             took.append(time.perf_counter() - began)
         # The process's own work goes on meanwhile: a few commands, not one a scrape.
         assert commands_in(http.get(url).text) - before < 20
-    assert sorted(took)[100] < 0.02
-    print(json.dumps({"scrape_p50_ms": sorted(took)[100] * 1000, "scrape_p99_ms": sorted(took)[198] * 1000}))  # noqa: T201
+    promised("scrape_p50", sorted(took)[100], 0.02)
 
 
 def commands_in(scrape: str) -> float:

@@ -21,5 +21,5 @@ def pool(name: str = "reports", **spec: Any) -> dict[str, Any]:
 def install_crd(cluster: Cluster) -> None:
     """Apply the committed definition and wait until it is served."""
     cluster.kubectl("apply", "--server-side", "-f", "-", stdin=render())
-    cluster.kubectl("wait", "--for=condition=Established", "crd/pools.afterbell.dev", "--timeout=20s")
+    cluster.kubectl("wait", "--for=condition=Established", "crd/pools.afterbell.dev", "--timeout=60s")
     wait_until(lambda: "pools" in cluster.kubectl("api-resources", f"--api-group={GROUP}", "-o", "name"), "pools")

@@ -103,13 +103,13 @@ class Site:
                 return one["status"], one["reason"]
         return "", ""
 
-    def until_replicas(self, count: int, patience_s: float = 30) -> float:
+    def until_replicas(self, count: int, patience_s: float = 60) -> float:
         began = time.monotonic()
         wait_until(lambda: self.replicas() == count, f"{count} replicas", patience_s=patience_s)
         return time.monotonic() - began
 
     def until_pods(self, count: int) -> set[str]:
-        wait_until(lambda: len(self.pods()) == count, f"{count} pods", patience_s=30)
+        wait_until(lambda: len(self.pods()) == count, f"{count} pods")
         return self.pods()
 
 

@@ -141,7 +141,7 @@ def loading(ground: Ground, trio: Trio) -> Iterator[None]:
         yield
         assert loads(ground.valkey), "all the while"
     finally:
-        wait_until(ground.valkey.answers, "it to be loaded", patience_s=60)
+        wait_until(ground.valkey.answers, "it to be loaded")
         ground.valkey.ask("DEL", *pads)
 
 

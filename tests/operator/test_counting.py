@@ -47,7 +47,7 @@ async def watched(url: str, name: str, *, expected: int = 0, tick_s: float = 60)
 
 async def until(observer: QueueObserver, wanted: Counts) -> Backlog:
     """What it sees once it sees these jobs; the last sight where it never does."""
-    for _ in range(100):
+    for _ in range(1_500):
         sight = observer.sight()
         if sight.backlog is not None and counts(sight.backlog) == wanted:
             return sight.backlog
@@ -62,7 +62,7 @@ def counts(backlog: Backlog) -> Counts:
 async def exact(url: str, queue: Queue, told: QueueObserver, *, waiting: int, running: int, due: int = 0) -> None:
     """Told and found, and as many pods of one job as there are jobs. (A start changes no sum, so nothing tells it.)"""
     wanted = (waiting, running, due)
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(20):
         while (seen := told.sight().backlog) is None or seen.demand != sum(wanted):
             await asyncio.sleep(0.02)
     async with watched(url, queue.keys.name) as late:

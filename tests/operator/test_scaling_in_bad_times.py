@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from tests.operator.running import Hands, OperatorProcess, Site, operating
 from tests.support.cluster import wait_until
+from tests.support.promises import Promised
 
 pytestmark = pytest.mark.cluster
 
@@ -40,19 +41,19 @@ def test_no_pod_is_taken_away_while_a_rollout_hangs_and_the_surplus_goes_when_it
 
 
 def test_after_an_api_server_was_away_the_right_number_is_written_within_five_seconds(
-    site: Site, hands: Hands, operator: OperatorProcess
+    site: Site, hands: Hands, operator: OperatorProcess, promised: Promised
 ) -> None:
     site.apply(replicas=0)
     wait_until(lambda: site.condition("Ready")[0] == "True", "the Pool to be ready")
     with site.cluster.api_server_away():
         hands.put("a", "b")
         time.sleep(5)
-    wait_until(lambda: bool(site.cluster.get("nodes")), "the API server", patience_s=20)
-    assert site.until_replicas(2) < 5
+    wait_until(lambda: bool(site.cluster.get("nodes")), "the API server")
+    promised("right_after_api_server_was_away", site.until_replicas(2), 5)
 
 
 def test_a_killed_leader_is_followed_within_twenty_seconds(
-    site: Site, hands: Hands, redis_url: str, tmp_path: Path
+    site: Site, hands: Hands, redis_url: str, tmp_path: Path, promised: Promised
 ) -> None:
     site.apply(replicas=0)
     with operating(site.cluster, redis_url, tmp_path, site.namespace) as leader:
@@ -63,7 +64,7 @@ def test_a_killed_leader_is_followed_within_twenty_seconds(
             leader.process.kill()
             leader.process.wait(5)
             hands.put("a")
-            assert site.until_replicas(1) < 20
+            promised("takeover_from_killed_leader", site.until_replicas(1), 20)
 
 
 def test_the_next_leader_goes_on_with_the_drain_of_a_killed_one(
@@ -88,7 +89,6 @@ def test_the_next_leader_goes_on_with_the_drain_of_a_killed_one(
             assert site.until_pods(1) == pods - {going}, "the busy one stays"
 
 
-@pytest.mark.timeout(180)
 def test_a_leader_that_slept_goes_on_from_what_another_has_decided_meanwhile(
     site: Site, hands: Hands, operator: OperatorProcess, redis_url: str, tmp_path: Path
 ) -> None:
@@ -98,7 +98,7 @@ def test_a_leader_that_slept_goes_on_from_what_another_has_decided_meanwhile(
     operator.process.send_signal(signal.SIGSTOP)
     try:
         with operating(site.cluster, redis_url, tmp_path, site.namespace) as other:
-            wait_until(lambda: '"leading": true' in other.log.read_text(), "the other to lead", patience_s=60)
+            wait_until(lambda: '"leading": true' in other.log.read_text(), "the other to lead")
             hands.put("b")
             site.until_replicas(2)
             wait_until(lambda: steps(site) == [(1, 2), (0, 1)], "the other to say so")
@@ -127,7 +127,7 @@ def test_a_node_that_is_drained_in_the_middle_of_a_scale_in_costs_no_other_pod_i
     wait_until(lambda: all(nodes_of(site).values()), "each pod to be on a node")
     nodes = nodes_of(site)
     node = nodes[min(pods - {going})]
-    site.cluster.kubectl("drain", node, "--force", "--pod-selector=app=worker", "--timeout=30s")
+    site.cluster.kubectl("drain", node, "--force", "--pod-selector=app=worker", "--timeout=60s")
     try:
         stay = {pod for pod in pods if nodes[pod] != node}
         assert stay <= site.pods()

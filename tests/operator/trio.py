@@ -45,7 +45,7 @@ class Trio:
         found = {one["metadata"]["name"]: one for one in json.loads(self._read("pools", ""))["items"]}
         return [_condition(found[name], kind) for name in self.names]
 
-    def until_condition(self, kind: str, status: str, *, patience_s: float = 20) -> None:
+    def until_condition(self, kind: str, status: str, *, patience_s: float = 60) -> None:
         wait_until(
             lambda: [one[0] for one in self.conditions(kind)] == [status] * len(SIZES),
             f"{kind}={status}",

@@ -67,7 +67,7 @@ def started(valkey: TcpValkey, database: str, count: int = 2, **more: str) -> li
     return made
 
 
-def until(holds: Callable[[], bool], seconds: float = 10) -> float:
+def until(holds: Callable[[], bool], seconds: float = 30) -> float:
     began = time.monotonic()
     while not holds():
         assert time.monotonic() < began + seconds, f"did not happen within {seconds:g} s"

@@ -44,7 +44,7 @@ class Pod:
         self.bus.publish(SHARD, orjson.dumps(list(words)))
 
 
-async def until(holds: Callable[[], bool], within_s: float = 5) -> None:
+async def until(holds: Callable[[], bool], within_s: float = 7) -> None:
     async with asyncio.timeout(within_s):
         while not holds():
             await asyncio.sleep(0.005)
@@ -79,7 +79,7 @@ def test_a_listener_that_is_cut_off_hears_whatever_is_said_after_it_told_of_its_
         for number in range(5):
             b.on_turn = lambda number=number: a.say("after", number) if b.bus.connected else None
             await admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-            await until(lambda number=number: ["after", number] in b.heard, 3)
+            await until(lambda number=number: ["after", number] in b.heard)
         assert b.turns == [True] + [False, True] * 5
 
     on_two(valkey, work)
@@ -119,7 +119,7 @@ def test_what_the_queue_cannot_hold_is_told_as_missed(valkey: TcpValkey, monkeyp
 def test_a_message_nobody_can_take_costs_a_pod_a_moment_and_not_its_hearing(valkey: TcpValkey) -> None:
     async def work(a: Pod, b: Pod, _admin: Redis) -> None:
         a.say("break")
-        await until(lambda: b.turns == [True, False, True], 3)
+        await until(lambda: b.turns == [True, False, True])
         a.say("afterwards")
         await until(lambda: ["afterwards"] in b.heard)
 
@@ -148,11 +148,11 @@ def test_a_shard_that_is_subscribed_too_late_tells_its_own_members_of_the_gap(va
     async def work(a: Pod, b: Pod, admin: Redis) -> None:
         b.bus.want(set())
         await asyncio.sleep(0.1)
-        await admin.execute_command("CLIENT", "PAUSE", "1500", "ALL")
+        await admin.execute_command("CLIENT", "PAUSE", "4000", "ALL")
         b.bus.want({SHARD})
         began = asyncio.get_running_loop().time()
         await b.bus.heard_from(SHARD)
-        assert asyncio.get_running_loop().time() - began < 1.3
+        assert asyncio.get_running_loop().time() - began < 3.5
         assert ["missed", str(SHARD)] not in b.heard
         await until(lambda: ["missed", str(SHARD)] in b.heard)
         a.say("now")

@@ -183,7 +183,7 @@ def test_alone_a_counted_pod_speaks_without_taking_itself_for_deaf_and_another_k
     engine_urls: EngineUrls, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fanout, "SIGN_EVERY_S", 0.1)
-    monkeypatch.setattr(fanout, "DEAF_AFTER_S", 0.3)
+    monkeypatch.setattr(fanout, "DEAF_AFTER_S", 1.5)
     url, keys = engine_urls.redis_url or "", QueueKeys(f"t{uuid.uuid4().hex}")
 
     async def run() -> None:

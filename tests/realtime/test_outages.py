@@ -16,12 +16,13 @@ from redis import Redis
 from tests.faults.servers import TcpValkey
 from tests.realtime.processes import ApiProcess, Chatter, all_show, in_lesson, lesson, started, until
 from tests.support.api import STUDENT, TUTOR, Api, api_on, imported, in_transaction, token_for
+from tests.support.promises import Promised
 from tests.support.sockets import Client
 
 from afterbell.adapters.db import reports
 from afterbell.embedded.engines import EngineUrls
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.engines
 
 
 @pytest.fixture
@@ -36,7 +37,7 @@ def pods(valkey: TcpValkey, database: str) -> Iterator[list[ApiProcess]]:
     "away_s", [2, pytest.param(8, marks=pytest.mark.long), pytest.param(60, marks=pytest.mark.long)]
 )
 def test_while_redis_is_dead_no_committed_message_is_lost_and_it_heals_within_three_seconds(
-    pods: list[ApiProcess], valkey: TcpValkey, away_s: float
+    pods: list[ApiProcess], valkey: TcpValkey, away_s: float, promised: Promised
 ) -> None:
     session = lesson(pods[0])
 
@@ -49,11 +50,11 @@ def test_while_redis_is_dead_no_committed_message_is_lost_and_it_heals_within_th
             assert [pod.facts()["realtime"] for pod in pods] == ["degraded", "degraded"]
             assert all(pod.facts()["ready"] for pod in pods)
             valkey.start()
-            healed_s = await asyncio.to_thread(until, lambda: all(p.facts()["realtime"] == "ok" for p in pods), 5)
-            assert healed_s < 3
+            healed_s = await asyncio.to_thread(until, lambda: all(p.facts()["realtime"] == "ok" for p in pods))
+            promised(f"healed_after_{away_s:g}_s_away", healed_s, 3)
             # Live again, not only by catching up.
             live = len(clients[1].live)
-            await clients[1].until(lambda: len(clients[1].live) >= live + 10, 5)
+            await clients[1].until(lambda: len(clients[1].live) >= live + 10)
             count = await chatter.stop()
             await all_show(clients, count)
             assert clients[1].events["rt:degraded"][0] == {"degraded": True}
@@ -64,7 +65,7 @@ def test_while_redis_is_dead_no_committed_message_is_lost_and_it_heals_within_th
 
 @pytest.mark.parametrize("hung_s", [3, pytest.param(10, marks=pytest.mark.long)])
 def test_while_redis_hangs_acknowledgements_come_as_ever_and_nothing_is_lost(
-    pods: list[ApiProcess], valkey: TcpValkey, hung_s: float
+    pods: list[ApiProcess], valkey: TcpValkey, hung_s: float, promised: Promised
 ) -> None:
     session = lesson(pods[0])
 
@@ -77,7 +78,7 @@ def test_while_redis_hangs_acknowledgements_come_as_ever_and_nothing_is_lost(
             valkey.send(signal.SIGCONT)
             await asyncio.sleep(1)
             count = await chatter.stop()
-            assert chatter.p99_s < 0.3
+            promised(f"acknowledged_p99_while_hung_{hung_s:g}_s", chatter.p99_s, 0.3)
             await all_show(clients, count)
 
     asyncio.run(run())

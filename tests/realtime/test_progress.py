@@ -119,7 +119,7 @@ def test_the_stream_gives_the_snapshot_the_changes_and_ends(pods: Pods) -> None:
         reading = asyncio.create_task(stream(url, token, session))
         await asyncio.sleep(0.3)
         await write_report(pods, report_id, steps=10, pause_s=0.1)
-        events = await asyncio.wait_for(reading, 10)
+        events = await asyncio.wait_for(reading, 30)
         progress = [data["progress"] for _, name, data in events if name == "report:progress"]
         assert (progress[0], progress[-1]) == (0, 100)
         assert progress == sorted(progress)
@@ -146,8 +146,8 @@ def test_a_stream_taken_up_again_leaves_out_what_its_reader_has_seen_and_nothing
         await asyncio.sleep(0.5)
         await record(pods, lambda connection: reports.finish(connection, claimed, {}, 1))
         rest = ["1.1.70", "1.1.100", ""]
-        assert [event_id for event_id, _, _ in await asyncio.wait_for(seen_it, 10)] == rest
-        assert [event_id for event_id, _, _ in await asyncio.wait_for(seen_less, 10)] == ["1.1.40", *rest]
+        assert [event_id for event_id, _, _ in await asyncio.wait_for(seen_it, 30)] == rest
+        assert [event_id for event_id, _, _ in await asyncio.wait_for(seen_less, 30)] == ["1.1.40", *rest]
         again = await stream(*pods.tutor, session, **{"Last-Event-ID": "1.1.100"})
         assert [name for _, name, _ in again] == ["report:progress", "report:ready"], "the end is always told"
 

@@ -16,6 +16,7 @@ import socketio
 import websockets
 from structlog.testing import capture_logs
 from tests.support.api import SECRET, STAFF, STUDENT, TUTOR, Api, fresh_api, imported, token_for, until
+from tests.support.promises import Promised
 from tests.support.sockets import Client, clients
 from websockets.asyncio.client import ClientConnection, connect
 
@@ -114,12 +115,13 @@ def test_nothing_is_sent_and_nothing_is_done_before_the_token(api: Api) -> None:
     asyncio.run(run())
 
 
-def test_a_connection_that_never_shows_a_token_is_closed_within_twelve_seconds(api: Api) -> None:
+def test_a_connection_that_never_shows_a_token_is_closed_within_twelve_seconds(api: Api, promised: Promised) -> None:
     async def run() -> None:
         started = time.monotonic()
         async with raw(api) as silent:
-            assert await code_of(silent, 13) == 1008
-        assert 9 < time.monotonic() - started < 12
+            assert await code_of(silent, 60) == 1008
+        assert time.monotonic() - started > 9
+        promised("closed_without_token", time.monotonic() - started, 12)
 
     asyncio.run(run())
 
@@ -217,7 +219,9 @@ def test_long_polling_foreign_pages_and_foreign_namespaces_are_refused(api: Api)
     asyncio.run(run())
 
 
-def test_a_flood_is_throttled_with_a_code_then_closed_and_its_neighbour_feels_nothing(api: Api) -> None:
+def test_a_flood_is_throttled_with_a_code_then_closed_and_its_neighbour_feels_nothing(
+    api: Api, promised: Promised
+) -> None:
     session = lesson(api)
 
     async def run() -> None:
@@ -236,7 +240,7 @@ def test_a_flood_is_throttled_with_a_code_then_closed_and_its_neighbour_feels_no
             assert codes.count("not_joined") in range(20, 30)
             assert codes.count("rate_limited") in range(90, 110)
             assert flooder.close_code == 1008
-            assert slowest_s < 0.15
+            promised("neighbour_of_a_flood", slowest_s, 0.15)
 
     asyncio.run(run())
 

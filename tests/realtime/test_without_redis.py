@@ -7,7 +7,7 @@ import pytest
 from tests.faults.servers import TcpValkey
 from tests.realtime.processes import ApiProcess, all_show, in_lesson, lesson, started, until
 
-pytestmark = [pytest.mark.engines, pytest.mark.timeout(240)]
+pytestmark = pytest.mark.engines
 
 
 def test_without_redis_at_the_start_pods_are_up_hardly_later_than_with_it_and_heal_without_a_restart(

@@ -140,7 +140,7 @@ def imported(client: httpx2.Client, session_id: str = "", **changes: Any) -> str
     return session_id
 
 
-def until(holds: Callable[[], bool], *, seconds: float = 10) -> None:
+def until(holds: Callable[[], bool], *, seconds: float = 30) -> None:
     """Wait for what happens beside the requests; fails where it does not."""
     deadline = time.monotonic() + seconds
     while not holds():

@@ -79,7 +79,7 @@ class Cluster:
         """kubectl, or helm, by its name below .tools; raises Refused."""
         environment = {**ENVIRONMENT, "KUBECONFIG": str(kubeconfig or self.kubeconfig), "HOME": str(self.home)}
         command = [str(TOOLS / tool), *words]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=100, env=environment)
+        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=200, env=environment)
         if done.returncode:
             raise Refused(f"{tool} {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -197,7 +197,7 @@ class Refused(Exception):
     """A command to the cluster failed; the message is its complaint."""
 
 
-def wait_until(happened: Callable[[], bool], what: str, *, patience_s: float = 30.0) -> None:
+def wait_until(happened: Callable[[], bool], what: str, *, patience_s: float = 60.0) -> None:
     """Ask again and again; raises TimeoutError that says what was waited for."""
     deadline = time.monotonic() + patience_s
     while not happened():

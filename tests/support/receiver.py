@@ -33,7 +33,7 @@ class Receiver:
     def url(self) -> str:
         return f"{self.scheme}://127.0.0.1:{self.port}/hook?a=1"
 
-    async def until(self, count: int, *, within_s: float = 10) -> None:
+    async def until(self, count: int, *, within_s: float = 30) -> None:
         async with asyncio.timeout(within_s):
             while len(self.got) < count:
                 await asyncio.sleep(0.01)

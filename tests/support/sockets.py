@@ -30,7 +30,7 @@ class Client:
         self.http = httpx2.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
 
     async def connect(self, *, retry: bool = False) -> "Client":
-        await self.sio.connect(self.url, transports=["websocket"], auth={"token": self.token}, wait_timeout=5,
+        await self.sio.connect(self.url, transports=["websocket"], auth={"token": self.token}, wait_timeout=20,
                                retry=retry)  # fmt: skip
         return self
 
@@ -74,7 +74,7 @@ class Client:
             seq += 1
         return seq
 
-    async def until(self, holds: Any, within_s: float = 10) -> None:
+    async def until(self, holds: Any, within_s: float = 30) -> None:
         """Wait until ``holds()``, looked at whenever something came."""
         async with asyncio.timeout(within_s), self.arrived:
             await self.arrived.wait_for(holds)

