@@ -115,7 +115,7 @@ def test_an_empty_session_makes_a_page_without_empty_sections() -> None:
 
 
 @given(sessions())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_any_report_makes_a_well_formed_page_for_anyone(session: Session) -> None:
     report = report_of(session, concern=False)
     for role in ROLES:

@@ -45,14 +45,14 @@ def check(told: Transcript) -> Narrative:
 
 
 @given(sessions())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_any_session_gets_a_narrative_within_bounds_and_wholly_grounded(session: Session) -> None:
     told = transcript_of(session)
     assert check(told) == write_narrative(told)
 
 
 @given(sessions(), sessions())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_session_in_full_flow_keeps_its_bounds_too(session: Session, other: Session) -> None:
     told = transcript(*SLIP, *RIGHT)
     spoken = [replace(turn, speaker=told.turns[n % 2].speaker) for n, turn in enumerate(transcript_of(other).turns)]
@@ -61,7 +61,7 @@ def test_a_session_in_full_flow_keeps_its_bounds_too(session: Session, other: Se
 
 
 @given(TEXTS.filter(str.strip))
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_a_quote_is_a_short_substring(text: str) -> None:
     quote = quote_from(text)
     assert quote in text

@@ -27,7 +27,7 @@ def finds_the_same(sign: Sign, low: str) -> bool:
 
 @pytest.mark.parametrize("name", SIGNS)
 @given(st.data())
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_a_glimpse_never_hides_what_the_pattern_finds(name: str, data: st.DataObject) -> None:
     assert finds_the_same(SIGNS[name], data.draw(st.from_regex(SIGNS[name].pattern)).lower())
 
@@ -40,7 +40,7 @@ def test_nor_does_it_in_a_lesson(name: str) -> None:
 
 
 @given(st.from_regex(injection._SIGNS), st.booleans())
-@settings(deadline=None, max_examples=500)
+@settings(max_examples=500)
 def test_a_glance_at_a_session_hides_no_text_that_speaks_to_the_writer(text: str, plain: bool) -> None:
     # Texts of other letters are always read.
     told = transcript(f"S: {text.encode('ascii', 'ignore').decode() if plain else text}")

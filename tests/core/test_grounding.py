@@ -130,7 +130,7 @@ def narratives(draw: st.DrawFn) -> Narrative:
 
 
 @given(narratives(), sessions())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_what_is_left_cites_turns_that_exist_and_grounding_again_changes_nothing(
     narrative: Narrative, session: Session
 ) -> None:

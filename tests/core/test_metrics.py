@@ -112,7 +112,7 @@ def test_few_turns_or_few_words_of_the_student_are_too_thin(lines: list[str]) ->
 
 
 @given(sessions())
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 def test_numbers_of_any_session_make_sense(session: Session) -> None:
     metrics = measure(session)
     shares = sum(speaker.share for speaker in metrics.per_speaker)

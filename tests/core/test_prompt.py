@@ -60,7 +60,7 @@ def test_the_static_part_is_the_same_for_every_session() -> None:
 
 
 @given(sessions())
-@settings(deadline=None, max_examples=80)
+@settings(max_examples=80)
 def test_reading_gives_back_what_was_built(session: Session) -> None:
     text = prompt_of(session)
     read = read_transcript(text)
@@ -85,7 +85,7 @@ def test_the_narrative_of_a_prompt_is_the_narrative_of_its_session() -> None:
 
 
 @given(st.text(max_size=200))
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_a_text_that_is_not_ours_is_refused(text: str) -> None:
     with pytest.raises(InvalidInput):
         read_transcript(text)

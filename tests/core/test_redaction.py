@@ -150,7 +150,7 @@ TEXTS = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_si
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.lists(st.text(max_size=12), min_size=1, max_size=3))
-@settings(deadline=None, max_examples=150)
+@settings(max_examples=150)
 def test_putting_back_gives_the_text_letter_for_letter(texts: list[str], names: list[str]) -> None:
     transcript, redacted = told(*texts, names=("Mina Okan", *names))
     original = transcript_of(
@@ -161,7 +161,7 @@ def test_putting_back_gives_the_text_letter_for_letter(texts: list[str], names: 
 
 
 @given(sessions())
-@settings(deadline=None, max_examples=60)
+@settings(max_examples=60)
 def test_a_report_on_the_redacted_session_is_grounded_in_the_real_one(session: Session) -> None:
     original = transcript_of(session)
     transcript, redacted = redact(original, session.participants)

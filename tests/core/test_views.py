@@ -89,7 +89,7 @@ def test_the_basic_report_says_that_it_is_one() -> None:
 
 
 @given(sessions())
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 def test_every_report_survives_json(session: Session) -> None:
     adapter = TypeAdapter(Report)
     report = report_of(session)

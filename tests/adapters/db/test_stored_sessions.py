@@ -41,7 +41,7 @@ def test_a_session_comes_back_as_it_was_stored(tables: str) -> None:
     on(tables, body)
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(any_session())
 def test_any_session_the_api_lets_in_comes_back(tables: str, session: Session) -> None:
     if "\0" in repr(session) or "\\x00" in repr(session) or any("\ud800" <= c <= "\udfff" for c in str(session)):
