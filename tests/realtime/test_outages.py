@@ -141,7 +141,7 @@ def test_a_thousand_at_once_are_shown_in_one_order_and_need_few_connections(
 
 @pytest.mark.parametrize("people", [20, pytest.param(200, marks=pytest.mark.long)])
 def test_a_drained_pod_sends_everybody_to_the_other_and_nobody_misses_a_message(
-    valkey: TcpValkey, database: str, people: int
+    valkey: TcpValkey, database: str, people: int, promised: Promised
 ) -> None:
     window_s = 2 if people < 100 else 10
     a, b = started(valkey, database, AFTERBELL_DRAIN_WINDOW_SECONDS=str(window_s))
@@ -165,14 +165,13 @@ def test_a_drained_pod_sends_everybody_to_the_other_and_nobody_misses_a_message(
             a.process.send_signal(signal.SIGTERM)
             await asyncio.to_thread(until, lambda: b.facts()["sockets"] >= people, window_s + 5)
             peak = max(after - before for before, after in pairwise([people // 2, *arrivals, people]))
-            assert peak <= 2 * people / 2 / window_s + 2, f"at most {peak} came in one second"
+            promised(f"most_of_{people // 2}_who_came_in_one_second", peak, people / window_s + 2)
             assert await asyncio.to_thread(a.process.wait, 15) == 0
             count = await chatter.stop()
             await all_show(made, count, 20)
         finally:
             await asyncio.gather(*(one.close() for one in made), return_exceptions=True)
-            balancer.close()
-            await asyncio.sleep(0.2)
+            await balancer.close()
 
     try:
         asyncio.run(run())
@@ -208,11 +207,12 @@ class Balancer:
         assert self._server is not None
         return f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
 
-    def close(self) -> None:
+    async def close(self) -> None:
         assert self._server is not None
         self._server.close()
         for one in self._links:
             one.cancel()
+        await asyncio.gather(*self._links)
 
     async def _link(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._links.add(task := asyncio.current_task())  # type: ignore[arg-type]
@@ -222,8 +222,11 @@ class Balancer:
             up = await asyncio.open_connection("127.0.0.1", self.ports[self._next % len(self.ports)])
             ends.append(up[1])
             await asyncio.gather(_pour(reader, up[1]), _pour(up[0], writer))
-        except (OSError, asyncio.CancelledError):
+        except OSError:
             pass
+        except asyncio.CancelledError:
+            for end in ends:
+                end.transport.abort()  # closing would wait for a peer that may be gone
         finally:
             for end in ends:
                 end.close()

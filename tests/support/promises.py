@@ -17,14 +17,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 @pytest.fixture(scope="session")
 def promised(request: pytest.FixtureRequest, record_testsuite_property: Callable[[str, object], None]) -> Promised:
-    """Keep with the run's results what a step took and was to take, in seconds; too long fails with ``--timed`` only.
+    """Keep with the run's results what a step took and was to take at most; more fails with ``--timed`` only.
 
-    What takes how long is a matter of the machine: a busy one must not make a right change look wrong.
+    Seconds, where the name says nothing else. How long something takes is a matter of the machine, and a busy one must
+    not make a right change look wrong.
     """
 
-    def note(what: str, took_s: float, at_most_s: float) -> None:
-        record_testsuite_property(what, f"{took_s:.3f} s of {at_most_s:g} s")
+    def note(what: str, took: float, at_most: float) -> None:
+        record_testsuite_property(what, f"{took:.3f} of {at_most:g}")
         if request.config.getoption("--timed"):
-            assert took_s <= at_most_s, f"{what}: {took_s:.3f} s instead of {at_most_s:g} s at most"
+            assert took <= at_most, f"{what}: {took:.3f} instead of {at_most:g} at most"
 
     return note
