@@ -1,6 +1,7 @@
 """What the metrics and the extractive engine know of English. Other languages get numbers only."""
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 
@@ -147,9 +148,19 @@ SMALL_TALK: Final = re.compile(
 """Questions that nobody needs to come back to."""
 
 
+# A list of words or phrases, each as a whole.
+_LISTED: Final = re.compile(r"\\b\(([a-z|.? ]+)\)\\b")
+
+
 def lowered(pattern: re.Pattern[str]) -> re.Pattern[str]:
     """The pattern for text that is lower case already: it finds the same at half the price of IGNORECASE."""
-    return re.compile(pattern.pattern)
+    listed = _LISTED.fullmatch(pattern.pattern)
+    return re.compile(_by_first_letter(listed[1].split("|")) if listed else pattern.pattern)
+
+
+def _by_first_letter(words: Iterable[str]) -> str:
+    """Any of the words: first letters are found faster than the edge of a word, which is seen to behind them."""
+    return "|".join(rf"{word[0]}(?<!\w{word[0]}){word[1:]}\b" for word in words)
 
 
 _SAMPLE_WORDS: Final = 400
