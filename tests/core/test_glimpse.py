@@ -1,5 +1,4 @@
 import os
-import re
 from pathlib import Path
 
 import pytest
@@ -9,6 +8,7 @@ from hypothesis import strategies as st
 from tests.core.sessions import TEXTS, transcript
 
 from afterbell.core import dialogue, english, injection, metrics
+from afterbell.core.english import JOINTS, REASONS
 from afterbell.core.glimpse import Glance, Lows, Sign
 from afterbell.core.injection import hostile_in
 from afterbell.core.session import transcript_of
@@ -19,11 +19,6 @@ SIGNS = {
     for name, value in vars(module).items()
     if isinstance(value, Sign)
 } | {f"injection._SIGNS[{number}]": value for number, value in enumerate(injection._SIGNS)}
-LISTS = {
-    name: value
-    for name, value in vars(english).items()
-    if isinstance(value, re.Pattern) and english._LISTED.fullmatch(value.pattern)
-}
 HOSTILE = st.one_of([st.from_regex(sign.pattern) for sign in injection._SIGNS])
 DATA = os.environ.get("AFTERBELL_DATA")  # noqa: TID251
 
@@ -67,11 +62,26 @@ def test_texts_in_a_row_are_glimpsed_as_each_by_itself(texts: list[str], glimpse
     assert Lows(lows).holding(glimpses) == Glance(texts).holding(glimpses) == by_itself
 
 
-@pytest.mark.parametrize("name", LISTS)
-@given(st.data())
+@given(
+    st.lists(st.lists(st.sampled_from([*JOINTS.split("|"), "o", "é", "_", " ", "-", "\n"])).map("".join), min_size=1)
+)
 @settings(deadline=None)
-def test_a_list_is_found_by_first_letters_as_by_the_edges_of_words(name: str, data: st.DataObject) -> None:
-    parts = st.one_of(st.from_regex(LISTS[name].pattern), st.text("abehinostuwxé_ -.'", max_size=6))
-    low = "".join(data.draw(st.lists(parts, max_size=6))).lower()
-    quick, plain = english.lowered(LISTS[name]), re.compile(LISTS[name].pattern)
-    assert [one.span() for one in quick.finditer(low)] == [one.span() for one in plain.finditer(low)]
+def test_words_are_counted_each_by_itself_as_by_the_list(lows: list[str]) -> None:
+    counted = [Lows(lows).counted(pattern) for pattern in english.each_lowered(JOINTS)]
+    by_list = [len(REASONS.findall(low)) for low in lows]
+    assert [sum(one[number] for one in counted) for number in range(len(lows))] == by_list
+
+
+WORDING = st.one_of(
+    st.from_regex(dialogue._CONFIRMS.pattern),
+    st.from_regex(dialogue._CORRECTS.pattern),
+    st.sampled_from(["? ", "why?", ". ", "! ", "\n", "that'", "s it", "got", " it", "right", "not ", "but ", "？"]),  # noqa: RUF001
+)
+
+
+@given(st.lists(WORDING, max_size=6).map("".join))
+@settings(deadline=None, max_examples=300)
+def test_a_verdict_is_the_same_where_it_is_known_what_is_glimpsed(text: str) -> None:
+    low = text.lower()
+    known = dialogue._CORRECTS.is_glimpsed_in(low), dialogue._CONFIRMS.is_glimpsed_in(low)
+    assert dialogue._verdict(low, *known) == dialogue._verdict(low)

@@ -5,6 +5,7 @@ asks. Positions are indices into the turns given.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import takewhile
@@ -13,7 +14,7 @@ from typing import Final, Literal
 from afterbell.core import english
 from afterbell.core.glimpse import Lows, Sign, sign
 from afterbell.core.metrics import count_words, questions_in, without_questions
-from afterbell.core.session import Turn
+from afterbell.core.session import ParticipantRole, Turn
 
 STATEMENT_WORDS_MIN: Final = 3
 EXPLANATION_WORDS_MIN: Final = 12
@@ -41,7 +42,7 @@ _NOTICES: Final = sign(
     "i forgot|i mi|i confused|i overlooked|i made|i see|my mistake|i should|i was|i did",
 )
 _POSTPONES: Final = sign(english.lowered(english.POSTPONES), "next |back to |another |leave |park ")
-_REASONS: Final = english.lowered(english.REASONS)
+_REASONS: Final = english.each_lowered(english.JOINTS)
 _SETS_WORK: Final = sign(english.lowered(english.SETS_WORK), "home|next |try to |practi")
 _SMALL_TALK: Final = english.lowered(english.SMALL_TALK)
 _TAKES_BACK: Final = english.lowered(english.TAKES_BACK)
@@ -101,22 +102,29 @@ class Dialogue:
 
 
 @dataclass(frozen=True, slots=True)
+class _Voice:
+    """The turns of one role by position, and what they say in lower case, one behind the other."""
+
+    turns: Sequence[int]
+    said: Lows
+
+    def glimpsed(self, sign: Sign) -> Set[int]:
+        """The turns in which the sign is glimpsed."""
+        return {self.turns[number] for number in self.said.holding(sign.glimpses)}
+
+
+@dataclass(frozen=True, slots=True)
 class _Heard:
-    """What is searched: the turns, what each says in lower case, whose they are, and the tutors' words in a row."""
+    """What is searched: the turns, what each says in lower case, and who says what."""
 
     turns: Sequence[Turn]
     lows: Sequence[str]
-    students: Sequence[int]
-    tutors: Sequence[int]
-    tutored: Lows
+    students: _Voice
+    tutors: _Voice
 
-    def by_tutors(self, sign: Sign) -> Set[int]:
-        """The tutors' turns in which the sign is glimpsed."""
-        return {self.tutors[number] for number in self.tutored.holding(sign.glimpses)}
-
-    def said_by_tutors(self, sign: Sign) -> Set[int]:
-        """The tutors' turns in which the sign, which nothing at a start is, is found."""
-        return {position for position in self.by_tutors(sign) if sign.pattern.search(self.lows[position])}
+    def finding(self, sign: Sign, voice: _Voice) -> list[int]:
+        """The turns of a voice in which the sign, which nothing at a start is, is found."""
+        return [position for position in sorted(voice.glimpsed(sign)) if sign.pattern.search(self.lows[position])]
 
 
 def read(turns: Sequence[Turn]) -> Dialogue:
@@ -128,8 +136,8 @@ def read(turns: Sequence[Turn]) -> Dialogue:
         confirmed=confirmed,
         slips=tuple(_slips(heard, verdicts)),
         explained=_explained(heard, {yes.student for yes in confirmed}),
-        noticed=tuple(_noticed(heard)),
-        student_asked=tuple(position for position in heard.students if _real_questions(turns[position])),
+        noticed=tuple(heard.finding(_NOTICES, heard.students)),
+        student_asked=tuple(position for position in heard.students.turns if _real_questions(turns[position])),
         unanswered=(*_put_off(heard), *_left_at_end(turns)),
         work_set=tuple(_work_set(heard)),
         ending=_ending(heard, verdicts),
@@ -155,21 +163,17 @@ def _head(turn: Turn) -> str:
 
 def _heard(turns: Sequence[Turn]) -> _Heard:
     lows = [_head(turn).lower() for turn in turns]
-    students = [position for position, turn in enumerate(turns) if turn.speaker.role == "student"]
-    tutors = [position for position, turn in enumerate(turns) if turn.speaker.role == "tutor"]
-    return _Heard(turns, lows, students, tutors, Lows([lows[position] for position in tutors]))
+    return _Heard(turns, lows, _voice(turns, lows, "student"), _voice(turns, lows, "tutor"))
 
 
-def _noticed(heard: _Heard) -> Iterator[int]:
-    said = Lows([heard.lows[position] for position in heard.students])
-    for position in sorted(heard.students[number] for number in said.holding(_NOTICES.glimpses)):
-        if _NOTICES.pattern.search(heard.lows[position]):
-            yield position
+def _voice(turns: Sequence[Turn], lows: Sequence[str], role: ParticipantRole) -> _Voice:
+    spoken = [position for position, turn in enumerate(turns) if turn.speaker.role == role]
+    return _Voice(spoken, Lows([lows[position] for position in spoken]))
 
 
 def _verdicts(heard: _Heard) -> Iterator[tuple[int, int, bool]]:
     """(student's position, tutor's position, right?) wherever a tutor judges what a student just stated."""
-    looks_back, corrects, confirms = map(heard.by_tutors, (_LOOKS_BACK, _CORRECTS, _CONFIRMS))
+    looks_back, corrects, confirms = map(heard.tutors.glimpsed, (_LOOKS_BACK, _CORRECTS, _CONFIRMS))
     claim: int | None = None
     for position, turn in enumerate(heard.turns):
         if _is_student(turn):
@@ -207,7 +211,7 @@ def _ending(heard: _Heard, verdicts: Sequence[tuple[int, int, bool]]) -> Ending 
 
     A new answer that nobody judged is neither: it may well have been right.
     """
-    spoken = heard.students
+    spoken = heard.students.turns
     claim, tutor, right = verdicts[-1] if verdicts else (-1, len(heard.turns), False)
     after = [position for position in spoken if position > tutor]
     stated = [position for position in after if _states(heard.turns[position])]
@@ -247,24 +251,17 @@ def _slips(heard: _Heard, verdicts: Sequence[tuple[int, int, bool]]) -> Iterator
             yield Slip(*begun, "resolved" if ends_well else "partly", Confirmed(claim, position))
             begun = None
     if begun is not None:
-        later = (position for position in heard.students if position > begun[1])
+        later = (position for position in heard.students.turns if position > begun[1])
         grasped = any(_GRASPS.search(heard.lows[position]) for position in later)
         yield Slip(*begun, "partly" if grasped else "open", None)
 
 
 def _explained(heard: _Heard, confirmed: Set[int]) -> tuple[int, ...]:
     """Students' turns that give reasons: what was confirmed first, then the richest."""
-    joints = {
-        position: len(_REASONS.findall(heard.lows[position]))
-        for position in heard.students
-        if count_words(_head(heard.turns[position])) >= EXPLANATION_WORDS_MIN
-    }
-    return tuple(
-        sorted(
-            (p for p, count in joints.items() if count >= 2),
-            key=lambda p: (p not in confirmed, -joints[p], p),
-        )
-    )
+    said: Counter[int] = sum(map(heard.students.said.counted, _REASONS), Counter())
+    joints = {heard.students.turns[number]: times for number, times in said.items() if times > 1}
+    rich = [p for p in joints if count_words(_head(heard.turns[p])) >= EXPLANATION_WORDS_MIN]
+    return tuple(sorted(rich, key=lambda p: (p not in confirmed, -joints[p], p)))
 
 
 def _real_questions(turn: Turn) -> list[str]:
@@ -276,7 +273,7 @@ def _real_questions(turn: Turn) -> list[str]:
 
 
 def _put_off(heard: _Heard) -> Iterator[Asked]:
-    for reply in sorted(heard.said_by_tutors(_POSTPONES)):
+    for reply in heard.finding(_POSTPONES, heard.tutors):
         position = reply - 1
         if reply and _is_student(heard.turns[position]):
             for question in _real_questions(heard.turns[position])[-1:]:
@@ -295,7 +292,7 @@ def _left_at_end(turns: Sequence[Turn]) -> Iterator[Asked]:
 
 
 def _work_set(heard: _Heard) -> Iterator[tuple[int, str]]:
-    for position in sorted(heard.said_by_tutors(_SETS_WORK)):
+    for position in heard.finding(_SETS_WORK, heard.tutors):
         for sentence in sentences(_head(heard.turns[position])):
             if _SETS_WORK.search(sentence.lower()) and not sentence.endswith("?"):
                 yield position, sentence

@@ -1,7 +1,6 @@
 """What the metrics and the extractive engine know of English. Other languages get numbers only."""
 
 import re
-from collections.abc import Iterable
 from typing import Final
 
 
@@ -122,7 +121,8 @@ LOST: Final = re.compile(
 )
 """A student saying that something is not clear."""
 
-REASONS: Final = re.compile(r"\b(because|so|since|therefore|then|which means|that means)\b", re.IGNORECASE)
+JOINTS: Final = "because|so|since|therefore|then|which means|that means"
+REASONS: Final = re.compile(rf"\b({JOINTS})\b", re.IGNORECASE)
 """Joints of an explanation."""
 
 SETS_WORK: Final = re.compile(
@@ -148,19 +148,14 @@ SMALL_TALK: Final = re.compile(
 """Questions that nobody needs to come back to."""
 
 
-# A list of words or phrases, each as a whole.
-_LISTED: Final = re.compile(r"\\b\(([a-z|.? ]+)\)\\b")
-
-
 def lowered(pattern: re.Pattern[str]) -> re.Pattern[str]:
     """The pattern for text that is lower case already: it finds the same at half the price of IGNORECASE."""
-    listed = _LISTED.fullmatch(pattern.pattern)
-    return re.compile(_by_first_letter(listed[1].split("|")) if listed else pattern.pattern)
+    return re.compile(pattern.pattern)
 
 
-def _by_first_letter(words: Iterable[str]) -> str:
-    """Any of the words: first letters are found faster than the edge of a word, which is seen to behind them."""
-    return "|".join(rf"{word[0]}(?<!\w{word[0]}){word[1:]}\b" for word in words)
+def each_lowered(words: str) -> tuple[re.Pattern[str], ...]:
+    """The words of a list with a "|" between them, each by itself for lower-case text: faster than a choice of them."""
+    return tuple(re.compile(rf"{word}(?<!\w{word})\b") for word in map(re.escape, words.split("|")))
 
 
 _SAMPLE_WORDS: Final = 400

@@ -2,6 +2,7 @@
 
 import re
 from bisect import bisect_right
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -49,6 +50,10 @@ class Lows:
     def holding(self, glimpses: Iterable[str]) -> set[int]:
         """The numbers of the texts that hold one of the glimpses."""
         return {number for glimpse in glimpses for number in self._with(glimpse)}
+
+    def counted(self, pattern: re.Pattern[str]) -> Counter[int]:
+        """By the number of each text how often a pattern, which nothing across a line is, is found in it."""
+        return Counter([bisect_right(self._ends, found.start()) for found in pattern.finditer(self.low)])
 
     def _with(self, glimpse: str) -> Iterator[int]:
         at = self.low.find(glimpse)
