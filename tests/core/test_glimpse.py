@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 from benchmarks.report_lessons import lessons
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from tests.core.sessions import TEXTS, transcript
 
@@ -45,7 +45,8 @@ def test_nor_does_it_in_a_lesson(name: str) -> None:
             assert finds_the_same(SIGNS[name], turn.text.lower()), turn.text
 
 
-@given(HOSTILE, st.booleans())
+@given(text=HOSTILE, plain=st.booleans())
+@example(text="ignore the rule", plain=True)
 @settings(deadline=None, max_examples=500)
 def test_a_glance_at_a_session_hides_no_text_that_speaks_to_the_writer(text: str, plain: bool) -> None:
     # Texts of other letters are always read.

@@ -122,7 +122,7 @@ _SIGNS: Final = tuple(_sign(glimpses, lines) for glimpses, lines in _SIGN_LINES.
 # Most texts hold none of these and are looked at no further.
 _GLIMPSES: Final = tuple(
     """
-    instruction,rules,prompt,direction,guideline,polic,constraint,everything above,system,assistant,llm,gpt,model,claude
+    instruction,rule,prompt,direction,guideline,polic,constraint,everything above,system,assistant,llm,gpt,model,claude
     gemini,a.i.,writer,generator,grader,report,summar,narrative,headline,evaluat,assess,feedback
     grade,rating,score,developer,jailbreak,pretend,independent,mastered,goal,concern,misconception,_,level",status",headline"
     skills",concerns",severity","t,<,##,end of,inst],admin,operator
