@@ -46,7 +46,7 @@ def preparation_ms(lessons: list[Lesson], times: int) -> float:
 
     def prepare(session: Session) -> None:
         transcript = transcript_of(session)
-        build(withhold(session, transcript).transcript, measure(session), fence="a" * 16)
+        build(withhold(session, transcript).transcript, measure(session, transcript), fence="a" * 16)
 
     return _p95_ms([hour_long(lessons, TURNS, first=n * 7) for n in range(4)], prepare, times)
 

@@ -123,3 +123,4 @@ def test_numbers_of_any_session_make_sense(session: Session) -> None:
     assert metrics.median_wait_s is None or metrics.median_wait_s >= 0
     assert metrics.tutor_open_question_ratio is None or 0.0 <= metrics.tutor_open_question_ratio <= 1.0
     assert measure_transcript(transcript_of(session)).student_share == metrics.student_share
+    assert measure(session, transcript_of(session)) == metrics

@@ -6,11 +6,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.core.sessions import lesson, sessions
 
+from afterbell.core import redaction
 from afterbell.core.extractive import write_narrative
 from afterbell.core.grounding import evidence_of, ground
 from afterbell.core.narrative import Evidence, Narrative, Topic
 from afterbell.core.redaction import INTRODUCED_MAX, Redacted, redact, restore
-from afterbell.core.session import Message, Participant, Session, Transcript, transcript_of
+from afterbell.core.session import Message, Participant, Session, Transcript, clean, transcript_of
 
 BLANK = write_narrative(transcript_of(lesson("T: Hello")))
 
@@ -147,6 +148,15 @@ PIECES = (
     *("call me", "Tarek", " ", "\n", "x", "12 Elm Street", "\u0130", "\u0131", "@mina", "[", "]", "4111111111111111"),
 )
 TEXTS = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_size=20).map("".join))
+
+
+@pytest.mark.parametrize("number", range(len(redaction._CONTACTS)))
+@given(st.data())
+@settings(deadline=None)
+def test_a_glance_at_a_session_hides_no_contact_data(number: int, data: st.DataObject) -> None:
+    text = clean(data.draw(st.from_regex(redaction._CONTACTS[number].pattern)).encode("ascii", "ignore").decode())
+    if redaction.holds_contact(text):
+        assert text not in [turn.text for turn in told("Hello.", text, "Good.")[0].turns]
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.lists(st.text(max_size=12), min_size=1, max_size=3))

@@ -5,15 +5,16 @@ asks. Positions are indices into the turns given.
 """
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import Final, Literal
 
 from afterbell.core import english
-from afterbell.core.glimpse import sign
+from afterbell.core.glimpse import Lows, Sign, sign
 from afterbell.core.metrics import count_words, questions_in, without_questions
-from afterbell.core.session import Turn
+from afterbell.core.session import ParticipantRole, Turn
 
 STATEMENT_WORDS_MIN: Final = 3
 EXPLANATION_WORDS_MIN: Final = 12
@@ -41,7 +42,7 @@ _NOTICES: Final = sign(
     "i forgot|i mi|i confused|i overlooked|i made|i see|my mistake|i should|i was|i did",
 )
 _POSTPONES: Final = sign(english.lowered(english.POSTPONES), "next |back to |another |leave |park ")
-_REASONS: Final = english.lowered(english.REASONS)
+_REASONS: Final = english.each_lowered(english.JOINTS)
 _SETS_WORK: Final = sign(english.lowered(english.SETS_WORK), "home|next |try to |practi")
 _SMALL_TALK: Final = english.lowered(english.SMALL_TALK)
 _TAKES_BACK: Final = english.lowered(english.TAKES_BACK)
@@ -100,19 +101,46 @@ class Dialogue:
     ending: Ending | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Voice:
+    """The turns of one role by position, and what they say in lower case, one behind the other."""
+
+    turns: Sequence[int]
+    said: Lows
+
+    def glimpsed(self, sign: Sign) -> Set[int]:
+        """The turns in which the sign is glimpsed."""
+        return {self.turns[number] for number in self.said.holding(sign.glimpses)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What is searched: the turns, what each says in lower case, and who says what."""
+
+    turns: Sequence[Turn]
+    lows: Sequence[str]
+    students: _Voice
+    tutors: _Voice
+
+    def finding(self, sign: Sign, voice: _Voice) -> list[int]:
+        """The turns of a voice in which the sign, which nothing at a start is, is found."""
+        return [position for position in sorted(voice.glimpsed(sign)) if sign.pattern.search(self.lows[position])]
+
+
 def read(turns: Sequence[Turn]) -> Dialogue:
     """The signals of turns that all have text."""
-    verdicts = tuple(_verdicts(turns))
+    heard = _heard(turns)
+    verdicts = tuple(_verdicts(heard))
     confirmed = tuple(Confirmed(claim, at) for claim, at, right in verdicts if right)
     return Dialogue(
         confirmed=confirmed,
-        slips=tuple(_slips(turns, verdicts)),
-        explained=_explained(turns, {yes.student for yes in confirmed}),
-        noticed=tuple(i for i, turn in enumerate(turns) if _is_student(turn) and _NOTICES.search(_low(turn))),
-        student_asked=tuple(i for i, turn in enumerate(turns) if _is_student(turn) and _real_questions(turn)),
-        unanswered=(*_put_off(turns), *_left_at_end(turns)),
-        work_set=tuple(_work_set(turns)),
-        ending=_ending(turns, verdicts),
+        slips=tuple(_slips(heard, verdicts)),
+        explained=_explained(heard, {yes.student for yes in confirmed}),
+        noticed=tuple(heard.finding(_NOTICES, heard.students)),
+        student_asked=tuple(position for position in heard.students.turns if _real_questions(turns[position])),
+        unanswered=(*_put_off(heard), *_left_at_end(turns)),
+        work_set=tuple(_work_set(heard)),
+        ending=_ending(heard, verdicts),
     )
 
 
@@ -133,18 +161,28 @@ def _head(turn: Turn) -> str:
     return turn.text[:_SCANNED_CHARS]
 
 
-def _low(turn: Turn) -> str:
-    return turn.text[:_SCANNED_CHARS].lower()
+def _heard(turns: Sequence[Turn]) -> _Heard:
+    lows = [_head(turn).lower() for turn in turns]
+    return _Heard(turns, lows, _voice(turns, lows, "student"), _voice(turns, lows, "tutor"))
 
 
-def _verdicts(turns: Sequence[Turn]) -> Iterator[tuple[int, int, bool]]:
+def _voice(turns: Sequence[Turn], lows: Sequence[str], role: ParticipantRole) -> _Voice:
+    spoken = [position for position, turn in enumerate(turns) if turn.speaker.role == role]
+    return _Voice(spoken, Lows([lows[position] for position in spoken]))
+
+
+def _verdicts(heard: _Heard) -> Iterator[tuple[int, int, bool]]:
     """(student's position, tutor's position, right?) wherever a tutor judges what a student just stated."""
+    looks_back, corrects, confirms = map(heard.tutors.glimpsed, (_LOOKS_BACK, _CORRECTS, _CONFIRMS))
     claim: int | None = None
-    for position, turn in enumerate(turns):
+    for position, turn in enumerate(heard.turns):
         if _is_student(turn):
             claim = position if _states(turn) else None
         elif _is_tutor(turn) and claim is not None:
-            right = _verdict(_low(turn))
+            if position in looks_back:
+                right = _verdict(_LOOKS_BACK.pattern.sub("", heard.lows[position]).strip())
+            else:
+                right = _verdict(heard.lows[position], position in corrects, position in confirms)
             if right is not None:
                 yield claim, position, right
 
@@ -154,53 +192,55 @@ def _states(turn: Turn) -> bool:
     return count_words(rest) >= STATEMENT_WORDS_MIN or any(char.isdigit() for char in rest)
 
 
-def _verdict(text: str) -> bool | None:
-    """Right, wrong, or neither, in lower case: "exactly, so that was not quite right" is about something earlier."""
-    if _LOOKS_BACK.is_glimpsed_in(text):
-        text = _LOOKS_BACK.pattern.sub("", text).strip()
+def _verdict(text: str, corrects: bool | None = None, confirms: bool | None = None) -> bool | None:
+    """Right, wrong, or neither, in lower case and without what looks back: "so that was not right" is about earlier.
+
+    ``corrects`` and ``confirms``: whether the sign is glimpsed in the text, where that is known.
+    """
     stated = without_questions(text)
-    if _CORRECTS.search(text):
+    if _CORRECTS.search(text, glimpsed=corrects):
         return None if _CONFIRMS.pattern.match(stated) else False
-    if _CONFIRMS.search(stated) and not _TAKES_BACK.search(stated[:_TAKEN_BACK_WITHIN]):
+    # What is glimpsed without the questions is glimpsed with them.
+    if _CONFIRMS.search(stated, glimpsed=confirms) and not _TAKES_BACK.search(stated[:_TAKEN_BACK_WITHIN]):
         return True
     return None
 
 
-def _ending(turns: Sequence[Turn], verdicts: Sequence[tuple[int, int, bool]]) -> Ending | None:
+def _ending(heard: _Heard, verdicts: Sequence[tuple[int, int, bool]]) -> Ending | None:
     """A yes that little follows; or a no that stood: nothing came after it, or the same again, or "I don't get it".
 
     A new answer that nobody judged is neither: it may well have been right.
     """
-    spoken = [position for position, turn in enumerate(turns) if _is_student(turn)]
-    claim, tutor, right = verdicts[-1] if verdicts else (-1, len(turns), False)
+    spoken = heard.students.turns
+    claim, tutor, right = verdicts[-1] if verdicts else (-1, len(heard.turns), False)
     after = [position for position in spoken if position > tutor]
-    stated = [position for position in after if _states(turns[position])]
-    if spoken and (after or not verdicts) and _LOST.search(_low(turns[spoken[-1]])):
+    stated = [position for position in after if _states(heard.turns[position])]
+    if spoken and (after or not verdicts) and _LOST.search(heard.lows[spoken[-1]]):
         return Ending(False, spoken[-1], None)
     if right:
         return Ending(True, claim, tutor) if len(stated) <= UNJUDGED_MAX else None
     if verdicts and not after:
         return Ending(False, claim, tutor)
-    if stated and _repeats(turns, stated[-1], verdicts):
+    if stated and _repeats(heard, stated[-1], verdicts):
         return Ending(False, stated[-1], tutor)
     return None
 
 
-def _repeats(turns: Sequence[Turn], last: int, verdicts: Sequence[tuple[int, int, bool]]) -> bool:
+def _repeats(heard: _Heard, last: int, verdicts: Sequence[tuple[int, int, bool]]) -> bool:
     """Whether a statement comes to what was called wrong just before, unless the tutor named that very result."""
     run = list(takewhile(lambda verdict: not verdict[2], reversed(verdicts)))
-    result = _result(turns[last])
-    named = _NUMBER.findall(_DENIED.sub("", _low(turns[run[0][1]])))
-    return result not in named and any(result == _result(turns[claim]) for claim, _, _ in run)
+    result = _result(heard.lows[last])
+    named = _NUMBER.findall(_DENIED.sub("", heard.lows[run[0][1]]))
+    return result not in named and any(result == _result(heard.lows[claim]) for claim, _, _ in run)
 
 
-def _result(turn: Turn) -> str:
+def _result(low: str) -> str:
     """What a statement comes to: its last number, its last sentence where it has none."""
-    text = without_questions(_low(turn))
+    text = without_questions(low)
     return next(reversed(_NUMBER.findall(text)), (sentences(text) or [""])[-1].strip(" .!"))
 
 
-def _slips(turns: Sequence[Turn], verdicts: Sequence[tuple[int, int, bool]]) -> Iterator[Slip]:
+def _slips(heard: _Heard, verdicts: Sequence[tuple[int, int, bool]]) -> Iterator[Slip]:
     """Corrections in a row are one slip; a yes ends it, and the session's last word decides how well."""
     ends_well = bool(verdicts) and verdicts[-1][2]
     begun: tuple[int, int] | None = None
@@ -211,24 +251,17 @@ def _slips(turns: Sequence[Turn], verdicts: Sequence[tuple[int, int, bool]]) -> 
             yield Slip(*begun, "resolved" if ends_well else "partly", Confirmed(claim, position))
             begun = None
     if begun is not None:
-        later = turns[begun[1] + 1 :]
-        grasped = any(_is_student(turn) and _GRASPS.search(_low(turn)) for turn in later)
+        later = (position for position in heard.students.turns if position > begun[1])
+        grasped = any(_GRASPS.search(heard.lows[position]) for position in later)
         yield Slip(*begun, "partly" if grasped else "open", None)
 
 
-def _explained(turns: Sequence[Turn], confirmed: Set[int]) -> tuple[int, ...]:
+def _explained(heard: _Heard, confirmed: Set[int]) -> tuple[int, ...]:
     """Students' turns that give reasons: what was confirmed first, then the richest."""
-    joints = {
-        position: len(_REASONS.findall(_low(turn)))
-        for position, turn in enumerate(turns)
-        if _is_student(turn) and count_words(_head(turn)) >= EXPLANATION_WORDS_MIN
-    }
-    return tuple(
-        sorted(
-            (p for p, count in joints.items() if count >= 2),
-            key=lambda p: (p not in confirmed, -joints[p], p),
-        )
-    )
+    said: Counter[int] = sum(map(heard.students.said.counted, _REASONS), Counter())
+    joints = {heard.students.turns[number]: times for number, times in said.items() if times > 1}
+    rich = [p for p in joints if count_words(_head(heard.turns[p])) >= EXPLANATION_WORDS_MIN]
+    return tuple(sorted(rich, key=lambda p: (p not in confirmed, -joints[p], p)))
 
 
 def _real_questions(turn: Turn) -> list[str]:
@@ -239,13 +272,12 @@ def _real_questions(turn: Turn) -> list[str]:
     ]
 
 
-def _put_off(turns: Sequence[Turn]) -> Iterator[Asked]:
-    for position, turn in enumerate(turns[:-1]):
-        reply = turns[position + 1]
-        if not _is_student(turn) or not _is_tutor(reply) or not _POSTPONES.search(_low(reply)):
-            continue
-        for question in _real_questions(turn)[-1:]:
-            yield Asked(position, question, position + 1)
+def _put_off(heard: _Heard) -> Iterator[Asked]:
+    for reply in heard.finding(_POSTPONES, heard.tutors):
+        position = reply - 1
+        if reply and _is_student(heard.turns[position]):
+            for question in _real_questions(heard.turns[position])[-1:]:
+                yield Asked(position, question, reply)
 
 
 def _left_at_end(turns: Sequence[Turn]) -> Iterator[Asked]:
@@ -259,11 +291,9 @@ def _left_at_end(turns: Sequence[Turn]) -> Iterator[Asked]:
             return
 
 
-def _work_set(turns: Sequence[Turn]) -> Iterator[tuple[int, str]]:
-    for position, turn in enumerate(turns):
-        if not _is_tutor(turn) or not _SETS_WORK.search(_low(turn)):
-            continue
-        for sentence in sentences(_head(turn)):
+def _work_set(heard: _Heard) -> Iterator[tuple[int, str]]:
+    for position in heard.finding(_SETS_WORK, heard.tutors):
+        for sentence in sentences(_head(heard.turns[position])):
             if _SETS_WORK.search(sentence.lower()) and not sentence.endswith("?"):
                 yield position, sentence
                 break

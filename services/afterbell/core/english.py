@@ -121,7 +121,8 @@ LOST: Final = re.compile(
 )
 """A student saying that something is not clear."""
 
-REASONS: Final = re.compile(r"\b(because|so|since|therefore|then|which means|that means)\b", re.IGNORECASE)
+JOINTS: Final = "because|so|since|therefore|then|which means|that means"
+REASONS: Final = re.compile(rf"\b({JOINTS})\b", re.IGNORECASE)
 """Joints of an explanation."""
 
 SETS_WORK: Final = re.compile(
@@ -150,6 +151,11 @@ SMALL_TALK: Final = re.compile(
 def lowered(pattern: re.Pattern[str]) -> re.Pattern[str]:
     """The pattern for text that is lower case already: it finds the same at half the price of IGNORECASE."""
     return re.compile(pattern.pattern)
+
+
+def each_lowered(words: str) -> tuple[re.Pattern[str], ...]:
+    """The words of a list with a "|" between them, each by itself for lower-case text: faster than a choice of them."""
+    return tuple(re.compile(rf"{word}(?<!\w{word})\b") for word in map(re.escape, words.split("|")))
 
 
 _SAMPLE_WORDS: Final = 400

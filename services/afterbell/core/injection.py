@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from afterbell.core.glimpse import Glance
+from afterbell.core.glimpse import Glance, Sign, sign
 from afterbell.core.session import Transcript, texts_of
 
 _SCANNED_CHARS: Final = 8_000
@@ -47,59 +47,82 @@ _LISTS: Final = {
         independiente|perfecto|perfeito|ba[ğg][\\u0131i]ms[\\u0131i]z|mükemmel|самостоятельн\\w*|отлично
         """,
 }
-_SIGN_LINES: Final = r"""
+# What stands wherever one of a list's words does.
+_IN_LISTS: Final = {
+    "WRITER": "ai|a.i.|llm|gpt|claude|gemini|model|assistant|bot|summari|summary|grader|evaluator|report",
+    "REPORT": "report|summary|narrative|headline|evaluation|assessment|feedback to |parent note|parent message"
+    "|tutor note|student note|grade|rating|score|bericht|zeugnis|rapport|bilan|informe|relatório|rapor|отчет|отчёт",
+}
+# By what a text in lower case must hold for any of the lines that follow.
+_SIGN_LINES: Final = {
+    "instruction|rule|prompt|direction|guideline|polic|constraints|everything above": r"""
     \b(?:ignore|disregard|forget|override|bypass|neglect|drop)\W+(?:[\w']+\W+){0,6}?(?:instructions?|rules?|prompts?)\b
     \b(?:ignore|disregard|forget|override|bypass|neglect)\W+(?:[\w']+\W+){0,6}?(?:directions?|guidelines?|polic(?:y|ies))\b
     \b(?:ignore|disregard|forget|override)\W+(?:[\w']+\W+){0,6}?(?:constraints|everything above)\b
+    \bprompt injection
+    \b(?:repeat|print|reveal|show|output|leak)\W+(?:me )?(?:your|the)\W+(?:[\w']+\W+){0,3}?(?:prompt|instructions)\b
+    """,
+    "WRITER|dan|system": r"""
     \b(?:dear|hey|hi|hello|to|for|attention|note to|message (?:to|for)) (?:the |our |this )?WRITER\b\W
     \b(?:you are|act|behave|pretend|respond|reply)\b (?:now |only |to be |as ){0,2}(?:an? |the )?(?:WRITER|dan|system)\b
+    \bWRITER\b\W+(?:[\w']+\W+){0,4}?DEMAND\b
+    """,
+    "system|developer|admin|operator|assistant|jailbreak": r"""
     \b(?:system|developer|admin\w*|operator)\s*(?:prompt|message|note|override|mode|update|instruction)s?\b
     \bjailbreak
-    \bprompt injection
     ^\W*(?:system|developer|assistant)\s*:
-    \bWRITER\b\W+(?:[\w']+\W+){0,4}?DEMAND\b
+    """,
+    "REPORT": r"""
     \bREPORT\b(?:\W+[\w+%']+){0,14}?\W+PRIZE(?!\w)
     \bDEMAND\b(?:\W+[\w+%']+){0,10}?\W+PRIZE(?!\w)(?:\W+[\w']+){0,8}?\W+REPORT\b
     \b(?:the|my|this|your|session|parent|final) (?:report|summary|evaluation|assessment)\b\W+(?:[\w']+\W+){0,3}?DEMAND\b
     \b(?:write|put|add|say|include|mention|insert|copy)\b(?:\W+[\w']+){0,6}?\W+(?:to|in\w*) (?:the|my|this) report\b
     \b(?:leave|keep|omit|hide|not|don't|never)\b(?:\W+[\w']+){0,8}?\W+(?:of|from|in) (?:the|my|this) (?:report|summary)
+    \bREPORT\b(?:\W+\w+){0,4}?\W+(?:soll|muss|doit|debe|deve|должен)\b
+    """,
+    "concern|misconception|independent|goal|mastered|a+|full marks": r"""
     \b(?:leave|keep|omit|hide|not|don't|empty)\b(?:\W+[\w']+){0,8}?\W+(?:concerns?|misconceptions?) (?:section|list)
     \b(?:mark|set|rate|grade|record|log|list|label|classify|count|report)\b(?:\W+[\w']+){0,8}?\W+(?:as )?independent\b
     \b(?:mark|set|rate|grade|record|log|label)\b(?:\W+[\w']+){0,8}?\W+(?:goals? (?:as )?met\b|mastered\b|a\+|full marks)
-    \b(?:repeat|print|reveal|show|output|leak)\W+(?:me )?(?:your|the)\W+(?:[\w']+\W+){0,3}?(?:prompt|instructions)\b
+    """,
+    '_|level"|status"|headline"|skills"|concerns"|severity"|<|"t|inst]|##|end of': r"""
     goal_progress|parent_summary|student_note|tutor_note|insufficient_evidence|turn_ids|goal_evidence
     "(?:level|status|headline|skills|concerns|severity)"\s*:
     </?\s*(?:session|system|transcript|instructions?|answer|problems|facts)\b|\[\s*"t\d+"|<\|\w+\|>|\[/?inst\]
     \#{2,}\s*(?:system|instruction|new)
     \bend of (?:the )?(?:transcript|session|data|input|chat log)\b
+    """,
+    "anweisung|regel|vorgabe|instruc|instruç|consigne|règle|regla|regra|istruzion|regol|talimat|kural": r"""
     \b(?:ignorier|vergiss|missacht)\w*\W+(?:\w+\W+){0,6}?(?:anweisung|regel|vorgabe)
     \b(?:ignore[rz]?|oublie[rz]?|ignora|olvida|esque[cç]a|dimentica)\w*\W+(?:\w+\W+){0,6}?(?:instruc|consigne|règle|regla)
     \b(?:ignora|ignore|dimentica|esque[cç]a)\w*\W+(?:\w+\W+){0,6}?(?:instruç|regra|istruzion|regol)
     (?:talimat|kural)\w*\W+(?:\w+\W+){0,3}?(?:yok say|unut|görmezden)
+    """,
+    "инструкц|правил|указан|忽略|无视|忘记|無視|报告|報告": r"""
     (?:игнорируй|забудь)\w*\W+(?:\w+\W+){0,4}?(?:инструкц|правил|указан)
     (?:忽略|无视|忘记|無視).{0,20}(?:指令|指示|规则|说明|規則)|(?:报告|報告).{0,20}(?:独立|必须|完美)
-    \bREPORT\b(?:\W+\w+){0,4}?\W+(?:soll|muss|doit|debe|deve|должен)\b
-"""
+    """,
+}
 
 
-def _signs() -> re.Pattern[str]:
-    lines = _SIGN_LINES.rstrip()
+def _sign(glimpses: str, lines: str) -> Sign:
     for name, listed in _LISTS.items():
         lines = lines.replace(
             name, f"(?:{'|'.join(listed.split(chr(10) + ' ' * 8))})".replace("(?:|", "(?:").replace("|)", ")")
         )
-    signs = lines.split("\n    ")[1:]
+        glimpses = glimpses.replace(name, _IN_LISTS.get(name, name))
+    signs = lines.rstrip().split("\n    ")[1:]
     # Most begin with a word: where none begins they are all ruled out at once, and the search is four times as fast.
-    at_word = "|".join(sign.removeprefix(r"\b") for sign in signs if sign.startswith(r"\b"))
-    anywhere = "|".join(sign for sign in signs if not sign.startswith(r"\b"))
-    return re.compile(rf"\b(?:{at_word})|{anywhere}")
+    at_word = "|".join(one.removeprefix(r"\b") for one in signs if one.startswith(r"\b"))
+    anywhere = "|".join(one for one in signs if not one.startswith(r"\b"))
+    return sign(re.compile("|".join(filter(None, (at_word and rf"\b(?:{at_word})", anywhere)))), glimpses)
 
 
-_SIGNS: Final = _signs()
+_SIGNS: Final = tuple(_sign(glimpses, lines) for glimpses, lines in _SIGN_LINES.items())
 # Most texts hold none of these and are looked at no further.
 _GLIMPSES: Final = tuple(
     """
-    instruction,rules,prompt,direction,guideline,polic,constraint,everything above,system,assistant,llm,gpt,model,claude
+    instruction,rule,prompt,direction,guideline,polic,constraint,everything above,system,assistant,llm,gpt,model,claude
     gemini,a.i.,writer,generator,grader,report,summar,narrative,headline,evaluat,assess,feedback
     grade,rating,score,developer,jailbreak,pretend,independent,mastered,goal,concern,misconception,_,level",status",headline"
     skills",concerns",severity","t,<,##,end of,inst],admin,operator
@@ -113,7 +136,8 @@ _GLIMPSES: Final = tuple(
 # Parts of many words: they count only in a session that says them as words.
 _WORDS: Final = re.compile(r"(?:ai(?<!\wai)|bot(?<!\wbot)|dan(?<!\wdan))\b")
 _TURNED: Final = ("vtaber", "ercbeg", "vafgehpgvba", "erongi", "troper", "snoitcurtsni", "qvfertneq", "drageridsid")
-_BLOB: Final = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_BLOB_CHARS_MIN: Final = 20
+_BLOB: Final = re.compile(rf"[A-Za-z0-9+/_-]{{{_BLOB_CHARS_MIN},}}={{0,2}}")
 _SPACED: Final = re.compile(r"(?<!\w)(?:\w[ ._*-]){4,}\w(?!\w)")
 # Words an instruction is made of, found once letters are put for digits and what stands between letters is gone.
 _DISGUISED: Final = ("ignore", "disregard", "instruction", "report", "independent", "prompt", "system")
@@ -144,7 +168,8 @@ def hostile_in(transcript: Transcript, glance: Glance | None = None) -> Hostile:
 
 def _suspects(texts: Sequence[str], glance: Glance) -> set[int]:
     """The numbers of the texts to read: a glance at all of them rules out most."""
-    signs = {*_GLIMPSES, *_TURNED, *_WORDS.findall(glance.vocabulary), *_BLOB.findall(glance.vocabulary)}
+    long = " ".join(piece for piece in glance.pieces if len(piece) >= _BLOB_CHARS_MIN)
+    signs = {*_GLIMPSES, *_TURNED, *_WORDS.findall(glance.vocabulary), *_BLOB.findall(long)}
     bare = _bare(glance.low)
     # A word that stands in the open is there in both, so more of it in the bare text is a disguise.
     there = [word for word in _DISGUISED if word.encode() in bare]
@@ -154,7 +179,7 @@ def _suspects(texts: Sequence[str], glance: Glance) -> set[int]:
 
 
 def _speaks_to_writer(text: str) -> bool:
-    return any(_SIGNS.search(reading) for reading in _readings(text[:_SCANNED_CHARS]))
+    return any(one.search(reading) for reading in _readings(text[:_SCANNED_CHARS]) for one in _SIGNS)
 
 
 def _readings(text: str) -> Iterator[str]:

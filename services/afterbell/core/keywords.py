@@ -10,11 +10,10 @@ from collections import Counter, defaultdict
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import accumulate, chain, pairwise
+from itertools import accumulate, chain, compress, count, pairwise
 from math import log
-from operator import mul, truediv
-from sys import intern
-from typing import Final
+from operator import itemgetter, mul, truediv
+from typing import Final, TypeVar
 
 from afterbell.core.english import BEFORE_NOUN, LESSON_WORDS, STOPWORDS
 
@@ -36,11 +35,14 @@ END: Final = "\n"
 _ENDS: Final = frozenset(".!?:\"'" + END)
 _NOUN: Final = "+"
 _TEXT_END: Final = "="
+_JOINT: Final = "_"
+"""Stands before each word of a run; no word has one in it."""
 _DOING: Final = re.compile(r"\w+(ed|ing|ly|n't)$")
 
 _NONE: Final[frozenset[str]] = frozenset()
 
 Stems = tuple[str, ...]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,14 @@ class Spoken:
     tokens: Mapping[str, Sequence[str]]
     words: Set[str]
 
+    def each(self, told: Mapping[str, T]) -> tuple[T, ...]:
+        """What is told of each piece, in the order they were said."""
+        if len(self.pieces) < 2:
+            return tuple(map(told.__getitem__, self.pieces))
+        # Half the price of one look-up after the other.
+        found: tuple[T, ...] = itemgetter(*self.pieces)(told)
+        return found
+
 
 @dataclass(slots=True)
 class _Tally:
@@ -79,9 +89,11 @@ class _Tally:
 def spoken(texts: Iterable[str]) -> Spoken:
     """The texts, cut."""
     pieces: list[str] = []
+    known: dict[str, str] = {}
     for text in texts:
         # One object for each distinct piece: what follows looks every piece up several times.
-        pieces += map(intern, text[:_TEXT_CHARS].split())
+        cut = text[:_TEXT_CHARS].split()
+        pieces += map(known.setdefault, cut, cut)
         pieces.append(END)
     said = Counter(pieces)
     tokens = {piece: _tokens_of(piece) for piece in said}
@@ -93,10 +105,12 @@ def key_phrases(session: Spoken, *, avoid: frozenset[str], most: int) -> tuple[K
     skip = avoid | _proper_names(session)
     topical = {word: stem(word) for word in session.words if _carries(word, skip)}
     runs = _runs(session, topical)
+    places = _places(runs)
+    words = {run: run.split(_JOINT)[1:] for run in places}
     tallies: dict[Stems, _Tally] = defaultdict(_Tally)
-    for run, positions in _places(runs).items():
-        _count(tallies, run.lstrip(_NOUN).split()[-PHRASE_WORDS_MAX:], run[0] == _NOUN, positions)
-    ranks = _word_ranks(runs, topical)
+    for run in _promising(places, words, topical):
+        _count(tallies, words[run][-PHRASE_WORDS_MAX:], run[0] == _NOUN, places[run])
+    ranks = _word_ranks(runs, words, {run: len(positions) for run, positions in places.items()}, topical)
     texts = session.said[END]
     weights = {stems: _weight(stems, tally, ranks, texts) for stems, tally in tallies.items()}
     ordered = sorted((stems for stems, weight in weights.items() if weight > 0), key=lambda s: (-weights[s], s))
@@ -114,14 +128,17 @@ def stems_of(text: str) -> frozenset[str]:
 def shared_stems(session: Spoken, stems: Set[str]) -> tuple[Set[str], ...]:
     """For each text those of the stems that it holds."""
     known = {word: part for word in session.words if (part := _topic_stem(word)) in stems}
-    held = {piece: [known[word] for word in tokens if word in known] for piece, tokens in session.tokens.items()}
-    held = {piece: found for piece, found in held.items() if found or piece == END}
+    held: dict[str, Iterable[str]] = {
+        piece: () if known.keys().isdisjoint(tokens) else [known[word] for word in tokens if word in known]
+        for piece, tokens in session.tokens.items()
+    }
+    held[END] = END
     shared: list[set[str]] = [set()]
-    for found in [held[piece] for piece in session.pieces if piece in held]:
-        if found:
-            shared[-1].update(found)
-        else:
+    for found in filter(None, session.each(held)):
+        if found is END:
             shared.append(set())
+        else:
+            shared[-1].update(found)
     return tuple(shared[:-1])
 
 
@@ -153,8 +170,12 @@ def _carries(word: str, skip: frozenset[str]) -> bool:
 
 def _tokens_of(piece: str) -> list[str]:
     low = piece.lower()
-    if low.isascii() and low.isalpha():
-        return [low]
+    if low.isascii():
+        if low.isalpha():
+            return [low]
+        # A word and the mark behind it.
+        if low[:-1].isalpha() and low[-1] != "_":
+            return [low[:-1], low[-1]]
     return (_ASCII_TOKEN if low.isascii() else _TOKEN).findall(low)
 
 
@@ -163,20 +184,25 @@ def _proper_names(session: Spoken) -> frozenset[str]:
     unusual = (piece for piece in session.said if piece.lower() != piece or not piece.isascii())
     capitals = {piece: found for piece in unusual if (found := _CAPITAL_WORD.findall(piece))}
     opening = {piece: found[0] for piece, found in capitals.items() if piece.startswith(found[0])}
-    inside = Counter(word.lower() for word in _inside(session.pieces, opening) if word[0].isupper())
-    small: dict[str, int] = defaultdict(int)
-    for piece, times in session.said.items():
-        for word in session.tokens[piece]:
-            small[word] += times
-        for word in capitals.get(piece, ()):
-            small[word.lower()] -= times if word[0].isupper() else 0
+    inside = Counter(word.lower() for word in _inside(session, opening) if word[0].isupper())
+    small = dict.fromkeys(inside, 0)
+    for piece, tokens in session.tokens.items():
+        if not small.keys().isdisjoint(tokens):
+            for word in filter(small.__contains__, tokens):
+                small[word] += session.said[piece]
+    for piece, words in capitals.items():
+        for word in words:
+            if word[0].isupper() and word.lower() in small:
+                small[word.lower()] -= session.said[piece]
     return frozenset(word for word, times in inside.items() if times > small[word])
 
 
-def _inside(pieces: Sequence[str], opening: Mapping[str, str]) -> Iterator[str]:
+def _inside(session: Spoken, opening: Mapping[str, str]) -> Iterator[str]:
     """Words with a capital amid a sentence; of two in a row the first, as one name."""
+    pieces = session.pieces
     taken = -1
-    for at in [at for at, piece in enumerate(pieces) if piece in opening]:
+    opens = dict.fromkeys(session.said, False) | dict.fromkeys(opening, True)
+    for at in compress(count(), session.each(opens)):
         if at and at - 1 != taken and pieces[at - 1][-1] not in _ENDS:
             word = opening[pieces[at]]
             taken = at if word == pieces[at] else -1
@@ -188,10 +214,14 @@ def _runs(session: Spoken, topical: Container[str]) -> list[str]:
 
     A _TEXT_END closes each text.
     """
-    marks = {word: f" {word}" if word in topical else f"\n{_mark(word)}" for word in session.words}
-    marked = {piece: "".join(map(marks.__getitem__, tokens)) for piece, tokens in session.tokens.items()}
-    marked[END] = f"\n{_TEXT_END}\n"
-    return [run for run in "".join(map(marked.__getitem__, session.pieces)).split("\n") if run and run != _NOUN]
+    marks = {word: f"{_JOINT}{word}" if word in topical else f" {_mark(word)}" for word in session.words}
+    marked = {
+        piece: marks[tokens[0]] if len(tokens) == 1 else "".join(map(marks.__getitem__, tokens))
+        for piece, tokens in session.tokens.items()
+    }
+    marked[END] = f" {_TEXT_END} "
+    # What announces a noun and stands before none goes, and so do the gaps: no run holds white space.
+    return "".join(session.each(marked)).replace(f"{_NOUN} ", " ").split()
 
 
 def _mark(word: str) -> str:
@@ -208,6 +238,18 @@ def _places(runs: Iterable[str]) -> dict[str, list[int]]:
         else:
             places[run].append(position)
     return places
+
+
+def _promising(
+    places: Mapping[str, Sequence[int]], words: Mapping[str, Sequence[str]], topical: Mapping[str, str]
+) -> list[str]:
+    """The runs whose last word is said twice and once as a noun: all phrases of another weigh nothing."""
+    last = {run: topical[parts[-1]] for run, parts in words.items()}
+    nouns = {part for run, part in last.items() if run[0] == _NOUN}
+    said: dict[str, int] = defaultdict(int)
+    for run, part in last.items():
+        said[part] += len(places[run])
+    return [run for run, part in last.items() if part in nouns and said[part] > 1]
 
 
 def _count(tallies: dict[Stems, _Tally], run: Sequence[str], is_noun: bool, positions: Sequence[int]) -> None:
@@ -239,11 +281,16 @@ def _weight(stems: Stems, tally: _Tally, ranks: dict[str, float], texts: int) ->
     return len(tally.turns) * rarity * (0.2 + rank) * (1 + 0.6 * (len(stems) - 1))
 
 
-def _word_ranks(runs: Iterable[str], topical: Mapping[str, str]) -> dict[str, float]:
+def _word_ranks(
+    runs: Iterable[str], words: Mapping[str, Sequence[str]], said: Mapping[str, int], topical: Mapping[str, str]
+) -> dict[str, float]:
     """TextRank of the most frequent stems, scaled so that the highest is 1."""
-    words = " ".join(runs).split()
-    counted = Counter([topical[word] for word in words if word in topical]).most_common(_GRAPH_WORDS)
-    ties = _ties(words, topical, [word for word, _ in counted])
+    counted: Counter[str] = Counter()
+    for run, parts in words.items():
+        for word in parts:
+            counted[topical[word]] += said[run]
+    frequent = [word for word, _ in counted.most_common(_GRAPH_WORDS)]
+    ties = _ties(runs, words, topical, frequent)
     strength = [sum(tied.values()) for tied in ties]
     others = [other for tied in ties for other in tied]
     times = [n for tied in ties for n in tied.values()]
@@ -251,18 +298,22 @@ def _word_ranks(runs: Iterable[str], topical: Mapping[str, str]) -> dict[str, fl
     ends = [0, *accumulate(map(len, ties))]
     ranks = [1.0] * len(ties)
     for _ in range(_ROUNDS):
-        given = list(map(truediv, map(mul, [ranks[other] for other in others], times), of))
+        given = list(map(truediv, map(mul, map(ranks.__getitem__, others), times), of))
         ranks = [1 - _DAMPING + _DAMPING * sum(given[start:end]) for start, end in pairwise(ends)]
     highest = max(ranks, default=1.0)
-    return {word: rank / highest for (word, _), rank in zip(counted, ranks, strict=True)}
+    return {word: rank / highest for word, rank in zip(frequent, ranks, strict=True)}
 
 
-def _ties(words: Iterable[str], topical: Mapping[str, str], frequent: Sequence[str]) -> list[dict[int, int]]:
+def _ties(
+    runs: Iterable[str], words: Mapping[str, Sequence[str]], topical: Mapping[str, str], frequent: Sequence[str]
+) -> list[dict[int, int]]:
     """How often each of the ``frequent`` stems stands beside each other one, as numbers, in the same text."""
     numbers = {word: number for number, word in enumerate(frequent)}
     number_of = {word: numbers[part] for word, part in topical.items() if part in numbers}
-    number_of[_TEXT_END] = end = len(frequent)
-    near = pairwise([number_of[word] for word in words if word in number_of])
+    of_run = {run: [number_of[word] for word in parts if word in number_of] for run, parts in words.items()}
+    end = len(frequent)
+    of_run[_TEXT_END] = [end]
+    near = pairwise(chain.from_iterable(map(of_run.__getitem__, runs)))
     ties: list[dict[int, int]] = [defaultdict(int) for _ in (*frequent, END)]
     # One number a pair is counted at half the price of two.
     for pair, times in Counter([one * (end + 1) + other for one, other in near]).items():

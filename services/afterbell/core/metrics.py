@@ -14,9 +14,9 @@ from itertools import pairwise
 from statistics import median
 from typing import Final
 
-from afterbell.core.english import OPEN_QUESTION, is_english
+from afterbell.core.english import OPEN_QUESTION, is_english, lowered
 from afterbell.core.glimpse import sign
-from afterbell.core.session import Participant, ParticipantRole, Session, Transcript, clean
+from afterbell.core.session import Participant, ParticipantRole, Session, Transcript, Turn, turns_of
 
 THIN_TURNS: Final = 4
 THIN_STUDENT_WORDS: Final = 20
@@ -33,7 +33,7 @@ _ASCII: Final = bytes(range(128)).decode()
 _ASCII_SHAPES: Final = "".join(" " if char.isspace() else "a" for char in _ASCII).encode().ljust(256)
 _ASCII_MARKS: Final = "".join(char for char in _ASCII if not (char.isalnum() or char.isspace())).encode()
 _OPEN: Final = sign(
-    OPEN_QUESTION,
+    lowered(OPEN_QUESTION),
     "why|how |explain|describe|what makes|what if|what do |what would |what did |what happens|tell me |me through"
     "|own words|can you ",
 )
@@ -91,19 +91,19 @@ class _Said:
         return self.speaker.role
 
 
-def measure(session: Session) -> SessionMetrics:
-    """The numbers of a session; participants who said nothing are in it with zeros."""
-    people = {person.id: person for person in session.participants}
-    messages = ((people[message.sender], message.at, clean(message.text)) for message in session.messages)
-    stated = (session.started_at, session.ended_at)
-    return _measure(messages, session.participants, session.language, stated)
+def measure(session: Session, transcript: Transcript | None = None) -> SessionMetrics:
+    """The numbers of a session; participants who said nothing are in it with zeros.
+
+    ``transcript`` is the session's own, where there is one already: its texts are not cleaned again.
+    """
+    turns = turns_of(session) if transcript is None else transcript.turns
+    return _measure(turns, session.participants, session.language, (session.started_at, session.ended_at))
 
 
 def measure_transcript(transcript: Transcript) -> SessionMetrics:
     """The same from a transcript, which does not know silent participants nor the stated times."""
     people = tuple({turn.speaker.id: turn.speaker for turn in transcript.turns}.values())
-    turns = ((turn.speaker, turn.at, turn.text) for turn in transcript.turns)
-    return _measure(turns, people, transcript.language, (None, None))
+    return _measure(transcript.turns, people, transcript.language, (None, None))
 
 
 def student_words(metrics: SessionMetrics) -> int:
@@ -139,13 +139,16 @@ def count_words(text: str) -> int:
 
 def questions_in(text: str) -> tuple[str, ...]:
     """The questions of a text, each from the start of its sentence to its question mark."""
-    return tuple([text[start:end].strip() for start, end in _question_spans(text)])
+    spans = _question_spans(text)
+    return tuple([text[start:end].strip() for start, end in spans]) if spans else ()
 
 
 def without_questions(text: str) -> str:
     """What a text states: the text without its questions."""
     kept, after = [], 0
-    for start, end in _question_spans(text):
+    if not (spans := _question_spans(text)):
+        return text.strip()
+    for start, end in spans:
         kept.append(text[after:start])
         after = end
     return " ".join((*kept, text[after:])).strip()
@@ -169,12 +172,16 @@ def _words_in(token: str) -> int:
 
 
 def _measure(
-    spoken: Iterable[tuple[Participant, datetime | None, str]],
+    turns: Sequence[Turn],
     people: Sequence[Participant],
     language: str | None,
     stated: tuple[datetime | None, datetime | None],
 ) -> SessionMetrics:
-    said = [_Said(who, at, text, count_words(text), questions_in(text)) for who, at, text in spoken if text]
+    said = [
+        _Said(turn.speaker, turn.at, text, count_words(text), questions_in(text))
+        for turn in turns
+        if (text := turn.text)
+    ]
     speakers = _per_speaker(said, people)
     words = sum(speaker.words for speaker in speakers)
     students = sum(speaker.words for speaker in speakers if speaker.role == "student")
@@ -233,9 +240,8 @@ def _open_ratio(asked: Sequence[str], language: str | None, said: Sequence[_Said
 
 
 def _is_open(question: str) -> bool:
-    if question.isascii() and not _OPEN.is_glimpsed_in(question.lower()):
-        return False
-    return OPEN_QUESTION.search(question) is not None
+    # Letters that fold in unusual ways match a pattern that ignores case, but not in lower case.
+    return (_OPEN.search(question.lower()) if question.isascii() else OPEN_QUESTION.search(question)) is not None
 
 
 def _waits_s(said: Sequence[_Said]) -> Iterator[float]:

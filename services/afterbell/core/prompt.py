@@ -24,6 +24,7 @@ import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from json.encoder import encode_basestring
 from typing import Any, Final, cast
 
 from afterbell.core.errors import InvalidInput
@@ -186,7 +187,7 @@ def _turn_lines(transcript: Transcript) -> Iterator[str]:
 
 
 def _json_line(value: object) -> str:
-    line = _ENCODER.encode(value)
+    line = encode_basestring(value) if isinstance(value, str) else _ENCODER.encode(value)
     return line if line.isascii() else line.translate(_LINE_BREAKS)
 
 

@@ -56,6 +56,15 @@ _DOMAINS: Final = sorted(words("com org net edu gov io me app dev info de uk fr 
 _STREETS: Final = sorted(
     words("Street St Avenue Ave Road Rd Lane Drive Dr Boulevard Blvd Court Way Close Crescent Terrace Place Square")
 )
+_ADDRESS: Final = _Contact(
+    "ADDRESS",
+    tuple(f" {street.lower()}{end}" for street in _STREETS for end in (" .,!?\n" if len(street) < 5 else ("",))),
+    1,
+    re.compile(rf"\b\d{{1,5}}[a-z]? (?:[A-Z][\w'-]+ ){{1,3}}(?:{'|'.join(_STREETS)})\b\.?"),
+)
+# How the last word of an address begins in a text in lower case, and what stands in it behind the house number.
+_STREET: Final = re.compile(rf" (?:{'|'.join(_STREETS).lower()})(?!\w)")
+_HOUSE: Final = re.compile(r"\d[a-z]? [A-Z]")
 # In this order: what is found first is no longer there for the next one.
 _CONTACTS: Final = (
     _Contact("EMAIL", ("@",), 0, re.compile(r"[\w.+-]{1,64}@(?:[\w-]{1,63}\.){1,5}[^\W\d_]{2,24}")),
@@ -80,12 +89,7 @@ _CONTACTS: Final = (
             r"(?:[ .-]?\(?\d{1,6}\)?){2,6}(?![\w]|[.,]\d)"
         ),
     ),
-    _Contact(
-        "ADDRESS",
-        tuple(f" {street.lower()}{end}" for street in _STREETS for end in (" .,!?\n" if len(street) < 5 else ("",))),
-        1,
-        re.compile(rf"\b\d{{1,5}}[a-z]? (?:[A-Z][\w'-]+ ){{1,3}}(?:{'|'.join(_STREETS)})\b\.?"),
-    ),
+    _ADDRESS,
     _Contact(
         "ADDRESS",
         ("straße", "strasse", "str.", "gasse", "weg", "platz"),
@@ -205,10 +209,12 @@ def redact(
 
 def _suspects(texts: Sequence[str], glance: Glance, names: "_Names") -> set[int]:
     """The numbers of the texts that may hold something to withhold."""
-    glimpses = {"[", *names.firsts, *(glimpse for contact in _CONTACTS for glimpse in contact.glimpses)}
+    # A word such as "way" stands in many texts, a house number before it in few.
+    seen = (glimpse for contact in _CONTACTS if contact is not _ADDRESS for glimpse in contact.glimpses)
+    housed = (number for number in glance.holding(_STREET.findall(glance.vocabulary)) if _HOUSE.search(texts[number]))
     many_digits = b"0" * min(contact.digits for contact in _CONTACTS if not contact.glimpses)
-    dialled = {number for number, text in enumerate(texts) if many_digits in _shape(text)}
-    return {*glance.unusual, *glance.holding(glimpses), *dialled}
+    dialled = (number for number, text in enumerate(texts) if many_digits in _shape(text))
+    return {*glance.unusual, *glance.holding({"[", *names.firsts, *seen}), *housed, *dialled}
 
 
 def restore(narrative: Narrative, redacted: Redacted) -> Narrative:

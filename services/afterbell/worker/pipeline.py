@@ -195,7 +195,12 @@ class ReportPipeline:
         transcript = transcript_of(session)
         digest = hashlib.sha256(orjson.dumps([[turn.id, turn.speaker.id, turn.text] for turn in transcript.turns]))
         return Material(
-            session, revision, transcript, measure(session), digest.hexdigest(), safety_identifier_of(session, key)
+            session,
+            revision,
+            transcript,
+            measure(session, transcript),
+            digest.hexdigest(),
+            safety_identifier_of(session, key),
         )
 
     async def _write_or_basic(self, claimed: Claim, material: Material, progress: "Progress", failures: int) -> Written:
