@@ -56,7 +56,6 @@ def test_a_glance_at_a_session_hides_no_text_that_speaks_to_the_writer(text: str
 
 
 @given(st.lists(TEXTS, min_size=1, max_size=8), st.lists(st.sampled_from(["why", " ", "o", "well done", "é", "分"])))
-@settings(deadline=None)
 def test_texts_in_a_row_are_glimpsed_as_each_by_itself(texts: list[str], glimpses: list[str]) -> None:
     lows = [text.lower() for text in texts]
     by_itself = {number for number, low in enumerate(lows) if any(glimpse in low for glimpse in glimpses)}
@@ -66,7 +65,6 @@ def test_texts_in_a_row_are_glimpsed_as_each_by_itself(texts: list[str], glimpse
 @given(
     st.lists(st.lists(st.sampled_from([*JOINTS.split("|"), "o", "é", "_", " ", "-", "\n"])).map("".join), min_size=1)
 )
-@settings(deadline=None)
 def test_words_are_counted_each_by_itself_as_by_the_list(lows: list[str]) -> None:
     counted = [Lows(lows).counted(pattern) for pattern in english.each_lowered(JOINTS)]
     by_list = [len(REASONS.findall(low)) for low in lows]

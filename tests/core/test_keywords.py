@@ -7,7 +7,9 @@ from tests.core.sessions import TEXTS
 from afterbell.core import keywords
 from afterbell.core.keywords import END, key_phrases, shared_stems, spoken, stem
 
-PIECES = st.text("aZé5_-'.,!?=+ſİ", min_size=1, max_size=8) | st.text(min_size=1, max_size=6)
+PIECES = (st.text("aZé5_-'.,!?=+ſİ", min_size=1, max_size=8) | st.text(min_size=1, max_size=6)).filter(
+    lambda said: said.split() == [said]
+)
 TALK = st.lists(
     st.lists(
         st.sampled_from(

@@ -152,7 +152,6 @@ TEXTS = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_si
 
 @pytest.mark.parametrize("number", range(len(redaction._CONTACTS)))
 @given(st.data())
-@settings(deadline=None)
 def test_a_glance_at_a_session_hides_no_contact_data(number: int, data: st.DataObject) -> None:
     text = clean(data.draw(st.from_regex(redaction._CONTACTS[number].pattern)).encode("ascii", "ignore").decode())
     if redaction.holds_contact(text):

@@ -272,9 +272,9 @@ def _count(tallies: dict[Stems, _Tally], run: Sequence[str], is_noun: bool, posi
 
 
 def _weight(stems: Stems, tally: _Tally, ranks: dict[str, float], texts: int) -> float:
-    """0 for what is said once or is no noun, else TF-IDF by the mean rank of its words; longer is heavier."""
+    """0 for what is said once, is no noun or repeats a word, else TF-IDF by its words' mean rank; longer is heavier."""
     share = 0.5 if len(stems) == 1 else 0.25
-    if tally.said < 2 or tally.as_noun < max(1, share * tally.said):
+    if tally.said < 2 or tally.as_noun < max(1, share * tally.said) or len(set(stems)) < len(stems):
         return 0.0
     rank = sum(ranks.get(part, 0.0) for part in stems) / len(stems)
     rarity = log(1 + texts / len(tally.turns))
