@@ -68,7 +68,7 @@ class QueueObserver:
         self._because = f"queue {queue.keys.name} has not been seen yet"
         self._seen_at = self._distrust_until = float("-inf")
         self._most_puts = 0
-        self._told_count = 0
+        self._last_told: QueueLoad | None = None
         self._lost = ""
         self._stir = asyncio.Event()
         self._tasks: list[asyncio.Task[None]] = []
@@ -122,7 +122,7 @@ class QueueObserver:
 
     def _told(self, news: QueueLoad | StoreUnavailable | None) -> None:
         if isinstance(news, QueueLoad):
-            self._told_count += 1
+            self._last_told = news
             self._learn(news)
             return
         if news is not None:
@@ -132,10 +132,11 @@ class QueueObserver:
     async def _tick(self) -> None:
         while True:
             try:
-                told_before = self._told_count
+                told_before = self._last_told
                 load = await self._look()
-                # What was told while the question was under way is newer, or another message follows it.
-                if told_before == self._told_count or load.puts < self._most_puts:
+                # What was told while the answer was under way is newer, unless Redis's own clock says otherwise.
+                told = self._last_told
+                if told is None or told is told_before or load.at_ms > told.at_ms:
                     self._learn(load)
                 wait_s = self._tick_s
             except StoreUnavailable as error:

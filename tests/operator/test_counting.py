@@ -18,6 +18,7 @@ from afterbell.adapters.redis.ending import ended
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Ended, Queue, QueueRules
 from afterbell.adapters.redis.tidings import Ear
+from afterbell.core.facts import Fleet, QueueLoad
 from afterbell.core.jobs import Done, Retry
 from afterbell_operator.decide import decide
 from afterbell_operator.model import Backlog, History, Observation, Rules, Spec
@@ -30,11 +31,13 @@ RULES = QueueRules(lease_s=60, starts_max=0)
 
 
 @asynccontextmanager
-async def watched(url: str, name: str, *, expected: int = 0, tick_s: float = 60) -> AsyncIterator[QueueObserver]:
+async def watched(
+    url: str, name: str, *, expected: int = 0, tick_s: float = 60, kind: type[Queue] = Queue
+) -> AsyncIterator[QueueObserver]:
     client = connect(url)
     ear = Ear(client)
     hearing = asyncio.create_task(ear.run())
-    observer = QueueObserver(ear, Queue(client, QueueKeys(name), RULES), tick_s=tick_s, changed=lambda: None)
+    observer = QueueObserver(ear, kind(client, QueueKeys(name), RULES), tick_s=tick_s, changed=lambda: None)
     observer.expect(expected)
     observer.start()
     try:
@@ -228,6 +231,51 @@ def test_an_emptied_redis_is_unknown_at_once_though_nobody_looks(valkey: TcpValk
             assert "0 jobs ever put" in (await distrusted(told)).because
 
     on(valkey.url, body, RULES)
+
+
+class Slow(Queue):
+    """The first look waits at ``gate`` before it asks, or with its answer."""
+
+    gate: asyncio.Event
+    waits_to_ask: bool
+
+    async def look_at_fleet(self) -> tuple[QueueLoad, Fleet]:
+        if self.waits_to_ask:
+            await self.gate.wait()
+        found = await super().look_at_fleet()
+        await self.gate.wait()
+        return found
+
+
+def overtaken(valkey: TcpValkey, *, waits_to_ask: bool, meanwhile: str = "PING") -> Sight:
+    """What is seen after a look that a put overtook."""
+    seen = []
+
+    async def body(queue: Queue) -> None:
+        Slow.gate, Slow.waits_to_ask = asyncio.Event(), waits_to_ask
+        async with watched(valkey.url, queue.keys.name, kind=Slow) as told:
+            await asyncio.sleep(0.3)
+            await queue.put(jobs("a", "b"))
+            await until(told, (2, 0, 0))
+            valkey.ask(*meanwhile.format(queue.keys.prefix).split())
+            Slow.gate.set()
+            await asyncio.sleep(0.3)
+            seen.append(told.sight())
+
+    on(valkey.url, body, RULES)
+    return seen[0]
+
+
+def test_an_answer_from_before_a_put_is_no_loss(valkey: TcpValkey) -> None:
+    sight = overtaken(valkey, waits_to_ask=False)
+    assert sight.backlog is not None
+    assert (counts(sight.backlog), sight.trusted) == ((2, 0, 0), True)
+
+
+def test_an_answer_from_after_a_put_tells_of_a_loss(valkey: TcpValkey) -> None:
+    sight = overtaken(valkey, waits_to_ask=True, meanwhile="DEL {0}control {0}waiting {0}lanes")
+    assert "lost its data" in sight.because
+    assert not sight.trusted
 
 
 def test_another_server_is_unknown_to_an_operator_that_just_began(valkey: TcpValkey) -> None:

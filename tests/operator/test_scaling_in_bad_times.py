@@ -94,7 +94,7 @@ def test_a_leader_that_slept_goes_on_from_what_another_has_decided_meanwhile(
 ) -> None:
     site.apply(replicas=0)
     hands.put("a")
-    site.until_replicas(1)
+    wait_until(lambda: steps(site) == [(0, 1)], "the first to say so")
     operator.process.send_signal(signal.SIGSTOP)
     try:
         with operating(site.cluster, redis_url, tmp_path, site.namespace) as other:
