@@ -57,7 +57,7 @@ def test_workers_are_seen_busy_idle_drained_and_gone(api: Api) -> None:
         found = api.jobs(look)
         busy, idle, gone = found["workers"]
         assert (busy["name"], busy["pod"], busy["jobs"], busy["idle"]) == ("pod-a-00000001", "pod-a", 1, False)
-        assert 0 <= busy["renewed_ms_ago"] < 60_000
+        assert busy["renewed_ms_ago"] < 5000
         assert (idle["jobs"], idle["idle"], idle["there"], idle["renewed_ms_ago"]) == (0, True, True, None)
         assert (gone["name"], gone["there"]) == ("pod-d-00000004", False)
         assert found["drained_unseen"] == ["pod-c"]

@@ -11,6 +11,7 @@ import pytest
 from tests.support.api import Api, api_on, imported, lesson_json, migrated, until
 from tests.support.engines import fresh_database
 from tests.support.links import Door, door_to, postgres_socket, redis_socket
+from tests.support.promises import Promised
 
 from afterbell.adapters.redis.queue import Queue
 from afterbell.api.admin_auth import mint_admin
@@ -90,13 +91,16 @@ def test_a_connection_that_postgresql_dropped_costs_one_answer_at_the_most(
         assert answers[0] in (202, 503)
 
 
-def test_while_redis_is_away_reports_are_taken_and_put_when_it_is_back(engine_urls: EngineUrls, tmp_path: Path) -> None:
+def test_while_redis_is_away_reports_are_taken_and_put_when_it_is_back(
+    engine_urls: EngineUrls, tmp_path: Path, promised: Promised
+) -> None:
     with behind_doors(engine_urls, tmp_path) as (api, redis, _), api.client() as client:
         sessions = [imported(client) for _ in range(3)]
         redis.shut()
         for session in sessions:
             answer = client.post(f"/api/reports/session/{session}")
             assert (answer.status_code, answer.json()["status"]) == (202, "queued")
+            promised("taken_while_redis_is_away", answer.elapsed.total_seconds(), 1)
             assert client.get(f"/api/reports/session/{session}/status").json()["status"] == "waiting"
         assert httpx2.get(api.internal_url + "/readyz").status_code == 200
         redis.open()

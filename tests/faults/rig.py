@@ -30,7 +30,7 @@ ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ  # noqa: TID251 - the processes under test inherit it
 LEASE_S = 2.0
 QUICK_SWEEP = {"sweep_s": 0.5, "unput_s": 1.0, "reput_s": 1.5, "silent_s": 4.0}
-SETTLE_PATIENCE_S = 150.0
+SETTLE_PATIENCE_S = 60.0
 
 
 class Process:

@@ -40,7 +40,7 @@ def test_postgresql_killed_under_load(faults: Faults, times: int) -> None:
             await asyncio.sleep(0.7)
             await up.postgres.restart()
             up.broken()
-        await up.settled()
+        await up.settled(within_s=90)
         return Allowed(doubled=10 * times, because=NO_ANSWER)
 
     faults(f"kill -9 of PostgreSQL {times} times under load", body)

@@ -159,7 +159,7 @@ def test_an_emptied_redis_loses_no_report(faults: Faults, jobs: int) -> None:
         await up.writing(3)
         up.valkey.ask("FLUSHALL")
         up.broken()
-        await up.settled()
+        await up.settled(within_s=120)
         return Allowed(doubled=5, because="Redis forgot the running job, and its report made no progress for long")
 
     faults("FLUSHALL with jobs queued and 5 running", body, stub=STEADY, silent_s=10)
@@ -179,7 +179,7 @@ def test_an_empty_redis_in_its_place_loses_no_report(faults: Faults, empty_valke
         up.stack.push_async_callback(client.aclose)
         up.queue = Queue(client, up.queue.keys, up.queue.rules)
         up.broken()
-        await up.settled()
+        await up.settled(within_s=90)
         return Allowed(doubled=5, because="the new Redis did not know the running job")
 
     faults("Redis swapped for an empty one, 5 jobs running", body, wires=("redis",), silent_s=10)

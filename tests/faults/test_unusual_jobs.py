@@ -79,7 +79,7 @@ def test_a_job_of_another_kind_that_is_given_up_stops_no_worker(faults: Faults) 
         await until(given_up, 15, worker.said)
         await up.enqueue(1)
         up.broken()
-        await up.settled()
+        await up.settled(within_s=20)
         return Allowed()
 
     faults("a job of another kind whose workers vanished", body, stub=UNPACED, deliveries_max=3)
@@ -95,7 +95,7 @@ def test_a_pod_whose_clock_is_five_minutes_off_decides_nothing_by_it(faults: Fau
         await up.writing(3)
         await skewed.kill()
         up.broken()
-        await up.settled()
+        await up.settled(within_s=LEASE_S + 25)
         # Besides the one that was told to wait, the three slots that had a job in hand at that moment wait as well.
         return Allowed(doubled=7, because="429 and 500 of the model, the pause for all; its worker was killed")
 
@@ -110,7 +110,7 @@ def test_the_sweeper_of_a_pod_with_a_wrong_clock_puts_again_in_time(faults: Faul
         up.valkey.ask("FLUSHALL")
         up.broken()
         await up.worker()
-        await up.settled()
+        await up.settled(within_s=20)
         return Allowed()
 
     faults(f"FLUSHALL, and the only sweeper's clock is {skew_s:+} s off", body, stub=UNPACED, sweep_s=3600)
@@ -128,7 +128,7 @@ def test_four_workers_and_a_killed_one_never_start_more_than_the_limit(
         await asyncio.sleep(1)
         fleet[0].send(signal.SIGKILL)
         up.broken()
-        await up.settled(within_s=jobs / 10 * window_s + 120)
+        await up.settled(within_s=jobs / 10 * window_s + 20)
         watching.cancel()
         _read_starts(up, log)
         moments = sorted(log.values())

@@ -68,7 +68,7 @@ def test_reports_survive_a_wire_that_is(faults: Faults, store: str, how: str, se
                 await up.enqueue(2, name="meanwhile")
             await asyncio.sleep(seconds)
         up.broken()
-        await up.settled()
+        await up.settled(within_s=60)
         return Allowed(doubled=6, because=f"the answer of {store} did not arrive")
 
     faults(f"the wire to {store} {how} for {seconds:g} s", body, wires=(store,))

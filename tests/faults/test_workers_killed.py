@@ -7,7 +7,7 @@ import signal
 import pytest
 from tests.faults.conftest import Faults
 from tests.faults.ledger import Allowed
-from tests.faults.rig import Process, Rig
+from tests.faults.rig import LEASE_S, Process, Rig
 from tests.support.platform import UNPACED
 
 from afterbell.llm_stub.settings import StubSettings
@@ -40,7 +40,7 @@ def test_a_worker_killed_at_a_step_costs_at_most_one_more_start(faults: Faults, 
         assert await doomed.ended() == -signal.SIGKILL
         up.broken()
         await up.let_in()
-        await up.settled()
+        await up.settled(within_s=LEASE_S + 15)
         return Allowed(doubled=1, because=LOST_WORKER)
 
     faults(f"kill -9 of a worker when its job was {step}", body)
@@ -55,7 +55,7 @@ def test_a_worker_killed_while_it_schedules_a_retry_loses_no_step_of_the_ladder(
         assert await doomed.ended() == -signal.SIGKILL
         up.broken()
         await up.let_in()
-        await up.settled()
+        await up.settled(within_s=LEASE_S + 15)
         return Allowed(doubled=1, because="the model failed with 500")
 
     faults("kill -9 of a worker between a failed try and its retry", body)
@@ -74,7 +74,7 @@ def test_workers_killed_at_random_moments_lose_nothing(faults: Faults, kills: in
             up.broken()
             fleet.append(await up.worker(AFTERBELL_WORKER_CONCURRENCY="5"))
         await asking
-        await up.settled()
+        await up.settled(within_s=120)
         return Allowed(doubled=kills * 5, because=LOST_WORKER)
 
     faults(f"kill -9 at {kills} random moments", body, stub=QUICK, deliveries_max=30)
@@ -91,7 +91,7 @@ def test_a_job_that_kills_its_process_ends_as_a_dead_letter_and_takes_no_neighbo
         await up.queue.switch("resume")
         up.broken()
         try:
-            await up.settled()
+            await up.settled(within_s=150)
         finally:
             supervised.cancel()
         failed = await up.rows("SELECT session_id, error FROM reports WHERE status = 'failed'")

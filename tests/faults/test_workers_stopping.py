@@ -6,7 +6,7 @@ import signal
 import pytest
 from tests.faults.conftest import Faults
 from tests.faults.ledger import Allowed
-from tests.faults.rig import Rig, until
+from tests.faults.rig import LEASE_S, Rig, until
 
 from afterbell.llm_stub.settings import StubSettings
 
@@ -61,7 +61,7 @@ def test_a_worker_stopped_past_its_lease_is_refused_and_its_cost_is_booked(fault
         await until(lambda: stalled.stopped, 15, stalled.said)
         up.broken()
         await up.let_in()
-        await up.settled()
+        await up.settled(within_s=LEASE_S + 15)
         made = await up.rows("SELECT content, finished_at FROM reports")
         stalled.send(signal.SIGCONT)
 

@@ -91,4 +91,4 @@ def _waited(tries: list[dict[str, Any]], expected_s: float) -> float:
     if len(tries) < 2:
         return 0.0
     waited_s = (tries[1]["started_at"] - tries[0]["ended_at"]).total_seconds()
-    return expected_s if expected_s * 0.95 <= waited_s <= expected_s + 10 else waited_s
+    return expected_s if expected_s * 0.95 <= waited_s <= expected_s + 1.5 else waited_s

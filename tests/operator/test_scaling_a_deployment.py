@@ -119,10 +119,14 @@ def test_nothing_is_taken_away_while_redis_is_unknown_or_has_just_lost_its_data(
     assert site.status()["reason"] == "BacklogDistrusted"
 
 
-def test_a_redis_that_does_not_answer_is_said_and_no_pod_is_taken_away(site: Site, tmp_path: Path) -> None:
+def test_a_redis_that_does_not_answer_is_said_and_no_pod_is_taken_away(
+    site: Site, tmp_path: Path, promised: Promised
+) -> None:
     site.apply(replicas=2)
     with operating(site.cluster, "redis://127.0.0.1:1/0", tmp_path, site.namespace):
+        began = time.monotonic()
         wait_until(lambda: site.condition("BacklogObserved") == ("False", "BacklogUnknown"), "it to be said")
+        promised("unknown_said_from_the_start_of_a_process", time.monotonic() - began, 15)
         assert site.replicas() == 2
 
 
@@ -186,4 +190,4 @@ def test_a_second_operator_takes_over_from_one_that_ended_and_no_two_ever_lead(
         wait_until(lambda: '"leading": true' in standby.log.read_text(), "the standby to lead")
         promised("takeover_from_ended_leader", time.monotonic() - began, 5)
         hands.put("a")
-        site.until_replicas(1)
+        promised("scaled_by_the_next_leader", site.until_replicas(1), 3)

@@ -12,6 +12,7 @@ from tests.operator.running import OperatorProcess, Site, operating
 from tests.operator.voices import Voices
 from tests.support.cluster import wait_until
 from tests.support.engines import require_wheels
+from tests.support.promises import Promised
 
 from afterbell_operator.records import decided_again
 
@@ -39,13 +40,13 @@ def until_observed(site: Site, status: str, reason: str) -> None:
 
 
 def test_pods_come_with_sockets_and_the_emptiest_goes_once_it_is_empty(
-    site: Site, voices: Voices, operator: OperatorProcess
+    site: Site, voices: Voices, operator: OperatorProcess, promised: Promised
 ) -> None:
     (first,) = follow_sockets(site, 1)
     voices.sockets[first] = 5
     until_observed(site, "True", "ConnectionsFound")
     voices.sockets[first] = 25
-    site.until_replicas(3)
+    promised("scaled_by_sockets", site.until_replicas(3), 3)
     pods = sorted(site.until_pods(3))
     few, half = [pod for pod in pods if pod != first]
     voices.sockets |= {first: 9, half: 4, few: 1}

@@ -4,9 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import Any
 
-import pytest
 from redis.asyncio.client import PubSub
 from tests.support.redis_engines import as_admin
 
@@ -62,8 +60,3 @@ async def next_bell(bell: PubSub) -> tuple[str, bytes]:
         while (message := await bell.get_message(timeout=1)) is None:
             pass
     return message["channel"].decode().rpartition(":")[2], message["data"]
-
-
-def left_of(wait_s: float) -> Any:
-    """What is left of a wait a moment after it began; the moment is long on a busy machine."""
-    return pytest.approx(wait_s * 0.55, abs=wait_s * 0.5)

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import pytest
-from tests.support.queue import a_queue, jobs, left_of
+from tests.support.queue import a_queue, jobs
 
 from afterbell.adapters.redis.provider import Permit, ProviderGate, ProviderRules
 from afterbell.adapters.redis.queue import Queue
@@ -105,7 +105,7 @@ def test_a_prober_that_vanishes_is_followed_by_the_next_one_interval_later(redis
         await fleet.fail(3)
         await asyncio.sleep(0.21)
         assert (await fleet.ask()).probe
-        assert (await fleet.ask()).wait_s == left_of(0.4)
+        assert (await fleet.ask()).wait_s == pytest.approx(0.4, abs=0.03)
         await asyncio.sleep(0.41)
         assert (await fleet.ask()).probe
 
@@ -118,7 +118,7 @@ def test_an_answered_probe_closes_the_breaker_and_the_queue_starts_at_once(redis
         await fleet.fail(3)
         held = await fleet.queue.take("w", 3)
         assert (held.grants, held.gate) == ((), "hold")
-        assert held.come_back_s == left_of(0.2)
+        assert held.come_back_s == pytest.approx(0.2, abs=0.05)
         await asyncio.sleep(0.21)
         first, second = await fleet.queue.take("w", 3), await fleet.queue.take("v", 3)
         assert (len(first.grants), len(second.grants), second.gate) == (1, 0, "hold")
@@ -150,7 +150,7 @@ def test_told_to_wait_holds_everybody_as_long_and_then_nobody(redis_url: str) ->
         await fleet.gates[0].told_to_wait(Permit("a", "c"), 0.3)
         await fleet.look()
         assert (await fleet.queue.take("w", 3)).gate == "hold"
-        assert (await fleet.ask(1)).wait_s == left_of(0.3)
+        assert (await fleet.ask(1)).wait_s == pytest.approx(0.3, abs=0.05)
         await asyncio.sleep(0.31)
         taken = await fleet.queue.take("w", 3)
         assert len(taken.grants) == 3, "a pause is no outage: all begin again"
@@ -164,7 +164,7 @@ def test_a_wrong_key_stops_calls_at_once_for_the_longest_time(redis_url: str) ->
     async def body(fleet: Fleet) -> None:
         await fleet.gates[0].misconfigured(Permit("a", "c"))
         await fleet.look()
-        assert (await fleet.ask()).wait_s == left_of(0.6)
+        assert (await fleet.ask()).wait_s == pytest.approx(0.6, abs=0.02)
 
     on(redis_url, body)
 

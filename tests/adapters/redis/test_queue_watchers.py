@@ -5,7 +5,7 @@ import math
 
 import pytest
 from redis.asyncio import Redis
-from tests.support.queue import jobs, left_of, next_bell, on, settle, take_one
+from tests.support.queue import jobs, next_bell, on, settle, take_one
 
 from afterbell.adapters.redis.client import connect
 from afterbell.adapters.redis.consumer import Notice, notice_of
@@ -65,7 +65,7 @@ def test_a_worker_that_never_heard_of_its_job_comes_back_when_the_lease_ends(red
     async def body(queue: Queue) -> None:
         await queue.put(jobs("a"))
         await take_one(queue, "w")  # whose answer was lost: the next exchange does not name the job
-        assert (await queue.take("w", 1)).come_back_s == left_of(1.0)
+        assert (await queue.take("w", 1)).come_back_s == pytest.approx(1.0, abs=0.1)
 
     on(redis_url, body)
 
@@ -105,13 +105,13 @@ def test_a_watcher_of_a_moment_that_another_used_is_told_the_next_one(redis_url:
                 await bell.subscribe(queue.keys.bell(worker))
                 await bell.get_message(timeout=1)
             first = (await queue.take("w1", 2)).come_back_s
-            assert first == left_of(1)
-            assert (await queue.take("w2", 1)).come_back_s == left_of(first + 0.5)
+            assert first == pytest.approx(1, abs=0.1)
+            assert (await queue.take("w2", 1)).come_back_s == pytest.approx(first + 0.5, abs=0.1)
             await asyncio.sleep(first)
             assert [grant.job_id for grant in (await queue.take("w1", 1)).grants] == ["b"]
             told, word = await next_bell(bell)
             notice = notice_of(word)
-            assert (told, notice is not None and notice.in_s) == ("w2", left_of(1))
+            assert (told, notice is not None and notice.in_s) == ("w2", pytest.approx(1, abs=0.1))
         await client.aclose()
 
     on(redis_url, body)
