@@ -27,7 +27,6 @@ pytestmark = pytest.mark.engines
 
 RULES = QueueRules(lease_s=1, starts_max=0)
 LADDER = (0.2, 1.2, 2.2)  # steps further apart than a busy machine is late
-
 Work = Callable[[str], Awaitable[None]]
 
 
