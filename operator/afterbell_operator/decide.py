@@ -14,6 +14,7 @@ A backlog or connections that are unknown never lower the number, and neither do
 """
 
 import math
+from bisect import bisect_right
 from dataclasses import replace
 
 from afterbell_operator.behavior import rate_limit_down, rate_limit_up, remember, stabilised
@@ -62,6 +63,18 @@ def pods_for(backlog: Backlog, spec: Spec) -> int:
     without_room = max(backlog.startable - backlog.running * left, 0.0)
     slots = backlog.running + math.ceil(without_room / (1 + math.floor(left)))
     return math.ceil(slots / spec.jobs_per_pod)
+
+
+def grows_in_s(backlog: Backlog, spec: Spec) -> int | None:
+    """Whole seconds until the same jobs take more pods, when less of startWithin is left to the oldest; None: never."""
+
+    def aged(seconds: int) -> int:
+        return pods_for(replace(backlog, oldest_s=backlog.oldest_s + seconds), spec)
+
+    now, left_s = aged(0), math.ceil(spec.start_within_s - backlog.oldest_s)
+    if left_s <= 0 or aged(left_s) == now:
+        return None
+    return bisect_right(range(left_s + 1), now, key=aged)
 
 
 def pods_for_sockets(load: Connections, spec: Spec) -> int:
@@ -128,7 +141,7 @@ def _sighted(seen: Observation, load: Load, spec: Spec, history: History) -> Dec
         sentence=_sentence(steps, load, current),
         limits=tuple(steps),
         history=remember(spec, history, wanted, now_s),
-        look_again_s=_look_again_s(steps, seen, spec, remember(spec, history, wanted, now_s)),
+        look_again_s=_look_again_s(steps, load, seen, spec, remember(spec, history, wanted, now_s)),
     )
 
 
@@ -199,11 +212,16 @@ def _sentence(steps: list[Limit], load: Load, current: int) -> str:
     return f"{load.words}: {path} (now {current})"
 
 
-def _look_again_s(steps: list[Limit], seen: Observation, spec: Spec, history: History) -> float | None:
-    """Seconds until the same backlog may lead to another number: a window, the idle time or a policy's period ends."""
+def _look_again_s(steps: list[Limit], load: Load, seen: Observation, spec: Spec, history: History) -> float | None:
+    """Seconds until the same load may lead to another number.
+
+    A window, the idle time or a policy's period ends, or the oldest job has waited long enough.
+    """
+    grows_s = grows_in_s(load, spec) if isinstance(load, Backlog) else None
     if steps[-1].replicas == steps[0].replicas:
-        return None
-    ends = [one.at_s + spec.down.window_s for one in history.highs]
+        return grows_s
+    ends = [] if grows_s is None else [seen.at_s + grows_s]
+    ends += [one.at_s + spec.down.window_s for one in history.highs]
     ends += [one.at_s + spec.up.window_s for one in history.lows]
     ends += [one.at_s + rule.period_s for one in history.changes for rule in (*spec.up.policies, *spec.down.policies)]
     if history.busy_at_s is not None:

@@ -59,7 +59,7 @@ class Elector:
         """Whether this process leads, as far as its own clock can prove it."""
         return self._now() - self._renewed_at < self._terms.deadline_s
 
-    def may_write(self, takes_s: float = TIMEOUT_S / 2) -> bool:
+    def may_write(self, takes_s: float = TIMEOUT_S) -> bool:
         """Whether nobody else can lead before a write of ``takes_s`` seconds, begun now, has ended."""
         return self.leading and self._now() + takes_s < self._renewed_at + self._terms.lease_s
 

@@ -138,7 +138,7 @@ class Explainer:
                 return min(left_s, pause_s)
         if merged == before:
             return None
-        await self.kube.patch_status(_path(pool.key), status)
+        await self.kube.patch_status(pool_path(pool.key), status)
         told.status, told.at_s = merged, self.wall()
         return None
 
@@ -199,7 +199,8 @@ def jobs_ever(status: Json, queue: str) -> int:
     return int(backlog.get("jobsEver", 0)) if backlog.get("queue") == queue else 0
 
 
-def _path(key: Key) -> str:
+def pool_path(key: Key) -> str:
+    """Path of a Pool."""
     return f"/apis/{GROUP}/{VERSION}/namespaces/{key[0]}/{PLURAL}/{key[1]}"
 
 

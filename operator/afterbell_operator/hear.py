@@ -24,6 +24,8 @@ from afterbell_operator.victims import Occupancy, Pod
 
 # A drain is asked for again this often. The pod keeps to it for a minute, so some requests may get lost.
 ASK_AGAIN_S: Final = 10.0
+# Whoever lives has spoken by then.
+FIRST_S: Final = SIGN_EVERY_S + 1
 
 log = structlog.get_logger(__name__)
 
@@ -44,6 +46,7 @@ class PodsObserver:
         self._asked_at: dict[str, float] = {}
         self._heard_at = float("-inf")
         self.because = ""
+        self.new = True
         self._task: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -83,6 +86,9 @@ class PodsObserver:
 
     async def _run(self) -> None:
         await self._pods.hear(self._told, self._lost)
+        await asyncio.sleep(FIRST_S)
+        self.new = False
+        self._changed()
         while True:
             await asyncio.sleep(SIGN_EVERY_S)
             self._forget(self._now() - SILENT_S)
@@ -141,6 +147,11 @@ class PodsOf:
             )
             return Sight(None, because, trusted=False, connections=told)
         return Sight(None, connections=told)
+
+    def awaited(self) -> bool:
+        """The operator listens for so short a time that somebody may not have spoken yet."""
+        heard = len(self._observer.signs(self._target))
+        return self._observer.new and not self._observer.because and heard < max(self._target.ready, 1)
 
     def age_s(self) -> float:
         """Seconds since any of them was heard."""

@@ -39,16 +39,26 @@ class Kube:
     def __init__(self, api: ApiClient, *, timeout_s: float = TIMEOUT_S) -> None:
         self._api, self._timeout_s = api, timeout_s
 
+    async def has(self, path: str) -> bool:
+        """Whether there is such an object at this moment, whatever the watches have told."""
+        try:
+            await self.call("GET", path)
+        except KubeRefused as error:
+            if error.status == NOT_FOUND:
+                return False
+            raise
+        return True
+
     async def read_scale(self, namespace: str, name: str) -> Manifest:
         """The ``scale`` of a Deployment, as stored."""
-        return await self.call("GET", _deployment(namespace, name) + "/scale")
+        return await self.call("GET", scale_path(namespace, name))
 
     async def write_scale(self, namespace: str, name: str, replicas: int, *, version: str | None = None) -> Manifest:
         """Set the replicas of a Deployment; with ``version`` only if nobody changed it since (else 409)."""
         body: Manifest = {"spec": {"replicas": replicas}}
         if version is not None:
             body["metadata"] = {"resourceVersion": version}
-        return await self.call("PATCH", _deployment(namespace, name) + "/scale", body)
+        return await self.call("PATCH", scale_path(namespace, name), body)
 
     async def pods(self, namespace: str, selector: str) -> list[Manifest]:
         """The pods a label selector finds, as stored at this moment."""
@@ -92,8 +102,14 @@ class Kube:
         return _checked(answer.status, content)
 
 
-def _deployment(namespace: str, name: str) -> str:
-    return f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}"
+def scale_path(namespace: str, name: str) -> str:
+    """Path of the ``scale`` of a Deployment."""
+    return f"/apis/apps/v1/namespaces/{namespace}/deployments/{name}/scale"
+
+
+def autoscaler_path(namespace: str, name: str) -> str:
+    """Path of a HorizontalPodAutoscaler."""
+    return f"/apis/autoscaling/v2/namespaces/{namespace}/horizontalpodautoscalers/{name}"
 
 
 def _checked(status: int, content: bytes | str | None) -> Manifest:

@@ -159,6 +159,7 @@ def _assembled(
     observers = Observers(client, live, settings.tick_s, lambda source: parts.reconciler.wake_source(source))  # noqa: PLW0108  # made below
     reconciler = Reconciler(
         tables=Tables(),
+        kube=kube,
         actor=Actor(kube, fence, loop.time),
         explainer=Explainer(kube, _print_record, _unix_now),
         observer_of=observers.of,

@@ -50,6 +50,9 @@ class Observer(Drains, Protocol):
     def sight(self) -> Sight:
         """What is known now."""
 
+    def awaited(self) -> bool:
+        """Nothing can be said yet: the first answer, or that there is none, is still to come, and will be news."""
+
     def age_s(self) -> float:
         """Seconds since something was known; infinite before the first time."""
 
@@ -65,9 +68,9 @@ class QueueObserver:
         self._ear, self._tick_s, self._changed = ear, tick_s, changed
         self._load: QueueLoad | None = None
         self._shown: Sight | None = None
-        self._because = f"queue {queue.keys.name} has not been seen yet"
+        self._because = ""
         self._seen_at = self._distrust_until = float("-inf")
-        self._most_puts = 0
+        self._most_puts = self._looked_ms = 0
         self._last_told: QueueLoad | None = None
         self._lost = ""
         self._stir = asyncio.Event()
@@ -94,12 +97,16 @@ class QueueObserver:
 
     def sight(self) -> Sight:
         """What is known now."""
-        now = asyncio.get_running_loop().time()
+        age_s = self.age_s()
         if self._load is None or self._because:
-            return Sight(None, self._because)
-        if now - self._seen_at > self._tick_s * STALE_TICKS:
-            return Sight(None, f"queue {self.queue.keys.name} was last seen {now - self._seen_at:.0f} s ago")
-        return Sight(_backlog(self._load), self._lost, trusted=not self._lost)
+            return Sight(None, self._because or f"queue {self.queue.keys.name} has not been seen yet")
+        if age_s > self._tick_s * STALE_TICKS:
+            return Sight(None, f"queue {self.queue.keys.name} was last seen {age_s:.0f} s ago")
+        return Sight(_backlog(self._load, age_s), self._lost, trusted=not self._lost)
+
+    def awaited(self) -> bool:
+        """The first look is still under way."""
+        return self._load is None and not self._because
 
     def age_s(self) -> float:
         """Seconds since something was known; infinite before the first time."""
@@ -123,9 +130,11 @@ class QueueObserver:
     def _told(self, news: QueueLoad | StoreUnavailable | None) -> None:
         if isinstance(news, QueueLoad):
             self._last_told = news
-            self._learn(news)
-            return
-        if news is not None:
+            if news.puts >= self._most_puts or news.at_ms > self._looked_ms:
+                self._learn(news)
+                return
+            # It fell behind the answer to a look, on its way: no loss of data. Unless the clock was set back, so look.
+        elif news is not None:
             self._fail(news)
         self._stir.set()
 
@@ -137,6 +146,7 @@ class QueueObserver:
                 # What was told while the answer was under way is newer, unless Redis's own clock says otherwise.
                 told = self._last_told
                 if told is None or told is told_before or load.at_ms > told.at_ms:
+                    self._looked_ms = load.at_ms
                     self._learn(load)
                 wait_s = self._tick_s
             except StoreUnavailable as error:
@@ -185,12 +195,14 @@ class QueueObserver:
         self._changed()
 
 
-def _backlog(load: QueueLoad) -> Backlog:
+def _backlog(load: QueueLoad, age_s: float) -> Backlog:
+    """As it was ``age_s`` seconds ago; who waits has waited so much longer."""
+    oldest_ms = load.oldest_waiting_age_ms
     return Backlog(
         waiting=load.waiting,
         running=load.active,
         due=load.due_soon,
-        oldest_s=(load.oldest_waiting_age_ms or 0) / 1000,
+        oldest_s=0.0 if oldest_ms is None else round(oldest_ms / 1000 + age_s, 3),
         paused=load.paused,
         ever=load.puts,
     )

@@ -20,8 +20,8 @@ from afterbell_operator import metrics
 from afterbell_operator.act import Actor, Fenced, Round, Target, Unheard
 from afterbell_operator.conditions import Able, Aspect, broken
 from afterbell_operator.decide import applied, decide
-from afterbell_operator.explain import Explainer, jobs_ever
-from afterbell_operator.kube import CONFLICT, KubeRefused, KubeUnavailable
+from afterbell_operator.explain import Explainer, jobs_ever, pool_path
+from afterbell_operator.kube import CONFLICT, Kube, KubeRefused, KubeUnavailable, autoscaler_path, scale_path
 from afterbell_operator.model import Decision, History, Observation, Sample, Spec
 from afterbell_operator.observe import Observer, QueueObserver
 from afterbell_operator.records import history_from
@@ -29,6 +29,8 @@ from afterbell_operator.resources import PoolSpec, Source, spec_of
 from afterbell_operator.tables import Followed, Key, Stored, Tables
 
 RETRY_S: Final = 1.0
+# A conflict whose end the watches missed is over by then.
+ANEW_S: Final = 20.0
 # A start with thousands of Pools must leave the API server, and this loop, time for the Lease.
 ROUNDS_AT_ONCE: Final = 16
 
@@ -52,6 +54,7 @@ class Reconciler:
     """Rounds for every Pool in ``tables``. ``wall`` gives Unix seconds; ``leading`` gates everything that writes."""
 
     tables: Tables
+    kube: Kube
     actor: Actor
     explainer: Explainer
     observer_of: Callable[[Source, Target], Observer]
@@ -150,29 +153,41 @@ class Reconciler:
         except (ValidationError, ValueError, KeyError) as error:
             await self.explainer.broken(stored, broken("InvalidSpec", _first_problem(error)))
             return None
-        problem = self._problem(key, written)
+        target = (key[0], written.scale_target_ref.name)
+        if target not in self.tables.targets and await self.kube.has(scale_path(*target)):
+            return RETRY_S  # the watches have not told of it yet: that brings a round too
+        problem = await self._problem(key, target)
         if problem:
             await self.explainer.broken(stored, problem)
-            return None
-        return await self._scale(key, pool, stored, spec, written)
+            return ANEW_S
+        found = self.tables.targets.get(target)
+        return RETRY_S if found is None else await self._scale(key, pool, stored, spec, written, found)
 
-    def _problem(self, key: Key, written: PoolSpec) -> tuple[Aspect, ...] | None:
-        target = (key[0], written.scale_target_ref.name)
+    async def _problem(self, key: Key, target: Key) -> tuple[Aspect, ...] | None:
+        """What keeps the Pool from working; of what is in the way the API server is asked whether it is still there."""
         if target not in self.tables.targets:
             return broken("TargetMissing", f"there is no Deployment {target[1]} in namespace {key[0]}: create it")
-        if other := self.tables.autoscaler_of(target):
-            words = f"HorizontalPodAutoscaler {other} scales {target[1]} as well: delete one of the two"
-            return broken("ConflictingAutoscaler", words)
-        if other := self.tables.older_pool_of(key, target):
-            return broken("ConflictingPool", f"Pool {other} scales {target[1]} already: delete one of the two")
+        while other := self.tables.autoscaler_of(target):
+            if await self.kube.has(autoscaler_path(*other)):
+                words = f"HorizontalPodAutoscaler {other[1]} scales {target[1]} as well: delete one of the two"
+                return broken("ConflictingAutoscaler", words)
+            self.tables.autoscalers.pop(other, None)
+        while other := self.tables.older_pool_of(key, target):
+            if await self.kube.has(pool_path(other)):
+                return broken("ConflictingPool", f"Pool {other[1]} scales {target[1]} already: delete one of the two")
+            self.tables.drop(other)
+            self.forget(other)
         return None
 
-    async def _scale(self, key: Key, pool: _Pool, stored: Stored, spec: Spec, written: PoolSpec) -> float | None:
-        target = self.tables.targets[key[0], written.scale_target_ref.name]
+    async def _scale(
+        self, key: Key, pool: _Pool, stored: Stored, spec: Spec, written: PoolSpec, target: Target
+    ) -> float | None:
         observer = self.observer_of(written.source, target)
         pool.acted_on = (target.namespace, target.name)
         if pool.uid != stored.uid and isinstance(observer, QueueObserver):
             observer.expect(jobs_ever(stored.status, observer.queue.keys.name))
+        if observer.awaited():
+            return None
         metrics.BACKLOG_AGE.labels("/".join(key)).set_function(observer.age_s)
         metrics.READY.labels("/".join(key)).set(target.ready)
         seen = self._seen(target, observer)
@@ -183,6 +198,8 @@ class Reconciler:
         came = Round()
         able = Able()
         if spec.mode == "Auto":
+            if decision.replicas != target.replicas and not await self.kube.has(pool_path(key)):
+                return RETRY_S  # it was deleted while the watches were away, which lists do not tell
             came, able = await self._act(target, decision, observer)
         if came.written is not None and came.written != target.replicas:
             pool.history = applied(decision, decision.replicas - (came.written - target.replicas), seen.at_s)

@@ -77,14 +77,13 @@ class Tables:
         """Pools that name the Deployment."""
         return sorted(self._of_target.get(target, ()))
 
-    def autoscaler_of(self, target: Key) -> str | None:
+    def autoscaler_of(self, target: Key) -> Key | None:
         """A HorizontalPodAutoscaler on the same Deployment; KEDA makes one for each of its ScaledObjects."""
-        return next((name for (_, name), other in self.autoscalers.items() if other == target), None)
+        return next((one for one, other in self.autoscalers.items() if other == target), None)
 
-    def older_pool_of(self, key: Key, target: Key) -> str | None:
+    def older_pool_of(self, key: Key, target: Key) -> Key | None:
         """Another Pool that was there first."""
-        others = [one for one in self.pools_of_target(target) if self._age(one) < self._age(key)]
-        return others[0][1] if others else None
+        return next((one for one in self.pools_of_target(target) if self._age(one) < self._age(key)), None)
 
     def write_through(self, target: Target, replicas: int) -> None:
         """What was just written, until the watch says the same."""

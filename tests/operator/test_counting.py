@@ -4,7 +4,7 @@ The truth is the jobs that want a pod or have one. It is told by the queue as it
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from afterbell.adapters.redis.ending import ended
 from afterbell.adapters.redis.keys import QueueKeys
 from afterbell.adapters.redis.queue import Ended, Queue, QueueRules
 from afterbell.adapters.redis.tidings import Ear
+from afterbell.core.errors import StoreUnavailable
 from afterbell.core.facts import Fleet, QueueLoad
 from afterbell.core.jobs import Done, Retry
 from afterbell_operator.decide import decide
@@ -32,10 +33,16 @@ RULES = QueueRules(lease_s=60, starts_max=0)
 
 @asynccontextmanager
 async def watched(
-    url: str, name: str, *, expected: int = 0, tick_s: float = 60, kind: type[Queue] = Queue
+    url: str,
+    name: str,
+    *,
+    expected: int = 0,
+    tick_s: float = 60,
+    kind: type[Queue] = Queue,
+    ear_kind: type[Ear] = Ear,
 ) -> AsyncIterator[QueueObserver]:
     client = connect(url)
-    ear = Ear(client)
+    ear = ear_kind(client)
     hearing = asyncio.create_task(ear.run())
     observer = QueueObserver(ear, kind(client, QueueKeys(name), RULES), tick_s=tick_s, changed=lambda: None)
     observer.expect(expected)
@@ -231,6 +238,43 @@ def test_an_emptied_redis_is_unknown_at_once_though_nobody_looks(valkey: TcpValk
             assert "0 jobs ever put" in (await distrusted(told)).because
 
     on(valkey.url, body, RULES)
+
+
+def test_who_waits_grows_older_though_nothing_is_told(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        async with watched(redis_url, queue.keys.name) as told:
+            await queue.put(jobs("a"))
+            before = await until(told, (1, 0, 0))
+            await asyncio.sleep(0.3)
+            after = told.sight().backlog
+            assert after is not None
+            assert after.oldest_s >= before.oldest_s + 0.3
+
+    on(redis_url, body, RULES)
+
+
+class Late(Ear):
+    """What it hears comes late."""
+
+    async def hear(self, keys: QueueKeys, told: Callable[[QueueLoad | StoreUnavailable | None], None]) -> None:
+        await super().hear(keys, lambda news: asyncio.get_running_loop().call_later(0.5, told, news))
+
+
+def test_news_that_an_answer_overtook_are_no_loss(redis_url: str) -> None:
+    async def body(queue: Queue) -> None:
+        async with watched(redis_url, queue.keys.name, ear_kind=Late) as told:
+            await asyncio.sleep(0.6)  # it is subscribed
+            await queue.put(jobs("a"))
+            await queue.put(jobs("b"))
+            told.look_now()
+            await until(told, (2, 0, 0))
+            for _ in range(40):
+                await asyncio.sleep(0.02)
+                sight = told.sight()
+                assert sight.backlog is not None
+                assert (counts(sight.backlog), sight.trusted) == ((2, 0, 0), True)
+
+    on(redis_url, body, RULES)
 
 
 class Slow(Queue):

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.operator.conftest import backlogs, connections, specs
 
-from afterbell_operator.decide import applied, decide, pods_for, pods_for_sockets, useful_pods
+from afterbell_operator.decide import applied, decide, grows_in_s, pods_for, pods_for_sockets, useful_pods
 from afterbell_operator.model import (
     SAMPLES_MAX,
     Backlog,
@@ -166,6 +166,26 @@ def test_ending_jobs_make_room_for_those_that_may_wait() -> None:
     assert pods_for(Backlog(running=15, waiting=10, oldest_s=15), spec) == 20, "five end within fifteen"
     assert pods_for(Backlog(running=15, waiting=10, oldest_s=30), spec) == 25
     assert pods_for(Backlog(waiting=10), spec) == 10, "nothing ends where nothing runs"
+
+
+def test_a_job_that_has_waited_long_enough_brings_a_look_though_nothing_is_told() -> None:
+    spec = Spec(max_replicas=50, jobs_per_pod=1, start_within_s=8, seconds_per_job=2)
+    seen = Observation(0, 1, Backlog(running=1, waiting=1, oldest_s=1.5))
+    assert decide(seen, spec, EMPTY).look_again_s == 5, "the running job no longer ends in the time left"
+    assert decide(replace(seen, backlog=Backlog(running=1)), spec, EMPTY).look_again_s is None
+    at_its_end = replace(seen, backlog=Backlog(running=1, waiting=1, oldest_s=8))
+    assert decide(at_its_end, spec, EMPTY).look_again_s is None
+
+
+@given(specs(), backlogs)
+def test_until_the_look_no_more_pods_are_needed_and_then_more_are(spec: Spec, backlog: Backlog) -> None:
+    def needed(after_s: int) -> int:
+        return pods_for(replace(backlog, oldest_s=backlog.oldest_s + after_s), spec)
+
+    grows_s = grows_in_s(backlog, spec)
+    until_s = int(spec.start_within_s) + 1 if grows_s is None else grows_s
+    assert {needed(second) for second in range(until_s)} == {needed(0)}
+    assert grows_s is None or needed(grows_s) > needed(0)
 
 
 def test_a_provider_that_starts_ten_a_minute_keeps_two_pods_busy() -> None:

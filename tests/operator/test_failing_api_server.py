@@ -5,13 +5,14 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 from urllib.error import HTTPError
 
 import pytest
 from tests.faults.servers import free_port
-from tests.operator.pools import install_crd
+from tests.operator.pools import install_crd, pool
 from tests.operator.running import operating
 from tests.operator.trio import SIZES, Trio
 from tests.support.cluster import Cluster, wait_until
@@ -109,6 +110,47 @@ def test_watches_that_end_in_the_middle_are_taken_up_again(trio: Trio, door: Htt
     began = time.monotonic()
     wait_until(lambda: trio.replicas() == [4, 4, 4], "the pause to be seen")
     promised("right_after_refusals", time.monotonic() - began, RIGHT_WITHIN_S)
+
+
+@contextmanager
+def unheard(door: HttpFaults) -> Iterator[None]:
+    """What is deleted here is only missing from the lists that the operator reads."""
+    with door.answering(410, "[?&]watch=", "GET"):
+        door.drop_watches()
+        time.sleep(1)
+        yield
+        time.sleep(3)
+
+
+def test_a_conflict_whose_end_was_missed_ends_by_itself(trio: Trio, door: HttpFaults) -> None:
+    scaled, contested, _ = trio.names
+    within = ("-n", trio.namespace)
+    trio.cluster.kubectl("autoscale", f"deployment/{scaled}", *within, "--max=4", "--cpu-percent=80")
+    source = {"backlog": {"queue": contested, "jobsPerPod": 1}}
+    time.sleep(1.1)  # the age of an object is stored in whole seconds
+    trio.cluster.apply(
+        pool("late", scaleTargetRef={"name": contested}, source=source, minReplicas=3), namespace=trio.namespace
+    )
+
+    def ready(name: str) -> str:
+        words = '-o=jsonpath={.status.conditions[?(@.type=="Ready")].reason}'
+        return trio.cluster.kubectl("get", f"pool/{name}", *within, words)
+
+    wait_until(lambda: (ready(scaled), ready("late")) == ("ConflictingAutoscaler", "ConflictingPool"), "both conflicts")
+    with unheard(door):
+        trio.cluster.kubectl("delete", f"hpa/{scaled}", *within)
+        trio.cluster.kubectl("delete", f"pool/{contested}", *within)
+    wait_until(lambda: (ready(scaled), ready("late")) == ("Scaling", "Scaling"), "both to be over", patience_s=90)
+    wait_until(lambda: trio.replicas()[1] == 3, "the second Pool to scale")
+    trio.cluster.kubectl("delete", "pool/late", *within)
+
+
+def test_a_pool_whose_deletion_was_missed_changes_no_number_any_more(trio: Trio, door: HttpFaults) -> None:
+    with unheard(door):
+        trio.cluster.kubectl("delete", "pools", *trio.names, "-n", trio.namespace)
+    ask_for_more(trio)
+    time.sleep(3)
+    assert trio.replicas() == list(SIZES)
 
 
 def test_without_the_api_server_it_is_alive_and_not_ready(port: int, door: HttpFaults) -> None:

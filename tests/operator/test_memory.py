@@ -42,7 +42,7 @@ def test_a_round_outlives_its_event_and_keeps_nothing_of_it() -> None:
         async with ApiClient(Configuration()) as client:
             kube = Kube(client)
             actor, explainer = Actor(kube, lambda: None, clock), Explainer(kube, print, clock)
-            reconciler = Reconciler(Tables(), actor, explainer, nothing_to_follow, lambda: False, clock)
+            reconciler = Reconciler(Tables(), kube, actor, explainer, nothing_to_follow, lambda: False, clock)
             event = copy_context().run(bring, reconciler)
             assert event() is None
             await reconciler.close()

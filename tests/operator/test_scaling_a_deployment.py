@@ -119,6 +119,39 @@ def test_nothing_is_taken_away_while_redis_is_unknown_or_has_just_lost_its_data(
     assert site.status()["reason"] == "BacklogDistrusted"
 
 
+def test_a_job_waits_no_longer_than_the_pool_says_though_the_queue_tells_nothing_new(
+    site: Site, hands: Hands, operator: OperatorProcess
+) -> None:
+    backlog = {"queue": site.queue, "jobsPerPod": 1, "startWithin": "8s", "jobDuration": "2s"}
+    site.apply(replicas=0, source={"backlog": backlog})
+    hands.put("a")
+    site.until_replicas(1)
+    (pod,) = site.until_pods(1)
+    hands.take(pod)
+    hands.put("b")
+    time.sleep(3)
+    assert site.replicas() == 1, "the running job may end in time"
+    site.until_replicas(2, patience_s=20)
+
+
+def test_the_next_operator_says_again_what_the_last_one_said_and_so_writes_nothing(
+    site: Site, hands: Hands, redis_url: str, tmp_path: Path
+) -> None:
+    hands.put("a", "b")
+    hands.take("other", 2)
+    versions = set()
+    for _ in range(4):
+        with operating(site.cluster, redis_url, tmp_path, site.namespace) as operator:
+            if not versions:
+                site.apply(replicas=2)
+                wait_until(lambda: site.condition("Ready") == ("True", "Scaling"), "the Pool to be ready")
+                time.sleep(6)  # what is told late is told by then
+            wait_until(lambda: bool(operator.records()), "a decision")
+            time.sleep(0.5)
+        versions.add(site.cluster.get("pool", "reports", "-n", site.namespace)["metadata"]["resourceVersion"])
+    assert len(versions) == 1
+
+
 def test_a_redis_that_does_not_answer_is_said_and_no_pod_is_taken_away(
     site: Site, tmp_path: Path, promised: Promised
 ) -> None:

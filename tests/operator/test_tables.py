@@ -29,5 +29,5 @@ def test_of_two_pools_on_one_target_the_older_one_has_it() -> None:
     tables, target = Tables(), ("school", "worker")
     tables.keep(stored("b", created="2026-01-01T00:00:00Z"))
     tables.keep(stored("a", created="2026-01-02T00:00:00Z"))
-    assert tables.older_pool_of(("school", "a"), target) == "b"
+    assert tables.older_pool_of(("school", "a"), target) == ("school", "b")
     assert tables.older_pool_of(("school", "b"), target) is None

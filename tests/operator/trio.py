@@ -58,7 +58,9 @@ class Trio:
 
     def remove(self) -> None:
         for kind in ("pools", "deployments"):
-            self.cluster.kubectl("delete", kind, *self.names, "-n", self.namespace, "--wait=false")
+            self.cluster.kubectl(
+                "delete", kind, *self.names, "-n", self.namespace, "--wait=false", "--ignore-not-found"
+            )
 
     def _read(self, kind: str, path: str) -> str:
         return self.cluster.kubectl("get", kind, "-n", self.namespace, "-o", f"jsonpath={path}" if path else "json")

@@ -1,0 +1,47 @@
+"""The fence of a leader, with the real API server and a clock that the test sets ahead."""
+
+import asyncio
+from datetime import UTC, datetime
+
+import pytest
+from kubernetes.aio import config
+from kubernetes.aio.client import ApiClient, Configuration
+from tests.support.cluster import Cluster
+
+from afterbell.adapters.redis.ending import ended
+from afterbell_operator.elector import Elector, Terms
+from afterbell_operator.kube import TIMEOUT_S, Kube
+
+pytestmark = pytest.mark.cluster
+
+
+def test_a_leader_that_cannot_renew_stops_writing_a_whole_request_before_another_may_lead(
+    cluster: Cluster, namespace: str
+) -> None:
+    terms = Terms(retry_s=60)  # no second try within the test
+    ahead = {"s": 0.0}
+
+    async def run() -> None:
+        configuration = Configuration()
+        await config.load_kube_config(str(cluster.kubeconfig), client_configuration=configuration)
+        loop = asyncio.get_running_loop()
+        async with ApiClient(configuration) as client:
+            elector = Elector(
+                Kube(client), namespace=namespace, name="lease", identity="me", now=lambda: loop.time() + ahead["s"],
+                wall=lambda: datetime.now(UTC), terms=terms,
+            )  # fmt: skip
+            running = asyncio.create_task(elector.run())
+            async with asyncio.timeout(30):
+                while not elector.leading:
+                    await asyncio.sleep(0.01)
+            assert elector.may_write()
+            ahead["s"] = terms.lease_s - TIMEOUT_S - 2
+            assert elector.may_write()
+            ahead["s"] = terms.lease_s - TIMEOUT_S
+            assert elector.leading
+            assert not elector.may_write()
+            ahead["s"] = terms.deadline_s
+            assert not elector.leading
+            await ended([running])
+
+    asyncio.run(run())
