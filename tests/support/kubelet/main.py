@@ -118,13 +118,10 @@ def description(settings: Settings, ip: str) -> Manifest:
 
 
 async def beat(api: NodeApi, node: Manifest) -> None:
-    """Register the node, then say for ever that it is alive."""
-    registered = False
+    """Register the node and say for ever that it is alive; again in full, for it may have been given up meanwhile."""
     while True:
         try:
-            if not registered:
-                await api.register(node)
-                registered = True
+            await api.register(node)
             await api.renew_lease()
             await asyncio.sleep(HEARTBEAT_S)
         except httpx2.HTTPError:
