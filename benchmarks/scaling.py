@@ -57,7 +57,8 @@ class Size:
     outage_s: float
 
 
-FULL: Final = Size(200, 3, 200, 10_000, 2_000, 60, 3, 60)
+# Idle for as long as from one look at a queue to the next.
+FULL: Final = Size(200, 3, 200, 10_000, 2_000, 120, 3, 60)
 QUICK: Final = Size(20, 1, 16, 1_000, 100, 10, 1, 10)
 
 
@@ -199,8 +200,12 @@ def _steady_hours(bench: Bench, name: str, jobs: int, window_s: int) -> None:
 
 
 async def resting(bench: Bench) -> None:
-    """What many Pools cost while nothing happens."""
-    found = await idle(bench.site, bench.size.pools, bench.size.idle_s)
+    """What many Pools cost while nothing happens, and when an operator begins with them."""
+    first, found, again = await idle(bench.site, bench.size.pools, bench.size.idle_s)
+    for name, start in (("first_start", first), ("restart", again)):
+        bench.add(start.took_s, f"{name}_with_{bench.size.pools}_pools", "s")
+        bench.add(start.cpu_s, f"{name}_with_{bench.size.pools}_pools_cpu", "s")
+    bench.add(again.writes, f"restart_with_{bench.size.pools}_pools_api_writes", "writes", target=0)
     bench.add(found.writes_a_minute, f"idle_{bench.size.pools}_pools_api_writes_a_minute", "writes", target=1)
     bench.add(found.loop_p99_ms, f"idle_{bench.size.pools}_pools_loop_p99", "ms", target=250)
     bench.add(found.rss_mib, f"idle_{bench.size.pools}_pools_memory", "MiB", target=200)

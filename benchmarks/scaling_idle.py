@@ -26,8 +26,17 @@ class Idle:
     commands_a_minute: float
 
 
-async def idle(site: Site, pools: int, seconds: float) -> Idle:
-    """Make the Pools, wait until everything has been said about them, and look on."""
+@dataclass(frozen=True, slots=True)
+class Start:
+    """From the start of a process until the last of its rounds or writes: seconds, seconds of CPU, writes."""
+
+    took_s: float
+    cpu_s: float
+    writes: float
+
+
+async def idle(site: Site, pools: int, seconds: float) -> tuple[Start, Idle, Start]:
+    """Make the Pools, wait until everything has been said about them, look on, and start another operator for them."""
     namespace = site.namespace()
     names = [f"idle-{number}" for number in range(pools)]
     async with site.kube() as kube:
@@ -35,22 +44,25 @@ async def idle(site: Site, pools: int, seconds: float) -> Idle:
         queues = max(pools // POOLS_A_QUEUE, 1)
         await create(kube, namespace, [pool(name, f"{namespace}-{n % queues}") for n, name in enumerate(names)])
     with operating(site, namespace) as operator:
-        await _settled(operator, pools)
-        return await _measured(operator, queues, seconds)
+        first = await _settled(operator, pools, writes=pools)
+        found = await _measured(operator, queues, seconds)
+    with operating(site, namespace) as operator:
+        return first, found, await _settled(operator, pools, writes=0)
 
 
-async def _settled(operator: Operator, pools: int) -> None:
-    """Every Pool has its status, and for a while nothing more was written."""
-    last, since = -1.0, time.monotonic()
+async def _settled(operator: Operator, pools: int, *, writes: int) -> Start:
+    """Every Pool had a round, so much was written, and for a while there was no round and nothing more was written."""
+    last, since = (-1.0, -1.0), operator.began
 
     def quiet() -> bool:
         nonlocal last, since
-        count = _writes(operator)
+        count = _rounds(operator), _writes(operator)
         if count != last:
             last, since = count, time.monotonic()
-        return count >= pools and time.monotonic() - since > SETTLE_S
+        return count[0] >= pools and count[1] >= writes and time.monotonic() - since > SETTLE_S
 
     await until_async(quiet, f"{pools} Pools to settle", patience_s=420, poll_s=1)
+    return Start(since - operator.began, _cpu_s(operator), _writes(operator))
 
 
 async def _measured(operator: Operator, queues: int, seconds: float) -> Idle:
@@ -79,6 +91,11 @@ def _writes(operator: Operator) -> float:
         and 'resource="leases"' not in name
         and any(verb in name for verb in WRITING)
     )
+
+
+def _rounds(operator: Operator) -> float:
+    found = operator.metrics().items()
+    return sum(value for name, value in found if name.startswith("afterbell_operator_reconcile_total"))
 
 
 def _commands(operator: Operator) -> float:

@@ -104,7 +104,7 @@ class Operator:
     """`afterbell operator run` for one namespace."""
 
     def __init__(self, site: Site, namespace: str, *, tick_s: int = 120) -> None:
-        self.port = free_port()
+        self.began, self.port = time.monotonic(), free_port()
         self.log = site.folder / f"operator-{uuid.uuid4().hex[:6]}.log"
         variables = {
             "KUBECONFIG": str(site.cluster.kubeconfig), "PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'operator'}",

@@ -104,6 +104,21 @@ def test_a_ready_pod_that_was_never_heard_keeps_every_pod_and_does_not_keep_new_
     site.until_replicas(4)
 
 
+def test_the_next_operator_lets_every_pod_speak_before_it_says_anything(
+    site: Site, voices: Voices, redis_url: str, tmp_path: Path
+) -> None:
+    with operating(site.cluster, redis_url, tmp_path, site.namespace):
+        voices.sockets |= dict.fromkeys(follow_sockets(site, 2), 9)
+        until_observed(site, "True", "ConnectionsFound")
+        wait_until(lambda: site.status().get("readyReplicas") == 2, "both to be ready")
+        time.sleep(6)  # what is told late is told by then
+    before = site.cluster.get("pool", "reports", "-n", site.namespace)["metadata"]["resourceVersion"]
+    with operating(site.cluster, redis_url, tmp_path, site.namespace) as operator:
+        wait_until(lambda: bool(operator.records()), "a decision")
+        time.sleep(0.5)
+    assert site.cluster.get("pool", "reports", "-n", site.namespace)["metadata"]["resourceVersion"] == before
+
+
 def test_while_nobody_was_heard_nothing_changes(site: Site, operator: OperatorProcess) -> None:
     follow_sockets(site, 2)
     until_observed(site, "False", "ConnectionsUnknown")
