@@ -134,7 +134,10 @@ class ReportWriter:
             facts.append(await self._facts(prompt, f"-part{number}", piece, heard))
         while len(groups := parts.groups_of(facts, self._room)) > 1:
             whole = [build_whole(self._told.transcript, group, fence=_fence()) for group in groups]
-            facts = [await self._facts(prompt, "-whole", self._told.transcript, _unheard) for prompt in whole]
+            facts = [
+                await self._facts(prompt, f"-whole{len(self._answers)}", self._told.transcript, _unheard)
+                for prompt in whole
+            ]
         prompt = build_whole(self._told.transcript, facts, fence=_fence())
         return await self._finish(prompt, _scaled(on_progress, len(pieces), len(pieces) + 1))
 
