@@ -122,7 +122,7 @@ def test_nothing_is_taken_away_while_redis_is_unknown_or_has_just_lost_its_data(
 def test_a_job_waits_no_longer_than_the_pool_says_though_the_queue_tells_nothing_new(
     site: Site, hands: Hands, operator: OperatorProcess
 ) -> None:
-    backlog = {"queue": site.queue, "jobsPerPod": 1, "startWithin": "8s", "jobDuration": "2s"}
+    backlog = {"queue": site.queue, "jobsPerPod": 1, "startWithin": "20s", "jobDuration": "2s"}
     site.apply(replicas=0, source={"backlog": backlog})
     hands.put("a")
     site.until_replicas(1)
@@ -131,7 +131,7 @@ def test_a_job_waits_no_longer_than_the_pool_says_though_the_queue_tells_nothing
     hands.put("b")
     time.sleep(3)
     assert site.replicas() == 1, "the running job may end in time"
-    site.until_replicas(2, patience_s=20)
+    site.until_replicas(2)
 
 
 def test_the_next_operator_says_again_what_the_last_one_said_and_so_writes_nothing(
@@ -145,6 +145,7 @@ def test_the_next_operator_says_again_what_the_last_one_said_and_so_writes_nothi
             if not versions:
                 site.apply(replicas=2)
                 wait_until(lambda: site.condition("Ready") == ("True", "Scaling"), "the Pool to be ready")
+                wait_until(lambda: site.status().get("readyReplicas") == 2, "both pods to be ready")
                 time.sleep(6)  # what is told late is told by then
             wait_until(lambda: bool(operator.records()), "a decision")
             time.sleep(0.5)
