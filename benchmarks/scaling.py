@@ -31,6 +31,7 @@ from benchmarks.scaling_site import Operator as OperatorProcess
 from benchmarks.servers import BenchError
 from tests.operator.pools import install_crd
 from tests.support.cluster import missing_parts, running_cluster
+from tests.support.kube import kube_of
 
 from afterbell_operator.model import Rules, Spec
 from afterbell_operator.simulate import Day, Simulation
@@ -225,7 +226,7 @@ PARTS: Final[dict[str, Callable[[Bench], Awaitable[None]]]] = {
 
 
 async def _made(site: Site, namespace: str, names: list[str]) -> None:
-    async with site.kube() as kube:
+    async with kube_of(site.cluster) as kube:
         await create(kube, namespace, [deployment(name, pods=NOWHERE) for name in names])
         await create(kube, namespace, [pool(name, f"{namespace}-{name}") for name in names])
 

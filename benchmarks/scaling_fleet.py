@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from benchmarks.queue_site import job
 from benchmarks.scaling_site import DEPLOYMENTS, Site, create, deployment, pool
+from tests.support.kube import kube_of
 
 from afterbell.adapters.redis.queue import Ended, Grant, Queue
 from afterbell.core.jobs import Done
@@ -95,7 +96,7 @@ class _Fleet:
 async def scale_ins(site: Site, namespace: str, wanted: int, seed: int = 1) -> ScaleIns:
     """Waves of jobs over two Deployments until ``wanted`` pods went by a lowered number; each fourth wave a rollout."""
     found = ScaleIns()
-    async with site.kube() as kube, asyncio.TaskGroup() as group:
+    async with kube_of(site.cluster) as kube, asyncio.TaskGroup() as group:
         for number in range(2):
             group.create_task(_waves(site, kube, namespace, f"fleet-{number}", wanted // 2, found, seed + number))
     return found

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from benchmarks.scaling_site import NOWHERE, Operator, Site, create, deployment, operating, pool, until_async
+from tests.support.kube import kube_of
 
 # Pools share queues: it is their number that is measured, and a hosted Redis has few queues.
 POOLS_A_QUEUE: Final = 20
@@ -39,7 +40,7 @@ async def idle(site: Site, pools: int, seconds: float) -> tuple[Start, Idle, Sta
     """Make the Pools, wait until everything has been said about them, look on, and start another operator for them."""
     namespace = site.namespace()
     names = [f"idle-{number}" for number in range(pools)]
-    async with site.kube() as kube:
+    async with kube_of(site.cluster) as kube:
         await create(kube, namespace, [deployment(name, pods=NOWHERE) for name in names])
         queues = max(pools // POOLS_A_QUEUE, 1)
         await create(kube, namespace, [pool(name, f"{namespace}-{n % queues}") for n, name in enumerate(names)])
@@ -94,14 +95,17 @@ def _writes(operator: Operator) -> float:
 
 
 def _rounds(operator: Operator) -> float:
-    found = operator.metrics().items()
-    return sum(value for name, value in found if name.startswith("afterbell_operator_reconcile_total"))
+    return _total(operator, "afterbell_operator_reconcile_total")
 
 
 def _commands(operator: Operator) -> float:
     """Sent to Redis, as a hosted one bills them."""
-    found = operator.metrics().items()
-    return sum(value for name, value in found if name.startswith("afterbell_redis_commands_total"))
+    return _total(operator, "afterbell_redis_commands_total")
+
+
+def _total(operator: Operator, counter: str) -> float:
+    """Over all its labels."""
+    return sum(value for name, value in operator.metrics().items() if name.startswith(counter))
 
 
 def _cpu_s(operator: Operator) -> float:

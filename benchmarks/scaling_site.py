@@ -17,8 +17,6 @@ from typing import Any, Final
 
 import psutil
 from benchmarks.servers import BenchError, environment, free_port
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
 from tests.support.cluster import Cluster
 from tests.support.control_plane import TOOLS
 
@@ -59,16 +57,6 @@ class Site:
             yield Queue(client, QueueKeys(name), QueueRules(lease_s=60, starts_max=0))
         finally:
             await client.aclose()
-
-    @asynccontextmanager
-    async def kube(self) -> AsyncIterator[Kube]:
-        """The API server, as an administrator."""
-        configuration = Configuration()
-        await config.load_kube_config(  # type: ignore[no-untyped-call]
-            str(self.cluster.kubeconfig), client_configuration=configuration
-        )
-        async with ApiClient(configuration) as client:
-            yield Kube(client)
 
 
 def deployment(name: str, *, pods: Json, replicas: int = 0) -> Json:

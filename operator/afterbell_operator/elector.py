@@ -24,7 +24,7 @@ LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Seconds. ``deadline_s`` + the time a write takes must stay below ``lease_s``."""
+    """Seconds. ``lease_s`` less the timeout of a request must leave time for several renewals."""
 
     lease_s: float = 15.0
     deadline_s: float = 10.0
@@ -59,9 +59,9 @@ class Elector:
         """Whether this process leads, as far as its own clock can prove it."""
         return self._now() - self._renewed_at < self._terms.deadline_s
 
-    def may_write(self, takes_s: float = TIMEOUT_S) -> bool:
-        """Whether nobody else can lead before a write of ``takes_s`` seconds, begun now, has ended."""
-        return self.leading and self._now() + takes_s < self._renewed_at + self._terms.lease_s
+    def may_write(self) -> bool:
+        """Whether nobody else can lead before a write that begins now has ended, should it take its whole timeout."""
+        return self.leading and self._now() + TIMEOUT_S < self._renewed_at + self._terms.lease_s
 
     @property
     def silent_s(self) -> float:

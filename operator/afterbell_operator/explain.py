@@ -17,7 +17,7 @@ from afterbell_operator.conditions import WITHIN_RANGE, Able, Aspect, aspects_of
 from afterbell_operator.kube import MANAGER, Kube, KubeRefused, KubeUnavailable
 from afterbell_operator.model import Backlog, Connections, Decision, History, Observation, Spec
 from afterbell_operator.records import history_as_json, record
-from afterbell_operator.resources import DECISIONS_KEPT, GROUP, PLURAL, VERSION, Source
+from afterbell_operator.resources import DECISIONS_KEPT, GROUP, VERSION, Source, pool_path
 from afterbell_operator.tables import Key, Stored
 
 # While nothing but the number of jobs changes, the status follows it this often.
@@ -138,7 +138,7 @@ class Explainer:
                 return min(left_s, pause_s)
         if merged == before:
             return None
-        await self.kube.patch_status(pool_path(pool.key), status)
+        await self.kube.patch_status(pool_path(*pool.key), status)
         told.status, told.at_s = merged, self.wall()
         return None
 
@@ -197,11 +197,6 @@ def jobs_ever(status: Json, queue: str) -> int:
     """Jobs this queue is known to have had, by a Pool's status; 0 where it says nothing."""
     backlog = status.get("backlog") or {}
     return int(backlog.get("jobsEver", 0)) if backlog.get("queue") == queue else 0
-
-
-def pool_path(key: Key) -> str:
-    """Path of a Pool."""
-    return f"/apis/{GROUP}/{VERSION}/namespaces/{key[0]}/{PLURAL}/{key[1]}"
 
 
 def _time(seconds: float) -> datetime:

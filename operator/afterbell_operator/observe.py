@@ -133,7 +133,7 @@ class QueueObserver:
             if news.puts >= self._most_puts or news.at_ms > self._looked_ms:
                 self._learn(news)
                 return
-            # It fell behind the answer to a look, on its way: no loss of data. Unless the clock was set back, so look.
+            # The answer to a look overtook it, so no data is lost; or Redis's clock was set back, and a look tells.
         elif news is not None:
             self._fail(news)
         self._stir.set()

@@ -20,16 +20,16 @@ from afterbell_operator import metrics
 from afterbell_operator.act import Actor, Fenced, Round, Target, Unheard
 from afterbell_operator.conditions import Able, Aspect, broken
 from afterbell_operator.decide import applied, decide
-from afterbell_operator.explain import Explainer, jobs_ever, pool_path
+from afterbell_operator.explain import Explainer, jobs_ever
 from afterbell_operator.kube import CONFLICT, Kube, KubeRefused, KubeUnavailable, autoscaler_path, scale_path
 from afterbell_operator.model import Decision, History, Observation, Sample, Spec
 from afterbell_operator.observe import Observer, QueueObserver
 from afterbell_operator.records import history_from
-from afterbell_operator.resources import PoolSpec, Source, spec_of
+from afterbell_operator.resources import Source, pool_path, spec_of
 from afterbell_operator.tables import Followed, Key, Stored, Tables
 
 RETRY_S: Final = 1.0
-# A conflict whose end the watches missed is over by then.
+# A conflict whose end the watches missed lasts no longer.
 ANEW_S: Final = 20.0
 # A start with thousands of Pools must leave the API server, and this loop, time for the Lease.
 ROUNDS_AT_ONCE: Final = 16
@@ -154,18 +154,18 @@ class Reconciler:
             await self.explainer.broken(stored, broken("InvalidSpec", _first_problem(error)))
             return None
         target = (key[0], written.scale_target_ref.name)
-        if target not in self.tables.targets and await self.kube.has(scale_path(*target)):
-            return RETRY_S  # the watches have not told of it yet: that brings a round too
         problem = await self._problem(key, target)
         if problem:
             await self.explainer.broken(stored, problem)
             return ANEW_S
         found = self.tables.targets.get(target)
-        return RETRY_S if found is None else await self._scale(key, pool, stored, spec, written, found)
+        if found is None:
+            return RETRY_S  # it is there, and the watches have not told of it yet
+        return await self._scale(key, pool, stored, spec, written.source, found)
 
     async def _problem(self, key: Key, target: Key) -> tuple[Aspect, ...] | None:
-        """What keeps the Pool from working; of what is in the way the API server is asked whether it is still there."""
-        if target not in self.tables.targets:
+        """What keeps the Pool from working. The watches may not have told of it yet, or never will: it is asked for."""
+        if target not in self.tables.targets and not await self.kube.has(scale_path(*target)):
             return broken("TargetMissing", f"there is no Deployment {target[1]} in namespace {key[0]}: create it")
         while other := self.tables.autoscaler_of(target):
             if await self.kube.has(autoscaler_path(*other)):
@@ -173,16 +173,16 @@ class Reconciler:
                 return broken("ConflictingAutoscaler", words)
             self.tables.autoscalers.pop(other, None)
         while other := self.tables.older_pool_of(key, target):
-            if await self.kube.has(pool_path(other)):
+            if await self.kube.has(pool_path(*other)):
                 return broken("ConflictingPool", f"Pool {other[1]} scales {target[1]} already: delete one of the two")
             self.tables.drop(other)
             self.forget(other)
         return None
 
     async def _scale(
-        self, key: Key, pool: _Pool, stored: Stored, spec: Spec, written: PoolSpec, target: Target
+        self, key: Key, pool: _Pool, stored: Stored, spec: Spec, source: Source, target: Target
     ) -> float | None:
-        observer = self.observer_of(written.source, target)
+        observer = self.observer_of(source, target)
         pool.acted_on = (target.namespace, target.name)
         if pool.uid != stored.uid and isinstance(observer, QueueObserver):
             observer.expect(jobs_ever(stored.status, observer.queue.keys.name))
@@ -198,15 +198,13 @@ class Reconciler:
         came = Round()
         able = Able()
         if spec.mode == "Auto":
-            if decision.replicas != target.replicas and not await self.kube.has(pool_path(key)):
+            if decision.replicas != target.replicas and not await self.kube.has(pool_path(*key)):
                 return RETRY_S  # it was deleted while the watches were away, which lists do not tell
             came, able = await self._act(target, decision, observer)
         if came.written is not None and came.written != target.replicas:
             pool.history = applied(decision, decision.replicas - (came.written - target.replicas), seen.at_s)
             self.tables.write_through(target, came.written)
-        untold_s = await self.explainer.status(
-            stored, seen, decision, able, pool.history, target, came.written, written.source
-        )
+        untold_s = await self.explainer.status(stored, seen, decision, able, pool.history, target, came.written, source)
         return _soonest(decision.look_again_s, came.again_s, untold_s)
 
     async def _act(self, target: Target, decision: Decision, observer: Observer) -> tuple[Round, Able]:

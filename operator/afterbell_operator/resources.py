@@ -19,6 +19,12 @@ VERSION: Final = "v1alpha1"
 PLURAL: Final = "pools"
 DECISIONS_KEPT: Final = 10
 
+
+def pool_path(namespace: str, name: str) -> str:
+    """Path of a Pool in the Kubernetes API."""
+    return f"/apis/{GROUP}/{VERSION}/namespaces/{namespace}/{PLURAL}/{name}"
+
+
 _DURATION: Final = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h)")
 _UNIT_S: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 

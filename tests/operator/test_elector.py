@@ -4,13 +4,12 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
 from tests.support.cluster import Cluster
+from tests.support.kube import kube_of
 
 from afterbell.adapters.redis.ending import ended
 from afterbell_operator.elector import Elector, Terms
-from afterbell_operator.kube import TIMEOUT_S, Kube
+from afterbell_operator.kube import TIMEOUT_S
 
 pytestmark = pytest.mark.cluster
 
@@ -22,11 +21,9 @@ def test_a_leader_that_cannot_renew_stops_writing_a_whole_request_before_another
     clock = {"s": 1000.0}
 
     async def run() -> None:
-        configuration = Configuration()
-        await config.load_kube_config(str(cluster.kubeconfig), client_configuration=configuration)
-        async with ApiClient(configuration) as client:
+        async with kube_of(cluster) as kube:
             elector = Elector(
-                Kube(client), namespace=namespace, name="lease", identity="me", now=lambda: clock["s"],
+                kube, namespace=namespace, name="lease", identity="me", now=lambda: clock["s"],
                 wall=lambda: datetime.now(UTC), terms=terms,
             )  # fmt: skip
             running = asyncio.create_task(elector.run())

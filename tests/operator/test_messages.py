@@ -5,10 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from kubernetes.aio import config
-from kubernetes.aio.client import ApiClient, Configuration
 from tests.operator.running import OperatorProcess, Site
 from tests.support.cluster import wait_until
+from tests.support.kube import kube_of
 
 from afterbell_operator.act import Target
 from afterbell_operator.conditions import Able
@@ -52,12 +51,8 @@ class Speaker:
 
 def speaking(site: Site, talk: Callable[[Speaker], Any]) -> None:
     async def run() -> None:
-        configuration = Configuration()
-        await config.load_kube_config(  # type: ignore[no-untyped-call]
-            str(site.cluster.kubeconfig), client_configuration=configuration
-        )
-        async with ApiClient(configuration) as client:
-            await talk(Speaker(Kube(client), site))
+        async with kube_of(site.cluster) as kube:
+            await talk(Speaker(kube, site))
 
     site.apply(replicas=0)
     asyncio.run(run())
