@@ -5,6 +5,10 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 .DEFAULT_GOAL := help
 GO ?= go
+# Tests wait more than they compute, so more of them run side by side than there are cores.
+WORKERS ?= 4
+SIDE_BY_SIDE = -n $(WORKERS) --dist loadscope --no-loadscope-reorder
+CHECKS := formatted ruff typed layered
 HAS_NODE := command -v npm >/dev/null && node -e 'process.exit(parseInt(process.versions.node) < 20)' 2>/dev/null
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 WEB := services/afterbell/web
@@ -13,9 +17,12 @@ TOXIPROXY := .tools/toxiproxy-server
 CONTROL_PLANE := $(addprefix .tools/,kube-apiserver kube-controller-manager kube-scheduler kubectl)
 HELM := .tools/helm
 CRDS := .tools/crds
+NODE := $(addprefix .node/bin/,kubelet kube-proxy coredns kube-router pause)
+IMAGES_AS = $(if $(BASE),--base $(BASE)) $(if $(OTEL),--otel) $(if $(STORAGE),--storage $(STORAGE)) \
+  $(if $(PIP_CONFIG),--pip-config $(PIP_CONFIG)) $(if $(CERTIFICATES),--certificates $(CERTIFICATES))
 version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
-.PHONY: help setup demo dev web test test-chart lint-chart test-cluster test-web test-faults test-observability test-realtime test-wheel loadtest soak tools check format docs manifests lock clean \
+.PHONY: $(CHECKS) pure lint docs lint-workflows release wheel help setup demo dev web images test-node node test test-chart lint-chart test-cluster test-web test-faults test-observability test-realtime test-wheel loadtest soak tools check format reference manifests lock clean \
 	$(addprefix bench-,admin api queue operator realtime reports)
 
 help:  ## Show this help
@@ -36,8 +43,8 @@ demo: $(INSTALLED)  ## Run the main job: an example session becomes a report, on
 dev: $(INSTALLED) web  ## Run the whole platform on this machine and keep serving
 	$(BIN)/afterbell dev $(ARGS)
 
-test: $(INSTALLED) tools web check  ## Run every test but the long fault cases; needs nothing but Python
-	$(BIN)/pytest -n 2 --dist loadfile -m "not long" $(ARGS)
+test: $(INSTALLED) tools web lint  ## Lint, then run every test but the long fault cases; needs nothing but Python
+	$(BIN)/pytest $(SIDE_BY_SIDE) -m "not long and not node" --durations=20 --durations-min=1 $(ARGS)
 
 web:  ## Put socket.io-client beside the classroom page; Node 20, where it is missing, comes from PyPI
 	@$(MAKE) --no-print-directory $(LIVE_CLIENT) || \
@@ -53,6 +60,15 @@ $(WEB)/node_modules/.installed: $(WEB)/package.json $(WEB)/package-lock.json $(W
 	export PATH="$(CURDIR)/$(BIN):$$PATH" && cd $(WEB) && npm ci --no-progress --loglevel=error
 	@touch $@
 
+images: $(INSTALLED) web  ## Build the images, by buildah, podman or docker: BASE= OTEL=1 PIP_CONFIG= CERTIFICATES= ARGS=--twice
+	PYTHONPATH=. $(BIN)/python -m tools.images.build $(IMAGES_AS) $(ARGS)
+
+node: $(INSTALLED) web tools $(NODE)  ## Build all that a test node needs: kubelet and others from Go modules, images. Takes what `make images` takes
+	PYTHONPATH=. $(BIN)/python -m tools.node.archives $(IMAGES_AS)
+
+test-node: node  ## Install the chart on a real node from real images, and break it; needs root, and Go once
+	$(BIN)/pytest -q --timed tests/node $(ARGS)
+
 test-web: $(INSTALLED) web  ## Run the tests of the client module and of the classroom page, in Node and in Chromium
 	$(BIN)/pytest tests/web $(ARGS)
 
@@ -60,7 +76,7 @@ test-cluster: $(INSTALLED) tools  ## Run the tests that need a Kubernetes cluste
 	$(BIN)/pytest -m cluster --timed $(ARGS)
 
 test-chart: $(INSTALLED) tools lint-chart  ## Check, render and install the Helm chart, on a real API server with pods as processes
-	$(BIN)/pytest -n 2 --dist loadfile --timed tests/chart $(ARGS)
+	$(BIN)/pytest -n 2 --dist loadscope --timed tests/chart $(ARGS)
 
 LINTERS := checkov==3.3.30 kubernetes-validate==1.37.0 yamllint==1.38.0
 lint-chart: tools  ## Check the rendered chart with checkov, kubernetes-validate and yamllint, from PyPI (400 MB, once)
@@ -100,6 +116,19 @@ $(CONTROL_PLANE): .tools/%: tools/control-plane/go.mod tools/control-plane/go.su
 	cd tools/control-plane && $(GO_BUILD) "-s -w -X k8s.io/component-base/version.gitVersion=$(VERSION) \
 	  -X k8s.io/client-go/pkg/version.gitVersion=$(VERSION)" -o $(CURDIR)/$@ k8s.io/kubernetes/cmd/$*
 
+.node/bin/kubelet .node/bin/kube-proxy: VERSION = $(call version_of,control-plane,k8s.io/kubernetes)
+.node/bin/kubelet .node/bin/kube-proxy: .node/bin/%: tools/control-plane/go.mod tools/control-plane/go.sum
+	@echo "building $* $(VERSION), once; both take about 3 minutes on two cores"
+	cd tools/control-plane && $(GO_BUILD) "-s -w -X k8s.io/component-base/version.gitVersion=$(VERSION) \
+	  -X k8s.io/client-go/pkg/version.gitVersion=$(VERSION)" -o $(CURDIR)/$@ k8s.io/kubernetes/cmd/$*
+
+.node/bin/coredns .node/bin/pause: .node/bin/%: tools/node/%/main.go tools/node/%/go.mod
+	cd tools/node/$* && $(GO_BUILD) "-s -w" -o $(CURDIR)/$@ .
+
+.node/bin/kube-router: tools/node/kube-router/go.mod tools/node/kube-router/go.sum
+	@echo "building kube-router, once; it takes about 4 minutes on two cores"
+	cd tools/node/kube-router && $(GO_BUILD) "-s -w" -o $(CURDIR)/$@ github.com/cloudnativelabs/kube-router/v2/cmd/kube-router
+
 $(HELM): VERSION = $(call version_of,helm,helm.sh/helm/v4)
 $(HELM): tools/helm/go.mod tools/helm/go.sum
 	@echo "building helm $(VERSION), once; it takes about 2 minutes on two cores"
@@ -116,16 +145,54 @@ $(CRDS): tools/crds/go.mod tools/crds/go.sum
 	  $(CURDIR)/$@
 	@touch $@
 
-check: $(INSTALLED)  ## Lint, types, import contracts and the pure tests; under a minute
+check: $(INSTALLED)  ## Lint, types, import contracts and the pure tests, side by side; under a minute
+	@$(MAKE) --no-print-directory -j $(CHECKS) pure
+
+lint: $(INSTALLED)  ## Lint, types and import contracts
+	@$(MAKE) --no-print-directory -j $(CHECKS)
+
+formatted:
 	$(BIN)/ruff format --check --quiet .
+
+ruff:
 	$(BIN)/ruff check --quiet .
+
+typed:
 	$(BIN)/mypy
+
+layered:
 	$(BIN)/lint-imports --no-logo >/dev/null || $(BIN)/lint-imports --no-logo
+
+pure:
 	$(BIN)/pytest -q -n 2 tests/core tests/architecture
 
 format: $(INSTALLED)  ## Format the code and mend what can be mended by itself
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
+
+wheel: $(INSTALLED) web  ## Build the wheel into dist/
+	rm -rf dist && $(BIN)/python -m build --quiet --wheel --no-isolation --outdir dist
+
+docs: .tools/docs/.installed  ## Build the documentation site into dist/site
+	.tools/docs/bin/mkdocs build --quiet
+
+.tools/docs/.installed: requirements/docs.txt
+	$(PYTHON) -m venv --clear .tools/docs
+	.tools/docs/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/docs.txt
+	@touch $@
+
+lint-workflows:  ## Check the GitHub workflows with actionlint and zizmor
+	GOBIN=$(CURDIR)/.tools $(GO) install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7
+	@test -x .tools/zizmor/bin/zizmor || { $(PYTHON) -m venv .tools/zizmor && .tools/zizmor/bin/pip install --quiet zizmor==1.32.0; }
+	.tools/actionlint .github/workflows/*.yml
+	.tools/zizmor/bin/zizmor --offline --config .github/zizmor.yml .github/workflows
+
+release: $(INSTALLED) tools  ## Prepare a release: VERSION=1.2.3 everywhere, the changelog, what is rendered from the chart
+	@test -n "$(VERSION)" || { echo "which version? make release VERSION=1.2.3"; exit 2; }
+	$(BIN)/python tools/release.py prepare "$(VERSION)" "$$(date -u +%F)"
+	$(BIN)/python tools/chart_reference.py
+	$(MAKE) --no-print-directory manifests
+	@echo "look at the diff, commit it as 'Release $(VERSION)', then: git tag -s v$(VERSION) && git push --follow-tags"
 
 test-wheel: $(INSTALLED) web  ## Build the wheel, install it into an empty environment and run the main job from it
 	rm -rf dist && $(BIN)/python -m build --quiet --wheel --no-isolation --outdir dist
@@ -155,20 +222,23 @@ loadtest: $(INSTALLED)  ## A platform's worst day: requests, reports, sockets, 3
 bench-operator: $(INSTALLED) tools  ## Measure the operator on a real control plane: reaction, scale-ins, idle cost, take-over
 	@PYTHONPATH=. $(BIN)/python benchmarks/scaling.py $(ARGS)
 
-docs: $(INSTALLED)  ## Write the generated parts of docs/ anew
+reference: $(INSTALLED)  ## Write the generated reference pages, dashboards and rules anew
 	PYTHONPATH=services $(BIN)/python tools/settings_table.py
 	PYTHONPATH=services:operator $(BIN)/python tools/chart_reference.py
 	PYTHONPATH=services:operator $(BIN)/python tools/metrics_reference.py
 	PYTHONPATH=. $(BIN)/python -m tools.dashboards.write
 	$(BIN)/python tools/slo_rules.py
 
+prices: $(INSTALLED)  ## Write the bundled price list anew from genai-prices, with the day in DAY=
+	$(BIN)/python tools/price_list.py --day $(DAY)
+
 manifests: $(INSTALLED) tools  ## Render manifests/ from the chart, for people without Helm
 	$(BIN)/python tools/manifests.py
 
 lock: $(INSTALLED)  ## Resolve the pinned requirements anew from pyproject.toml
-	for extra in api worker operator otel embedded node dev; do \
+	for extra in api worker operator otel embedded node docs dev; do \
 	  $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header \
 	    --extra $$extra pyproject.toml -o requirements/$$extra.txt || exit 1; done
 
 clean:  ## Remove .venv, the private engines' data and every cache
-	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/vendor .tools .afterbell .mypy_cache .ruff_cache .pytest_cache .hypothesis dist
+	rm -rf $(VENV) $(WEB)/node_modules $(WEB)/vendor .tools .node .afterbell .mypy_cache .ruff_cache .pytest_cache .hypothesis dist

@@ -24,16 +24,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from benchmarks.api import commands_seen
 from benchmarks.harness import Figure, note, report
-from benchmarks.servers import AFTERBELL, await_port, free_port, migrate, process, sql
+from benchmarks.servers import await_port, migrate, process, sql
+from tests.support.ports import free_port
+from tests.support.processes import AFTERBELL
 
-from afterbell.adapters.redis.client import connect
-from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.message import report_message
-from afterbell.adapters.redis.queue import BULK_MAX, Put, Queue, QueueRules
-from afterbell.api.admin_auth import mint_admin
-from afterbell.api.census import EVERY_S
-from afterbell.core.jobs import REPORT_TASK
-from afterbell.embedded.engines import engines
+from afterbell.adapters.queue.keys import QueueKeys
+from afterbell.adapters.queue.message import report_message
+from afterbell.adapters.queue.redis_queue import BULK_MAX, NewJob, Queue, QueueRules
+from afterbell.adapters.redis.connections import connect
+from afterbell.api.admin.admin_tokens import mint_admin
+from afterbell.api.queue_gauges import EVERY_S
+from afterbell.core.queue.outcomes import REPORT_TASK
+from afterbell.dev.engines.engines import engines
 from afterbell.settings import DEVELOPMENT_SECRET
 
 FINISHED: Final = 100_000
@@ -99,8 +101,12 @@ def fill(database_url: str, redis_url: str) -> None:
         queue = Queue(client, QueueKeys("reports"), QueueRules(starts_max=0))
         for first in range(FINISHED, FINISHED + WAITING, BULK_MAX):
             names = [_REPORT.format(n) for n in range(first, first + BULK_MAX)]
-            await queue.put([Put(name, report_message(REPORT_TASK, name), tenant=f"t{n % TENANTS}")
-                             for n, name in enumerate(names)])  # fmt: skip
+            await queue.enqueue(
+                [
+                    NewJob(name, report_message(REPORT_TASK, name), tenant=f"t{n % TENANTS}")
+                    for n, name in enumerate(names)
+                ]
+            )
         await client.aclose()
 
     asyncio.run(put())
@@ -110,7 +116,7 @@ def questions(client: httpx2.Client) -> dict[str, tuple[str, str, dict[str, Any]
     """Figure → method, path, body."""
     page = "/admin/jobs?limit=200"
     deep: str | None = client.get(f"{page}&older_than_s={45 * 86400}").json()["nextPage"]
-    one = _REPORT.format(FINISHED // 2)
+    job_id = _REPORT.format(FINISHED // 2)
     count = {"reason": "counting", "dry_run": True}
     return {
         "queue": ("GET", "/admin/queue", None),
@@ -126,8 +132,8 @@ def questions(client: httpx2.Client) -> dict[str, tuple[str, str, dict[str, Any]
         "jobs_older": ("GET", f"{page}&older_than_s={60 * 86400}", None),
         "jobs_failed_lately": ("GET", f"{page}&state=failed&newer_than_s={7 * 86400}", None),
         "jobs_page_in_the_middle": ("GET", f"{page}&page={deep}", None),
-        "job": ("GET", f"/admin/jobs/{one}", None),
-        "job_logs": ("GET", f"/admin/jobs/{one}/logs", None),
+        "job": ("GET", f"/admin/jobs/{job_id}", None),
+        "job_logs": ("GET", f"/admin/jobs/{job_id}/logs", None),
         "count_failed": ("POST", "/admin/jobs/retry", count),
         "count_waiting": ("POST", "/admin/jobs/cancel", count),
         "workers": ("GET", "/admin/workers", None),
@@ -139,13 +145,13 @@ def questions(client: httpx2.Client) -> dict[str, tuple[str, str, dict[str, Any]
 
 def measure(client: httpx2.Client, rounds: int, requests: int) -> list[Figure]:
     """The 99th percentile of each question, in ms."""
-    found = []
+    figures = []
     for name, (method, path, body) in questions(client).items():
         figure = Figure(f"{name}_p99", "ms", target=P99_TARGET_MS)
         for _ in range(rounds):
             figure.runs.append(_rank_ms([_asked(client, method, path, body) for _ in range(requests)], 0.99))
-        found.append(figure)
-    return found
+        figures.append(figure)
+    return figures
 
 
 def scrapes(full: "Site", empty: "Site", rounds: int, requests: int) -> list[Figure]:
@@ -158,9 +164,9 @@ def scrapes(full: "Site", empty: "Site", rounds: int, requests: int) -> list[Fig
     commands = Figure("metrics_commands", "commands", target=0)
     for _ in range(rounds):
         before = commands_seen(full.redis_url)
-        took = [[_asked(one.client, "GET", "/metrics", None) for one in (full, empty)] for _ in range(requests)]
+        took = [[_asked(site.client, "GET", "/metrics", None) for site in (full, empty)] for _ in range(requests)]
         commands.runs.append((commands_seen(full.redis_url) - before) / requests)
-        ours, theirs = ([pair[place] for pair in took] for place in (0, 1))
+        ours, theirs = ([pair[index] for pair in took] for index in (0, 1))
         slowest.runs.append(_rank_ms(ours, 0.99))
         usual.runs.append(_rank_ms(ours, 0.5) / _rank_ms(theirs, 0.5))
     return [slowest, usual, commands]
@@ -195,12 +201,17 @@ def served(folder: Path) -> Iterator[Site]:
         database_url, redis_url = str(urls.database_url), str(urls.redis_url)
         migrate(database_url)
         port, internal_port, log = free_port(), free_port(), folder / "api.log"
-        variables = {"DATABASE_URL": database_url, "REDIS_URL": redis_url,
-                     "PORT": str(port), "AFTERBELL_INTERNAL_PORT": str(internal_port)}  # fmt: skip
+        variables = {
+            "DATABASE_URL": database_url,
+            "REDIS_URL": redis_url,
+            "PORT": str(port),
+            "AFTERBELL_INTERNAL_PORT": str(internal_port),
+        }
         stack.enter_context(process(*AFTERBELL, "api", log=log, **variables))
         await_port(port, log)
-        token = mint_admin(DEVELOPMENT_SECRET, subject="bench", role="operator", now=datetime.now(UTC),
-                           lifetime=timedelta(hours=2))  # fmt: skip
+        token = mint_admin(
+            DEVELOPMENT_SECRET, subject="bench", role="operator", now=datetime.now(UTC), lifetime=timedelta(hours=2)
+        )
         headers = {"Authorization": f"Bearer {token}"}
         url = f"http://127.0.0.1:{internal_port}"
         client = stack.enter_context(httpx2.Client(base_url=url, timeout=30, headers=headers))

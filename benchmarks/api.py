@@ -28,10 +28,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.harness import Figure, against_peer, note, report
 from benchmarks.load import Load, Measured
 from benchmarks.peer import Peer, express_bullmq
-from benchmarks.servers import AFTERBELL, BenchError, await_port, environment, free_port, metric, migrate, process, sql
+from benchmarks.servers import BenchError, await_port, metric, migrate, process, sql
+from tests.support.ports import free_port
+from tests.support.processes import AFTERBELL, environment
 
-from afterbell.api.auth import mint
-from afterbell.embedded.engines import engines
+from afterbell.api.auth.bearer import mint
+from afterbell.dev.engines.engines import engines
 from afterbell.settings import DEVELOPMENT_SECRET
 
 ROOT: Final = Path(__file__).resolve().parents[1]
@@ -74,8 +76,15 @@ class Bench:
 
 def put_on(load: Load) -> Measured:
     """Run the generator as a process of its own. Raises BenchError where it failed."""
-    done = subprocess.run((sys.executable, "-m", "benchmarks.load"), input=json.dumps(asdict(load)), text=True,
-                          capture_output=True, cwd=ROOT, check=False, timeout=load.seconds + 30)  # fmt: skip
+    done = subprocess.run(
+        (sys.executable, "-m", "benchmarks.load"),
+        input=json.dumps(asdict(load)),
+        text=True,
+        capture_output=True,
+        cwd=ROOT,
+        check=False,
+        timeout=load.seconds + 30,
+    )
     if done.returncode != 0:
         raise BenchError(f"the load on port {load.port} ended early:\n{done.stderr[-800:]}")
     return Measured(**json.loads(done.stdout))
@@ -84,8 +93,16 @@ def put_on(load: Load) -> Measured:
 def post(bench: Bench, clients: int, suffix: str) -> None:
     """One run of POSTs by ``clients``: requests a second, p50, p99."""
     _import_sessions(bench)
-    load = Load(bench.port, "POST", "/api/reports/session/s{n}", bench.token, clients, bench.seconds, WARM_UP_S,
-                bench.next_session)  # fmt: skip
+    load = Load(
+        bench.port,
+        "POST",
+        "/api/reports/session/s{n}",
+        bench.token,
+        clients,
+        bench.seconds,
+        WARM_UP_S,
+        bench.next_session,
+    )
     measured = put_on(load)
     _only(measured, "202")
     bench.next_session = measured.next_n
@@ -129,8 +146,13 @@ def demo(bench: Bench, folder: Path, rounds: int) -> None:
         for figure in ("demo_cold", "demo_warm"):
             started = time.perf_counter()
             variables = environment({"AFTERBELL_DATA_DIR": str(folder / f"demo-{nth}")})
-            done = subprocess.run((*AFTERBELL, "demo", "--pace", "none", "--json"), env=variables, capture_output=True,
-                                  text=True, check=False)  # fmt: skip
+            done = subprocess.run(
+                (*AFTERBELL, "demo", "--pace", "none", "--json"),
+                env=variables,
+                capture_output=True,
+                text=True,
+                check=False,
+            )
             if done.returncode != 0:
                 raise BenchError(f"afterbell demo ended with code {done.returncode}:\n{done.stderr[-800:]}")
             bench.figure(figure, "s", target=DEMO_TARGET_S).runs.append(time.perf_counter() - started)
@@ -168,7 +190,7 @@ def commands_seen(redis_url: str) -> int:
     with Redis.from_url(redis_url) as redis:
         counted: dict[str, dict[str, int]] = redis.info("commandstats")
     own = ("cmdstat_info", "cmdstat_hello", "cmdstat_client|setinfo")
-    return sum(one["calls"] for name, one in counted.items() if name not in own)
+    return sum(command["calls"] for name, command in counted.items() if name not in own)
 
 
 @contextmanager
@@ -190,9 +212,13 @@ def running_worker(database_url: str, redis_url: str, folder: Path, **variables:
     """Run the worker with the stub as its model."""
     log, stub_port, internal_port = folder / "worker.log", free_port(), free_port()
     stub = process(*AFTERBELL, "llm-stub", "--port", str(stub_port), "--pace", "quick", log=folder / "stub.log")
-    variables |= {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "OPENAI_API_KEY": "stub",
-                  "OPENAI_BASE_URL": f"http://127.0.0.1:{stub_port}/v1",
-                  "AFTERBELL_INTERNAL_PORT": str(internal_port)}  # fmt: skip
+    variables |= {
+        "DATABASE_URL": database_url,
+        "REDIS_URL": redis_url,
+        "OPENAI_API_KEY": "stub",
+        "OPENAI_BASE_URL": f"http://127.0.0.1:{stub_port}/v1",
+        "AFTERBELL_INTERNAL_PORT": str(internal_port),
+    }
     with stub, process(*AFTERBELL, "worker", log=log, **variables) as worker:
         await_port(internal_port, log)
         yield worker
@@ -252,8 +278,14 @@ def _with_ratios(bench: Bench) -> list[Figure]:
 
 
 def _token() -> str:
-    return mint(DEVELOPMENT_SECRET, subject="bench", tenant="bench", role="staff", now=datetime.now(UTC),
-                lifetime=timedelta(hours=2))  # fmt: skip
+    return mint(
+        DEVELOPMENT_SECRET,
+        subject="bench",
+        tenant="bench",
+        role="staff",
+        now=datetime.now(UTC),
+        lifetime=timedelta(hours=2),
+    )
 
 
 def main(

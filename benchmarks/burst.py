@@ -49,8 +49,10 @@ class Asking(asyncio.Protocol):
     def __init__(self, burst: Burst, path: str, *, asked_at: float | None) -> None:
         self.answered: asyncio.Future[tuple[int, float]] = asyncio.get_running_loop().create_future()
         self._asked_at, self._heard = asked_at, b""
-        self._request = (f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{burst.port}\r\n"
-                         f"Authorization: Bearer {burst.token}\r\nContent-Length: 0\r\n\r\n").encode()  # fmt: skip
+        self._request = (
+            f"POST {path} HTTP/1.1\r\nHost: 127.0.0.1:{burst.port}\r\n"
+            f"Authorization: Bearer {burst.token}\r\nContent-Length: 0\r\n\r\n"
+        ).encode()
         self._transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -92,25 +94,32 @@ async def run(burst: Burst) -> Answered:
     if burst.opened:
         everybody = [await opened(path, None) for path in burst.paths]
         began = perf_counter()
-        for one in everybody:
-            one.ask()
+        for asking in everybody:
+            asking.ask()
     else:
         began = perf_counter()
         everybody = await asyncio.gather(*(opened(path, began) for path in burst.paths))
-    answers = await asyncio.gather(*(one.answered for one in everybody))
+    answers = await asyncio.gather(*(asking.answered for asking in everybody))
     return Answered([took * 1000 for _, took in answers], [status for status, _ in answers], began)
 
 
 def let_go(burst: Burst) -> Answered:
     """Run it as a process of its own. Raises BenchError where it failed or anything but 202 was answered."""
-    done = subprocess.run((sys.executable, "-m", "benchmarks.burst"), input=json.dumps(asdict(burst)), text=True,
-                          capture_output=True, cwd=ROOT, check=False, timeout=PATIENCE_S)  # fmt: skip
+    done = subprocess.run(
+        (sys.executable, "-m", "benchmarks.burst"),
+        input=json.dumps(asdict(burst)),
+        text=True,
+        capture_output=True,
+        cwd=ROOT,
+        check=False,
+        timeout=PATIENCE_S,
+    )
     if done.returncode != 0:
         raise BenchError(f"the burst ended early:\n{done.stderr[-800:]}")
-    found = Answered(**json.loads(done.stdout))
-    if set(found.statuses) != {202}:
-        raise BenchError(f"asking for a report was answered with {sorted(set(found.statuses))}")
-    return found
+    answered = Answered(**json.loads(done.stdout))
+    if set(answered.statuses) != {202}:
+        raise BenchError(f"asking for a report was answered with {sorted(set(answered.statuses))}")
+    return answered
 
 
 def main() -> None:

@@ -106,8 +106,9 @@ def _table(bench: str, figures: Sequence[Figure]) -> Table:
         bound = "" if figure.target is None else f"{'≥' if figure.better == 'higher' else '≤'} {figure.target:g}"
         met = {None: "", True: "[green]yes[/green]", False: "[red]no[/red]"}[figure.met]
         spread = (min(figure.runs), figure.value, max(figure.runs))
-        table.add_row(figure.name, figure.unit, *map(_shown, spread), bound, met, _shown(figure.peer),
-                      _shown(figure.ratio))  # fmt: skip
+        table.add_row(
+            figure.name, figure.unit, *map(_shown, spread), bound, met, _shown(figure.peer), _shown(figure.ratio)
+        )
     return table
 
 

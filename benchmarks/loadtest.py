@@ -29,10 +29,12 @@ from benchmarks.harness import Figure, note, report
 from benchmarks.loadtest_page import page
 from benchmarks.realtime import System, closed, lessons, opened, ours
 from benchmarks.realtime_sockets import Socket
-from benchmarks.servers import AFTERBELL, BenchError, await_port, free_port, metric, migrate, pod_python, process
+from benchmarks.servers import BenchError, await_port, metric, migrate, pod_python, process
+from tests.support.ports import free_port
+from tests.support.processes import AFTERBELL
 
-from afterbell.api.auth import mint
-from afterbell.embedded.engines import engines
+from afterbell.api.auth.bearer import mint
+from afterbell.dev.engines.engines import engines
 from afterbell.settings import DEVELOPMENT_SECRET
 
 AT_ONCE: Final = 100
@@ -55,7 +57,7 @@ SAID: Final = (
 
 
 @dataclass(slots=True)
-class Found:
+class Results:
     """What was measured. ``done_s``: seconds after the ask at which each of the reports was ready."""
 
     figures: list[Figure] = field(default_factory=list)
@@ -66,21 +68,23 @@ class Found:
 
     def add(self, name: str, value: float, unit: str, **more: Any) -> None:
         """One figure, of this run and of those before it."""
-        found = next((one for one in self.figures if one.name == name), None)
-        if found is None:
+        known = next((figure for figure in self.figures if figure.name == name), None)
+        if known is None:
             self.figures.append(Figure(name, unit, runs=[value], **more))
         else:
-            found.runs.append(value)
+            known.runs.append(value)
 
 
 def lesson(name: str) -> dict[str, Any]:
     """A session that a model is asked about."""
     turns = [SAID[number % len(SAID)] for number in range(TURNS)]
     return {
-        "id": name, "subject": "mathematics", "goals": ["Compare fractions"],
+        "id": name,
+        "subject": "mathematics",
+        "goals": ["Compare fractions"],
         "participants": [{"id": who, "role": who, "display_name": who.title()} for who in ("tutor", "student")],
         "messages": [{"id": f"m{n}", "sender": who, "text": said} for n, (who, said) in enumerate(turns)],
-    }  # fmt: skip
+    }
 
 
 async def imported(client: httpx2.AsyncClient, count: int) -> list[str]:
@@ -91,7 +95,7 @@ async def imported(client: httpx2.AsyncClient, count: int) -> list[str]:
     return names
 
 
-def ask_at_once(port: int, internal_port: int, token: str, names: list[str], found: Found, *, opened: bool) -> None:
+def ask_at_once(port: int, internal_port: int, token: str, names: list[str], results: Results, *, opened: bool) -> None:
     """A hundred clients ask in the same moment, each for another report; then the queue has them all."""
     paths = [f"/api/reports/session/{name}" for name in names]
     answered = burst.let_go(burst.Burst(port, token, paths, opened))
@@ -99,13 +103,13 @@ def ask_at_once(port: int, internal_port: int, token: str, names: list[str], fou
         time.sleep(0.005)
     all_there_s = time.perf_counter() - answered.began
     how = "open_connections" if opened else "new_connections"
-    ordered = found.posts_ms[how] = sorted(answered.times_ms)
-    found.add(f"requests_at_once_{how}_slowest", ordered[-1], "ms", target=SLOWEST_MS[opened])
-    found.add(f"requests_at_once_{how}_median", ordered[len(ordered) // 2], "ms", target=50 if opened else None)
-    found.add(f"requests_at_once_{how}_all_in_queue", all_there_s, "s", target=5)
+    ordered = results.posts_ms[how] = sorted(answered.times_ms)
+    results.add(f"requests_at_once_{how}_slowest", ordered[-1], "ms", target=SLOWEST_MS[opened])
+    results.add(f"requests_at_once_{how}_median", ordered[len(ordered) // 2], "ms", target=50 if opened else None)
+    results.add(f"requests_at_once_{how}_all_in_queue", all_there_s, "s", target=5)
 
 
-async def write_at_once(client: httpx2.AsyncClient, names: list[str], found: Found) -> None:
+async def write_at_once(client: httpx2.AsyncClient, names: list[str], results: Results) -> None:
     """Ten reports on ten slots: how long each takes from the ask, by a model that takes its time."""
     began = time.perf_counter()
     for name in names:
@@ -121,12 +125,12 @@ async def write_at_once(client: httpx2.AsyncClient, names: list[str], found: Fou
             await asyncio.sleep(0.25)
         raise BenchError(f"the report of {name} is not ready: {answer}")
 
-    found.done_s = sorted(await asyncio.gather(*map(ready, names)))
-    found.add("reports_at_once_slowest", found.done_s[-1], "s", target=60)
-    found.add("reports_at_once_fastest", found.done_s[0], "s")
+    results.done_s = sorted(await asyncio.gather(*map(ready, names)))
+    results.add("reports_at_once_slowest", results.done_s[-1], "s", target=60)
+    results.add("reports_at_once_fastest", results.done_s[0], "s")
 
 
-async def talk(system: System, count: int, seconds: float, found: Found) -> None:
+async def talk(system: System, count: int, seconds: float, results: Results) -> None:
     """So many sockets in rooms of four, 50 stored messages a second, each to be heard by all of its room."""
     rooms = [name for name in await lessons(system, count // ROOM) for _ in range(ROOM)]
     heard: Counter[str] = Counter()
@@ -136,13 +140,13 @@ async def talk(system: System, count: int, seconds: float, found: Found) -> None
 
     began = time.perf_counter()
     everybody = await opened(system, rooms, hear)
-    found.add(f"sockets_{count}_all_connected", time.perf_counter() - began, "s", target=30)
+    results.add(f"sockets_{count}_all_connected", time.perf_counter() - began, "s", target=30)
     heard.clear()
     took: list[float] = []
 
     async def say(number: int) -> None:
-        sent, one = time.perf_counter(), (number * ROOM) % count
-        await everybody[one].ask("chat:send", {"session": rooms[one], "id": f"m{number}", "text": "x" * 100})
+        sent, index = time.perf_counter(), (number * ROOM) % count
+        await everybody[index].ask("chat:send", {"session": rooms[index], "id": f"m{number}", "text": "x" * 100})
         took.append(time.perf_counter() - sent)
 
     saying = []
@@ -152,11 +156,11 @@ async def talk(system: System, count: int, seconds: float, found: Found) -> None
     await asyncio.gather(*saying)
     await asyncio.sleep(1)
     ordered = sorted(took)
-    found.acks_ms[count] = ordered[round(len(ordered) * 0.99) - 1] * 1000
-    found.add(f"sockets_{count}_message_to_ack_p99", found.acks_ms[count], "ms", target=250)
+    results.acks_ms[count] = ordered[round(len(ordered) * 0.99) - 1] * 1000
+    results.add(f"sockets_{count}_message_to_ack_p99", results.acks_ms[count], "ms", target=250)
     share = heard["messages"] / len(took)  # the sender hears it too
-    found.add(f"sockets_{count}_heard_a_message", share, "sockets", better="higher", target=ROOM)
-    found.add(f"sockets_{count}_memory_a_process", system.rss() / 2e6, "MB", target=256)
+    results.add(f"sockets_{count}_heard_a_message", share, "sockets", better="higher", target=ROOM)
+    results.add(f"sockets_{count}_memory_a_process", system.rss() / 2e6, "MB", target=256)
     await closed(everybody)
 
 
@@ -174,20 +178,26 @@ def writers(folder: Path, database_url: str, redis_url: str) -> Iterator[None]:
     }
     with process(*AFTERBELL, "llm-stub", "--port", str(port), "--pace", "real", log=folder / "stub.log"):
         await_port(port, folder / "stub.log")
-        one, two = free_port(), free_port()
+        first_port, second_port = free_port(), free_port()
         with (
-            process(*AFTERBELL, "worker", log=folder / "w1.log", AFTERBELL_INTERNAL_PORT=str(one), **variables),
-            process(*AFTERBELL, "worker", log=folder / "w2.log", AFTERBELL_INTERNAL_PORT=str(two), **variables),
+            process(*AFTERBELL, "worker", log=folder / "w1.log", AFTERBELL_INTERNAL_PORT=str(first_port), **variables),
+            process(*AFTERBELL, "worker", log=folder / "w2.log", AFTERBELL_INTERNAL_PORT=str(second_port), **variables),
         ):
-            await_port(one, folder / "w1.log")
-            await_port(two, folder / "w2.log")
+            await_port(first_port, folder / "w1.log")
+            await_port(second_port, folder / "w2.log")
             yield
 
 
-def reports_part(folder: Path, found: Found) -> None:
+def reports_part(folder: Path, results: Results) -> None:
     """Ten reports at once, then a hundred requests."""
-    token = mint(DEVELOPMENT_SECRET, subject="bench", tenant="bench", role="staff", now=datetime.now(UTC),
-                 lifetime=timedelta(hours=2))  # fmt: skip
+    token = mint(
+        DEVELOPMENT_SECRET,
+        subject="bench",
+        tenant="bench",
+        role="staff",
+        now=datetime.now(UTC),
+        lifetime=timedelta(hours=2),
+    )
     with engines(folder / "data") as urls:
         database_url, redis_url = urls.database_url or "", urls.redis_url or ""
         with running_api(database_url, redis_url, folder) as (port, internal_port, _):
@@ -200,23 +210,23 @@ def reports_part(folder: Path, found: Found) -> None:
                 ) as client:
                     note(f"{REPORTS} reports at once")
                     with writers(folder, database_url, redis_url):
-                        await write_at_once(client, await imported(client, REPORTS), found)
+                        await write_at_once(client, await imported(client, REPORTS), results)
                     lessons = [await imported(client, AT_ONCE) for _ in range(2 * BURSTS)]
                 for nth, names in enumerate(lessons):
                     note(f"{AT_ONCE} requests at once, {nth + 1} of {2 * BURSTS}")
-                    ask_at_once(port, internal_port, token, names, found, opened=nth % 2 == 0)
+                    ask_at_once(port, internal_port, token, names, results, opened=nth % 2 == 0)
 
             asyncio.run(measure())
 
 
-def sockets_part(folder: Path, seconds: float, found: Found) -> None:
+def sockets_part(folder: Path, seconds: float, results: Results) -> None:
     """500 and 1,000 sockets over two api processes."""
     with engines(folder / "data", redis=False) as urls:
         migrate(urls.database_url or "")
         with ours(folder, urls.database_url or "", pod_python("api", sys.executable)) as system:
             for count in SOCKETS:
                 note(f"{count} sockets")
-                asyncio.run(talk(system, count, seconds, found))
+                asyncio.run(talk(system, count, seconds, results))
 
 
 def main(
@@ -227,26 +237,26 @@ def main(
     ] = 3000,
 ) -> None:
     """Measure, print, and write the page."""
-    found = Found()
+    results = Results()
     try:
         with tempfile.TemporaryDirectory(prefix="ab-load-") as name:
             parts = [Path(name, part) for part in ("reports", "sockets", "day")]
             for part in parts:
                 part.mkdir()
-            reports_part(parts[0], found)
-            sockets_part(parts[1], seconds, found)
+            reports_part(parts[0], results)
+            sockets_part(parts[1], seconds, results)
             if day:
                 note(f"a day of {day} reports, compressed")
-                found.day = asyncio.run(queue_day.simulate(parts[2], day))
+                results.day = asyncio.run(queue_day.simulate(parts[2], day))
                 target = 10_000 * day / 3_000
-                found.add(f"day_of_{day}_reports_redis_commands", found.day.commands, "commands", target=target)
-                found.add("day_last_report_after_16h", found.day.ends_s / 3600, "h", target=8)
+                results.add(f"day_of_{day}_reports_redis_commands", results.day.commands, "commands", target=target)
+                results.add("day_last_report_after_16h", results.day.ends_s / 3600, "h", target=8)
     except BenchError as error:
         note(f"loadtest: {error}")
         raise typer.Exit(2) from None
-    html.write_text(page(found.figures, found.posts_ms, found.done_s, found.acks_ms, found.day), "utf-8")
+    html.write_text(page(results.figures, results.posts_ms, results.done_s, results.acks_ms, results.day), "utf-8")
     note(f"the page for people: {html}")
-    raise typer.Exit(report("loadtest", found.figures))
+    raise typer.Exit(report("loadtest", results.figures))
 
 
 if __name__ == "__main__":

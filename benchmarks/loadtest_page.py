@@ -12,21 +12,35 @@ WIDTH, HEIGHT, LEFT, LOW = 740, 220, 60, 185
 
 
 def page(
-    figures: Sequence[Figure], posts_ms: Mapping[str, Sequence[float]], done_s: Sequence[float],
-    acks_ms: Mapping[int, float], day: Day | None,
-) -> str:  # fmt: skip
+    figures: Sequence[Figure],
+    posts_ms: Mapping[str, Sequence[float]],
+    done_s: Sequence[float],
+    acks_ms: Mapping[int, float],
+    day: Day | None,
+) -> str:
     """The whole page as HTML."""
     parts = [
         f"<h1>Does it hold on the worst day?</h1><p class=lead>{_LEAD}</p>",
         _cards(figures),
-        *(section(f"{len(times)} report requests in one moment, over {how.replace('_', ' ')}",
-                  "How long each waited for its answer, in the last of the bursts; its report is committed by then.",
-                  steps(times, "ms", "answered")) for how, times in posts_ms.items()),
-        section(f"{len(done_s)} reports at the same time", "Seconds after they were asked for, until each was ready.",
-                steps(sorted(done_s), "s", "ready")),
-        section("Sockets in rooms of four", "The 99th percentile from sending a message to its stored acknowledgement.",
-                bars({f"{count:,} sockets": value for count, value in acks_ms.items()}, unit=" ms")),
-    ]  # fmt: skip
+        *(
+            section(
+                f"{len(times)} report requests in one moment, over {how.replace('_', ' ')}",
+                "How long each waited for its answer, in the last of the bursts; its report is committed by then.",
+                steps(times, "ms", "answered"),
+            )
+            for how, times in posts_ms.items()
+        ),
+        section(
+            f"{len(done_s)} reports at the same time",
+            "Seconds after they were asked for, until each was ready.",
+            steps(sorted(done_s), "s", "ready"),
+        ),
+        section(
+            "Sockets in rooms of four",
+            "The 99th percentile from sending a message to its stored acknowledgement.",
+            bars({f"{count:,} sockets": value for count, value in acks_ms.items()}, unit=" ms"),
+        ),
+    ]
     if day is not None:
         parts += _day(day)
     parts.append(section("Every figure", "Bold where a target is set.", table(figures)))
@@ -55,17 +69,22 @@ def steps(ordered: Sequence[float], unit: str, did: str) -> str:
 
 def ticks(most: float) -> list[float]:
     """Round numbers from 0 to ``most``: three to seven of them."""
-    size = next(size for power in range(-6, 9) for size in (10.0**power, 2 * 10.0**power, 5 * 10.0**power)
-                if most / size <= 6)  # fmt: skip
+    size = next(
+        size for power in range(-6, 9) for size in (10.0**power, 2 * 10.0**power, 5 * 10.0**power) if most / size <= 6
+    )
     return [float(f"{nth * size:.6g}") for nth in range(int(most / size) + 1)]
 
 
 def _cards(figures: Sequence[Figure]) -> str:
     cards = [
-        card(f"{_short(figure.value)} {figure.unit}", f"{figure.name.replace('_', ' ')} (target {figure.target:g})",
-             good=bool(figure.met))
-        for figure in figures if figure.target is not None
-    ]  # fmt: skip
+        card(
+            f"{_short(figure.value)} {figure.unit}",
+            f"{figure.name.replace('_', ' ')} (target {figure.target:g})",
+            good=bool(figure.met),
+        )
+        for figure in figures
+        if figure.target is not None
+    ]
     return f"<div class=cards>{''.join(cards)}</div>"
 
 
@@ -78,11 +97,17 @@ def _day(day: Day) -> list[str]:
     for after_s in arrivals(day.reports):
         hours[f"{16 + min(int(after_s // 3600), 5)}:00"] += 1
     commands = {"evening": float(day.evening), "other hours": float(day.quiet)}
-    told = {name: float(count) for name, count in sorted(day.by_purpose.items(), key=lambda one: -one[1])[:6]}
+    by_purpose = {name: float(count) for name, count in sorted(day.by_purpose.items(), key=lambda item: -item[1])[:6]}
     ended = f"{16 + day.ends_s / 3600:.1f} h"
     return [
-        section(f"A day of {day.reports:,} reports", f"When they are asked for; the last was ready at {ended}, ten a "
-                "minute being allowed to start.", bars(hours)),
-        section("What the day costs on a Redis that bills by command", "Commands, by the time of the day, and those of "
-                "the workers by what they are for.", bars(commands | told)),
-    ]  # fmt: skip
+        section(
+            f"A day of {day.reports:,} reports",
+            f"When they are asked for; the last was ready at {ended}, ten a minute being allowed to start.",
+            bars(hours),
+        ),
+        section(
+            "What the day costs on a Redis that bills by command",
+            "Commands, by the time of the day, and those of the workers by what they are for.",
+            bars(commands | by_purpose),
+        ),
+    ]

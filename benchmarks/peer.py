@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.harness import note
-from benchmarks.servers import START_PATIENCE_S, BenchError, await_port, free_port, process, valkey_on_tcp
+from benchmarks.servers import START_PATIENCE_S, BenchError, await_port, process, valkey_on_tcp
+from tests.support.ports import free_port
 
 CACHE: Final = Path("~/.cache/afterbell-bench").expanduser()
 SECRET: Final = "a-secret-of-the-benchmark-of-at-least-32-bytes"
@@ -36,8 +37,13 @@ def express_bullmq(peers: Path | None, folder: Path) -> Iterator[Peer | None]:
     port, log = free_port(), folder / "peer.log"
     program = str(peers / "http" / "express_bullmq.cjs")
     with valkey_on_tcp(folder) as redis_port:
-        variables = {"PORT": str(port), "REDIS_PORT": str(redis_port), "SECRET": SECRET, "NODE_PATH": str(packages),
-                     "NODE_ENV": "production"}  # fmt: skip
+        variables = {
+            "PORT": str(port),
+            "REDIS_PORT": str(redis_port),
+            "SECRET": SECRET,
+            "NODE_PATH": str(packages),
+            "NODE_ENV": "production",
+        }
         with process("node", program, log=log, **variables):
             await_port(port, log)
             yield Peer(port, _token(log))
@@ -72,7 +78,7 @@ def _installed(wanted: Path) -> Path | None:
 def _token(log: Path) -> str:
     deadline = time.monotonic() + START_PATIENCE_S
     while time.monotonic() < deadline:
-        if found := _TOKEN.search(log.read_text(errors="replace")):
-            return found[0]
+        if match := _TOKEN.search(log.read_text(errors="replace")):
+            return match[0]
         time.sleep(0.02)
     raise BenchError(f"the peer printed no token; see {log}")

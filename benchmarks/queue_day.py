@@ -17,7 +17,7 @@ from typing import Final
 
 from benchmarks.queue_site import Site, all_idle, client_of, job, sent_by_clients, server, site, until
 
-from afterbell.adapters.redis.queue import Put, Queue
+from afterbell.adapters.queue.redis_queue import NewJob, Queue
 
 EVENING: Final = 90.0
 QUIET: Final = 3600.0
@@ -31,7 +31,7 @@ WINDOW_S: Final = 60.0
 STARTS_MAX: Final = 10
 TICK_S: Final = 900.0
 SWEEP_S: Final = 30.0
-REPUT_AFTER_S: Final = 600.0
+ENQUEUE_AGAIN_AFTER_S: Final = 600.0
 SEED: Final = 4
 
 
@@ -78,8 +78,13 @@ async def simulate(folder: Path, reports: int, tenants: int = 40) -> Day:
 
 
 def _times(factor: float) -> dict[str, float | int]:
-    return {"slots": SLOTS, "lease_s": LEASE_S / factor, "window_s": WINDOW_S / factor,
-            "safety_tick_s": TICK_S / factor, "compression": factor}  # fmt: skip
+    return {
+        "slots": SLOTS,
+        "lease_s": LEASE_S / factor,
+        "window_s": WINDOW_S / factor,
+        "safety_tick_s": TICK_S / factor,
+        "compression": factor,
+    }
 
 
 async def _evening(evening: Site, day: Day, tenants: int) -> None:
@@ -89,31 +94,37 @@ async def _evening(evening: Site, day: Day, tenants: int) -> None:
         began = asyncio.get_running_loop().time()
         unseen: dict[str, float] = {}
         jobs = [job(number, f"t{number % tenants}") for number in range(day.reports)]
-        sweeping = asyncio.create_task(_sweep(queue, evening, {one.job_id: one for one in jobs}, unseen, day))
+        sweeping = asyncio.create_task(
+            _sweep(queue, evening, {new_job.job_id: new_job for new_job in jobs}, unseen, day)
+        )
         await _arrive(queue, jobs, unseen, began)
         await until(lambda: evening.done >= day.reports, "the last report of the day", patience_s=180.0)
         day.ends_s = (asyncio.get_running_loop().time() - began) * EVENING
         sweeping.cancel()
 
 
-async def _arrive(queue: Queue, jobs: Sequence[Put], unseen: dict[str, float], began: float) -> None:
+async def _arrive(queue: Queue, jobs: Sequence[NewJob], unseen: dict[str, float], began: float) -> None:
     loop = asyncio.get_running_loop()
-    for one, after_s in zip(jobs, arrivals(len(jobs)), strict=True):
+    for new_job, after_s in zip(jobs, arrivals(len(jobs)), strict=True):
         await asyncio.sleep(began + after_s / EVENING - loop.time())
-        await queue.put([one])
-        unseen[one.job_id] = loop.time()
+        await queue.enqueue([new_job])
+        unseen[new_job.job_id] = loop.time()
 
 
-async def _sweep(queue: Queue, evening: Site, jobs: dict[str, Put], unseen: dict[str, float], day: Day) -> None:
-    """Put again what was put long ago and has not started, and with it what was put half as long ago."""
+async def _sweep(queue: Queue, evening: Site, jobs: dict[str, NewJob], unseen: dict[str, float], day: Day) -> None:
+    """Enqueue again what has long been enqueued without starting, and with it what has been for half as long."""
     loop = asyncio.get_running_loop()
     while True:
         await asyncio.sleep(SWEEP_S / EVENING)
         for started in evening.starts():
             unseen.pop(started, None)
-        put_before = loop.time() - REPUT_AFTER_S / EVENING
-        late = [one for one in jobs if unseen.get(one, math.inf) < put_before + REPUT_AFTER_S / EVENING / 2]
-        if any(unseen[one] < put_before for one in late):
-            await queue.put([jobs[one] for one in late])
+        enqueued_before = loop.time() - ENQUEUE_AGAIN_AFTER_S / EVENING
+        late = [
+            job_id
+            for job_id in jobs
+            if unseen.get(job_id, math.inf) < enqueued_before + ENQUEUE_AGAIN_AFTER_S / EVENING / 2
+        ]
+        if any(unseen[job_id] < enqueued_before for job_id in late):
+            await queue.enqueue([jobs[job_id] for job_id in late])
             day.again += 1
             unseen.update(dict.fromkeys(late, loop.time()))

@@ -13,7 +13,7 @@ from typing import Final
 from benchmarks.harness import note
 from benchmarks.servers import BenchError
 
-from afterbell.embedded.engines import engine_programs
+from afterbell.dev.engines.engines import engine_programs
 
 SYSTEMS: Final = ("bullmq", "taskiq", "dramatiq")
 CACHE: Final = Path("~/.cache/afterbell-bench/queues").expanduser()
@@ -38,17 +38,34 @@ class Yardstick:
 
     def throughput(self, system: str, jobs: int) -> Rates:
         """One run at concurrency 50. Raises BenchError where the system did not run."""
-        command = (sys.executable, "yardstick.py", "throughput", system, "--conc", "50", "--runs", "1",
-                   "--jobs", str(jobs))  # fmt: skip
-        done = subprocess.run(command, cwd=self.folder, env=self.environment, capture_output=True, text=True,
-                              check=False, timeout=PATIENCE_S)  # fmt: skip
+        command = (
+            sys.executable,
+            "yardstick.py",
+            "throughput",
+            system,
+            "--conc",
+            "50",
+            "--runs",
+            "1",
+            "--jobs",
+            str(jobs),
+        )
+        done = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=self.environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE_S,
+        )
         lines = done.stdout.splitlines()
         if done.returncode != 0 or not lines:
             raise BenchError(f"the peer {system} did not run:\n{done.stderr[-800:]}")
-        one = json.loads(lines[-1])
-        if one["done"] < jobs:
-            raise BenchError(f"the peer {system} ended {one['done']} of {jobs} jobs")
-        return Rates(one["add_s"], one["bulk_s"], one["jobs_s"])
+        result = json.loads(lines[-1])
+        if result["done"] < jobs:
+            raise BenchError(f"the peer {system} ended {result['done']} of {jobs} jobs")
+        return Rates(result["add_s"], result["bulk_s"], result["jobs_s"])
 
 
 @contextmanager

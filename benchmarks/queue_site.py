@@ -18,10 +18,10 @@ from benchmarks.queue_worker import TASK, Spec, compress
 from benchmarks.servers import BenchError, process, valkey_on_tcp
 from redis import Redis
 
-from afterbell.adapters.redis.client import connect
-from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.message import report_message
-from afterbell.adapters.redis.queue import Put, Queue
+from afterbell.adapters.queue.keys import QueueKeys
+from afterbell.adapters.queue.message import report_message
+from afterbell.adapters.queue.redis_queue import NewJob, Queue
+from afterbell.adapters.redis.connections import connect
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 # What clients send; scripts call none of these. Of the watcher INFO is left out, its two or three handshakes are not.
@@ -63,11 +63,11 @@ class Site:
 
     def starts(self) -> dict[str, list[float]]:
         """Seconds on the machine's monotonic clock at which each job was started."""
-        found: dict[str, list[float]] = {}
+        by_job: dict[str, list[float]] = {}
         for line in Path(self.spec.starts).read_text().splitlines():
             job_id, at = line.split()
-            found.setdefault(job_id, []).append(int(at) / 1e9)
-        return found
+            by_job.setdefault(job_id, []).append(int(at) / 1e9)
+        return by_job
 
 
 @contextmanager
@@ -94,28 +94,28 @@ def server(folder: Path, name: str) -> Iterator[int]:
 
 
 @asynccontextmanager
-async def client_of(one: Site) -> AsyncIterator[Queue]:
+async def client_of(fleet: Site) -> AsyncIterator[Queue]:
     """A client of the queue, with the options every process of ours uses."""
-    client = connect(one.spec.url)
-    queue = Queue(client, QueueKeys(one.spec.queue), one.spec.rules)
-    compress(queue, one.spec.compression)
+    client = connect(fleet.spec.url)
+    queue = Queue(client, QueueKeys(fleet.spec.queue), fleet.spec.rules)
+    compress(queue, fleet.spec.compression)
     try:
         yield queue
     finally:
         await client.aclose()
 
 
-def job(number: int | str, tenant: str = "") -> Put:
-    """A job as the api puts it."""
+def job(number: int | str, tenant: str = "") -> NewJob:
+    """A job as the api enqueues it."""
     job_id = f"report-{number:0>36}"
-    return Put(job_id, report_message(TASK, job_id), tenant=tenant)
+    return NewJob(job_id, report_message(TASK, job_id), tenant=tenant)
 
 
 async def fill(queue: Queue, count: int, batch: int, tenants: int = 1, first: int = 0) -> None:
-    """Put ``count`` jobs, ``batch`` at a time."""
+    """Enqueue ``count`` jobs, ``batch`` at a time."""
     for start in range(first, first + count, batch):
         numbers = range(start, min(start + batch, first + count))
-        await queue.put([job(number, f"t{number % tenants}") for number in numbers])
+        await queue.enqueue([job(number, f"t{number % tenants}") for number in numbers])
 
 
 async def until(holds: Callable[[], bool], what: str, patience_s: float = 60.0, poll_s: float = 0.002) -> float:
@@ -129,9 +129,9 @@ async def until(holds: Callable[[], bool], what: str, patience_s: float = 60.0, 
 
 
 async def all_idle(queue: Queue, workers: int) -> None:
-    """Return once so many workers wait for their bell."""
+    """Return once so many workers wait to be woken."""
     deadline = time.perf_counter() + 30
-    while (await queue.look()).idle_workers < workers:
+    while (await queue.stats()).idle_workers < workers:
         if time.perf_counter() > deadline:
             raise BenchError(f"{workers} workers are not up after 30 s")
         await asyncio.sleep(0.05)
@@ -141,7 +141,7 @@ def sent_by_clients(port: int) -> int:
     """Commands clients have sent to the server since its start, those inside scripts left out."""
     with Redis(port=port) as redis:
         counted: dict[str, dict[str, int]] = redis.info("commandstats")
-    names = {name.removeprefix("cmdstat_"): one["calls"] for name, one in counted.items()}
+    names = {name.removeprefix("cmdstat_"): command["calls"] for name, command in counted.items()}
     return sum(calls for name, calls in names.items() if name.split("|")[0] in SENT_BY_CLIENTS)
 
 
@@ -154,19 +154,19 @@ class Monitor(threading.Thread):
         self._socket.sendall(b"MONITOR\r\n")
         self._lines = self._socket.makefile("rb")
         self._lines.readline()
-        self.seen = 0
+        self.counted = 0
         self.start()
 
     def run(self) -> None:
         """Read until the connection is closed."""
         for line in self._lines:
-            self.seen += b" lua]" not in line[:64] and b'"HELLO"' not in line[:96]
+            self.counted += b" lua]" not in line[:64] and b'"HELLO"' not in line[:96]
 
     async def settled(self) -> int:
         """What was seen, once it stands still."""
         before = -1
-        while before != self.seen:
-            before = self.seen
+        while before != self.counted:
+            before = self.counted
             await asyncio.sleep(0.3)
         return before
 

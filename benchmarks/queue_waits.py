@@ -27,54 +27,54 @@ class Limited:
 
 async def idle_fleet(folder: Path, seconds: float) -> float:
     """Commands a minute that five workers with nothing to do send, as MONITOR sees them."""
-    with server(folder, "idle") as port, site(folder, port) as one:
-        async with client_of(one) as queue:
-            one.start(IDLE_WORKERS)
+    with server(folder, "idle") as port, site(folder, port) as fleet:
+        async with client_of(fleet) as queue:
+            fleet.start(IDLE_WORKERS)
             await all_idle(queue, IDLE_WORKERS)
         monitor = Monitor(port)
         await asyncio.sleep(seconds)
-        seen = await monitor.settled()
+        commands = await monitor.settled()
         monitor.close()
-    return seen * 60 / seconds
+    return commands * 60 / seconds
 
 
 async def recovery(folder: Path, port: int, kill_after_s: float) -> float:
     """Seconds from SIGKILL of the worker that runs a job until an idle one has started it."""
-    with site(folder, port, lease_s=LEASE_S, slots=1, job_s=SLEEP_FOREVER_S) as one:
-        async with client_of(one) as queue:
-            victim = one.start()
+    with site(folder, port, lease_s=LEASE_S, slots=1, job_s=SLEEP_FOREVER_S) as fleet:
+        async with client_of(fleet) as queue:
+            victim = fleet.start()
             await all_idle(queue, 1)
-            await queue.put([job("victim")])
-            await until(lambda: bool(one.starts()), "the job's first start")
-            one.start()
+            await queue.enqueue([job("victim")])
+            await until(lambda: bool(fleet.starts()), "the job's first start")
+            fleet.start()
             await all_idle(queue, 1)
             await asyncio.sleep(kill_after_s)
             victim.kill()
             killed_at = asyncio.get_running_loop().time()
-            await until(lambda: len(_only(one)) > 1, "the job's second start", poll_s=0.01)
-            _end_at_once(one)
-    return _only(one)[-1] - killed_at
+            await until(lambda: len(_only(fleet)) > 1, "the job's second start", poll_s=0.01)
+            _end_at_once(fleet)
+    return _only(fleet)[-1] - killed_at
 
 
 async def limiter(folder: Path, port: int, window_s: float, windows: int) -> Limited:
     """Four processes that start whatever they get, with more jobs waiting than may start."""
-    with site(folder, port, starts_max=STARTS_MAX, window_s=window_s) as one:
-        async with client_of(one) as queue:
-            one.start(HAMMERS)
+    with site(folder, port, starts_max=STARTS_MAX, window_s=window_s) as fleet:
+        async with client_of(fleet) as queue:
+            fleet.start(HAMMERS)
             await all_idle(queue, HAMMERS)
             jobs = STARTS_MAX * (windows + 1)
             await fill(queue, jobs, 1)
-            await until(lambda: one.done >= jobs, "the limited jobs", patience_s=window_s * (windows + 2))
-        stamps = sorted(at for starts in one.starts().values() for at in starts)
+            await until(lambda: fleet.done >= jobs, "the limited jobs", patience_s=window_s * (windows + 2))
+        stamps = sorted(at for starts in fleet.starts().values() for at in starts)
     worst = max(bisect_left(stamps, at + window_s) - nth for nth, at in enumerate(stamps))
     return Limited(worst, windows * window_s / (stamps[-1] - stamps[0]))
 
 
-def _only(one: Site) -> list[float]:
-    return next(iter(one.starts().values()))
+def _only(fleet: Site) -> list[float]:
+    return next(iter(fleet.starts().values()))
 
 
-def _end_at_once(one: Site) -> None:
-    for worker in one.workers:
+def _end_at_once(fleet: Site) -> None:
+    for worker in fleet.workers:
         if psutil.pid_exists(worker.pid):
             worker.kill()

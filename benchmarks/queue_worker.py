@@ -21,11 +21,10 @@ import uvloop
 from prometheus_client import REGISTRY
 from taskiq.receiver import Receiver
 
-from afterbell.adapters.redis import queue as verbs
-from afterbell.adapters.redis.accounting import name_script
-from afterbell.adapters.redis.broker import LeaseBroker
-from afterbell.adapters.redis.queue import Queue, QueueRules
-from afterbell.core.jobs import Dead, Outcome
+from afterbell.adapters.queue.redis_queue import SCRIPTS, Queue, QueueRules
+from afterbell.adapters.queue.script_client import Script, ScriptClient
+from afterbell.adapters.queue.taskiq_broker import LeaseBroker
+from afterbell.core.queue.outcomes import Dead, Outcome
 
 TASK: Final = "noop"
 _SLACK: Final = "WATCH_SLACK_MS = 500"
@@ -59,13 +58,15 @@ def compress(queue: Queue, factor: float) -> None:
     """Divide the one time the scripts hold themselves, as all others are divided by the settings."""
     if factor == 1.0:
         return
-    for verb, script in queue._scripts.items():
-        source = verbs._source(verb)
-        if _SLACK not in source:
-            raise ValueError(f"the scripts have no {_SLACK!r} any more: say what a compressed day divides instead")
-        slower = source.replace(_SLACK, f"WATCH_SLACK_MS = {max(round(500 / factor), 1)}")
-        queue._scripts[verb] = script.registered_client.register_script(slower)
-        name_script(queue._scripts[verb].sha, verb)
+
+    class Compressed(ScriptClient):
+        def source(self, script: Script) -> str:
+            text = super().source(script)
+            if _SLACK not in text:
+                raise ValueError(f"the scripts have no {_SLACK!r} any more: say what a compressed day divides instead")
+            return text.replace(_SLACK, f"WATCH_SLACK_MS = {max(round(500 / factor), 1)}")
+
+    queue._scripts = Compressed(queue._client, queue.keys, SCRIPTS)
 
 
 def counted() -> dict[str, int]:
@@ -93,8 +94,16 @@ def task_of(spec: Spec) -> Callable[[str], Awaitable[None]]:
 
 async def work(spec: Spec) -> None:
     """Work until SIGTERM, then drain."""
-    broker = LeaseBroker(spec.url, queue_name=spec.queue, rules=spec.rules, worker=spec.name, slots=spec.slots,
-                         decide=_give_up, on_given_up=_ignore, safety_tick_s=spec.safety_tick_s)  # fmt: skip
+    broker = LeaseBroker(
+        spec.url,
+        queue_name=spec.queue,
+        rules=spec.rules,
+        worker=spec.name,
+        slots=spec.slots,
+        decide=_give_up,
+        on_given_up=_ignore,
+        safety_tick_s=spec.safety_tick_s,
+    )
     compress(broker.queue, spec.compression)
     broker.is_worker_process = True
     broker.register_task(task_of(spec), task_name=TASK)

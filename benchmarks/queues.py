@@ -31,8 +31,8 @@ from benchmarks.queue_site import Monitor, Site, all_idle, client_of, fill, job,
 from benchmarks.queue_worker import counted
 from benchmarks.servers import BenchError
 
-from afterbell.adapters.redis.queue import Ended, Grant, Queue
-from afterbell.core.jobs import Done
+from afterbell.adapters.queue.redis_queue import Ended, Grant, Queue
+from afterbell.core.queue.outcomes import Done
 
 # What the api's outbox hands over in one put while reports come fast.
 BATCH: Final = 100
@@ -76,11 +76,11 @@ class Bench:
         self.figures.setdefault(name, Figure(name, unit, **more)).runs.append(value)
 
 
-async def puts(bench: Bench) -> float:
-    """Puts a second of one client that awaits each; jobs a second where it puts them together."""
-    with site(bench.folder, bench.port) as one:
-        async with client_of(one) as queue:
-            await queue.put([])
+async def enqueues(bench: Bench) -> float:
+    """Jobs enqueued a second by one client, one by one and in batches."""
+    with site(bench.folder, bench.port) as fleet:
+        async with client_of(fleet) as queue:
+            await queue.enqueue([])
             count = bench.size.jobs // 2
             alone = count / await _seconds(fill(queue, count, 1))
             together = bench.size.jobs / await _seconds(fill(queue, bench.size.jobs, BATCH, first=count))
@@ -92,34 +92,34 @@ async def puts(bench: Bench) -> float:
 async def drain(bench: Bench, slots: int) -> float:
     """No-op jobs a second of one worker process on a backlog, from its first job to its last."""
     jobs = bench.size.jobs
-    with site(bench.folder, bench.port, slots=slots) as one:
-        async with client_of(one) as queue:
+    with site(bench.folder, bench.port, slots=slots) as fleet:
+        async with client_of(fleet) as queue:
             await fill(queue, jobs, BATCH)
-            one.start(starts="")
-            began = await until(lambda: one.done > 0, "the first job", poll_s=0.001)
-            seen = one.done
-            ended = await until(lambda: one.done >= jobs, "the backlog's end", patience_s=120)
-            rate = (jobs - seen) / (ended - began)
+            fleet.start(starts="")
+            began = await until(lambda: fleet.done > 0, "the first job", poll_s=0.001)
+            done_before = fleet.done
+            ended = await until(lambda: fleet.done >= jobs, "the backlog's end", patience_s=120)
+            rate = (jobs - done_before) / (ended - began)
             await _nothing_left(queue)
     bench.add(rate, f"noop_{slots}_slots", "jobs/s", better="higher")
     return rate
 
 
-async def put_to_start(bench: Bench) -> None:
-    """From before the put to the task's first line, in another process that waits for its bell."""
-    put_at: dict[str, float] = {}
-    with site(bench.folder, bench.port) as one:
-        async with client_of(one) as queue:
-            one.start()
+async def enqueue_to_start(bench: Bench) -> None:
+    """From before the enqueue to the task's first line, in another process that waits to be woken."""
+    enqueued_at: dict[str, float] = {}
+    with site(bench.folder, bench.port) as fleet:
+        async with client_of(fleet) as queue:
+            fleet.start()
             await all_idle(queue, 1)
             for number in range(bench.size.starts):
                 added = job(number)
-                put_at[added.job_id] = time.monotonic_ns() / 1e9
-                await queue.put([added])
+                enqueued_at[added.job_id] = time.monotonic_ns() / 1e9
+                await queue.enqueue([added])
                 await asyncio.sleep(0.01)
-            await until(lambda: one.done >= bench.size.starts, "the jobs put one at a time")
-        starts = one.starts()
-    waits_ms = sorted((starts[one][0] - at) * 1000 for one, at in put_at.items())
+            await until(lambda: fleet.done >= bench.size.starts, "the jobs enqueued one at a time")
+        starts = fleet.starts()
+    waits_ms = sorted((starts[job_id][0] - at) * 1000 for job_id, at in enqueued_at.items())
     bench.add(_rank(waits_ms, 0.50), "put_to_start_p50", "ms", target=1.0)
     bench.add(_rank(waits_ms, 0.99), "put_to_start_p99", "ms", target=5.0)
 
@@ -130,44 +130,44 @@ async def commands_a_job(folder: Path, size: Size) -> dict[str, float]:
     Seen by MONITOR. Over the whole run it must see as many as the clients count, the handshakes it is not shown left
     out. Raises BenchError.
     """
-    found: dict[str, float] = {}
+    per_job: dict[str, float] = {}
     for name, jobs in (("idle_fleet", size.spaced), ("backlog", FEW)):
         with server(folder, name) as port:
             monitor, ours = Monitor(port), _shown(counted())
-            with site(folder, port, job_s=0.02) as one:
-                async with client_of(one) as queue:
+            with site(folder, port, job_s=0.02) as fleet:
+                async with client_of(fleet) as queue:
                     spaced = name == "idle_fleet"
-                    found[name] = (
-                        await (_into_idle_fleet if spaced else _from_backlog)(one, queue, monitor, jobs) / jobs
+                    per_job[name] = (
+                        await (_into_idle_fleet if spaced else _from_backlog)(fleet, queue, monitor, jobs) / jobs
                     )
-            sent = _shown(counted()) - ours + _shown(one.counts())
-            seen = await monitor.settled()
+            sent = _shown(counted()) - ours + _shown(fleet.counts())
+            monitored = await monitor.settled()
             monitor.close()
-            if seen != sent:
-                raise BenchError(f"{name}: clients counted {sent} commands, the server saw {seen}")
-    return found
+            if monitored != sent:
+                raise BenchError(f"{name}: clients counted {sent} commands, the server saw {monitored}")
+    return per_job
 
 
 def _shown(counts: Mapping[str, int]) -> int:
     return sum(number for purpose, number in counts.items() if purpose != "connect")
 
 
-async def _into_idle_fleet(one: Site, queue: Queue, monitor: Monitor, jobs: int) -> int:
-    one.start(FLEET)
+async def _into_idle_fleet(fleet: Site, queue: Queue, monitor: Monitor, jobs: int) -> int:
+    fleet.start(FLEET)
     await all_idle(queue, FLEET)
     before = await monitor.settled()
     for number in range(jobs):
-        await queue.put([job(number)])
+        await queue.enqueue([job(number)])
         await asyncio.sleep(0.1)
-    await until(lambda: one.done >= jobs, "the spaced jobs")
+    await until(lambda: fleet.done >= jobs, "the spaced jobs")
     return await monitor.settled() - before
 
 
-async def _from_backlog(one: Site, queue: Queue, monitor: Monitor, jobs: int) -> int:
+async def _from_backlog(fleet: Site, queue: Queue, monitor: Monitor, jobs: int) -> int:
     before = await monitor.settled()
     await fill(queue, jobs, 1)
-    one.start(FLEET)
-    await until(lambda: one.done >= jobs, "the backlog")
+    fleet.start(FLEET)
+    await until(lambda: fleet.done >= jobs, "the backlog")
     # What a worker sends when it comes up, its connections and its subscription, is part of it.
     return await monitor.settled() - before
 
@@ -200,16 +200,16 @@ async def _verb_times(queue: Queue, redis: "Redis", count: int, mark: str) -> di
     grants: list[Grant] = []
 
     async def put(nth: int) -> None:
-        await queue.put([job(f"{mark}-{nth}", f"t{nth % 100}")])
+        await queue.enqueue([job(f"{mark}-{nth}", f"t{nth % 100}")])
 
     async def take(nth: int) -> None:  # noqa: ARG001
-        grants.extend((await queue.take("w", 1)).grants)
+        grants.extend((await queue.poll("w", 1)).grants)
 
     async def settle(nth: int) -> None:
-        await queue.take("w", 0, [], [Ended(grants[nth], Done())])
+        await queue.poll("w", 0, [], [Ended(grants[nth], Done())])
 
     async def look(nth: int) -> None:  # noqa: ARG001
-        await queue.look()
+        await queue.stats()
 
     return {verb.__name__: await _server_us(verb, redis, count) for verb in (put, take, settle, look)}
 
@@ -236,8 +236,8 @@ def patient(bench: Bench, *, day: int, long_limiter: bool) -> None:
     if day:
         runs["day"] = queue_day.simulate(folder, day)
     with ThreadPoolExecutor(len(runs)) as threads:
-        found = {name: threads.submit(asyncio.run, run) for name, run in runs.items()}
-    results = {name: future.result() for name, future in found.items()}
+        futures = {name: threads.submit(asyncio.run, run) for name, run in runs.items()}
+    results = {name: future.result() for name, future in futures.items()}
     bench.add(results["idle"], f"commands_a_minute_{queue_waits.IDLE_WORKERS}_idle", "commands", target=1)
     if day:
         _add_day(bench, results["day"])
@@ -251,14 +251,16 @@ def patient(bench: Bench, *, day: int, long_limiter: bool) -> None:
 
 
 def _add_day(bench: Bench, day: queue_day.Day) -> None:
-    note(f"the day: {day.evening} commands until {16 + day.ends_s / 3600:.1f} h ({day.again} of them by the sweeper), "
-         f"{day.quiet} in the other hours; by the workers: {day.by_purpose}")  # fmt: skip
+    note(
+        f"the day: {day.evening} commands until {16 + day.ends_s / 3600:.1f} h ({day.again} of them by the sweeper), "
+        f"{day.quiet} in the other hours; by the workers: {day.by_purpose}"
+    )
     bench.add(day.commands, f"day_of_{day.reports}_reports", "commands", target=10_000 * day.reports / 3_000)
 
 
 def _beside_peers(bench: Bench, peers: Yardstick | None) -> None:
     """One round of ours and then of each peer, and the ratios of that round."""
-    put, noop = uvloop.run(puts(bench)), uvloop.run(drain(bench, SLOTS[0]))
+    put, noop = uvloop.run(enqueues(bench)), uvloop.run(drain(bench, SLOTS[0]))
     for slots in SLOTS[1:]:
         uvloop.run(drain(bench, slots))
     for system in SYSTEMS if peers is not None else ():
@@ -276,14 +278,14 @@ def measure(bench: Bench, peers: Yardstick | None, only: set[str], day: int, *, 
     """All figures, or those of the parts named."""
     if not only or "rates" in only:
         for nth in range(bench.size.rounds):
-            note(f"puts and no-ops, round {nth + 1} of {bench.size.rounds}")
+            note(f"enqueues and no-ops, round {nth + 1} of {bench.size.rounds}")
             _beside_peers(bench, peers)
-            uvloop.run(put_to_start(bench))
+            uvloop.run(enqueue_to_start(bench))
     if not only or "commands" in only:
         note("commands a job")
-        found = uvloop.run(commands_a_job(bench.folder, bench.size))
-        bench.add(found["idle_fleet"], "commands_a_job_idle_fleet", "commands", target=3.1)
-        bench.add(found["backlog"], "commands_a_job_backlog", "commands", target=2.2)
+        per_job = uvloop.run(commands_a_job(bench.folder, bench.size))
+        bench.add(per_job["idle_fleet"], "commands_a_job_idle_fleet", "commands", target=3.1)
+        bench.add(per_job["backlog"], "commands_a_job_backlog", "commands", target=2.2)
     if not only or "scale" in only:
         note(f"{bench.size.many} waiting jobs")
         uvloop.run(scale(bench))
@@ -302,7 +304,7 @@ async def _seconds(work: Coroutine[Any, Any, None]) -> float:
 async def _nothing_left(queue: Queue) -> None:
     """The last outcomes reach Redis a moment after the last job ended. Raises BenchError where one does not."""
     deadline = time.perf_counter() + 5
-    while (facts := await queue.look()).waiting + facts.active > 0:
+    while (facts := await queue.stats()).waiting + facts.active > 0:
         if time.perf_counter() > deadline:
             raise BenchError(f"{facts.waiting} jobs wait and {facts.active} run after the last one ended")
         await asyncio.sleep(0.01)
@@ -331,8 +333,9 @@ def main(
         try:
             with server(folder, "main") as port, yardstick(peers, installed, folder) as others:
                 bench = Bench(port, folder, QUICK if quick else FULL)
-                figures = measure(bench, others, set(only or ()), 0 if quick else day,
-                                  long_limiter=long_limiter and not quick)  # fmt: skip
+                figures = measure(
+                    bench, others, set(only or ()), 0 if quick else day, long_limiter=long_limiter and not quick
+                )
         except BenchError as error:
             note(f"bench-queue: {error}")
             raise typer.Exit(2) from None

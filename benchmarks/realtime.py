@@ -28,10 +28,11 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from benchmarks.harness import Figure, against_peer, note, report
 from benchmarks.realtime_sockets import Socket
-from benchmarks.servers import SERVICES, await_port, free_port, metric, migrate, pod_python, process, valkey_on_tcp
+from benchmarks.servers import SERVICES, await_port, metric, migrate, pod_python, process, valkey_on_tcp
+from tests.support.ports import free_port
 
-from afterbell.api.auth import mint
-from afterbell.embedded.engines import engines
+from afterbell.api.auth.bearer import mint
+from afterbell.dev.engines.engines import engines
 
 SECRET: Final = "a-secret-of-the-benchmark-of-at-least-32-bytes"
 CACHE: Final = Path("~/.cache/afterbell-bench/sockets").expanduser()
@@ -39,8 +40,7 @@ PACKAGES: Final = ("socket.io@4.8.4", "@socket.io/redis-adapter@8.3.0", "redis@5
 SOCKETS: Final = 1_000
 SMALL: Final = 4
 TEXT: Final = "x" * 100
-# A delivery that never came counts as one that took this long.
-LOST_S: Final = 60.0
+LOST_S: Final = 60.0  # what a delivery that never came counts as
 # Deliveries that are late are waited for until none came for so long.
 SILENCE_S: Final = 3.0
 # A socket's ping task sleeps through this interval of python-engineio's, also when its socket has gone meanwhile.
@@ -59,11 +59,11 @@ class System:
 
     def cpu_s(self) -> float:
         """CPU seconds both have used."""
-        return sum(one.cpu_times().user + one.cpu_times().system for one in self.processes)
+        return sum(process.cpu_times().user + process.cpu_times().system for process in self.processes)
 
     def rss(self) -> int:
         """Bytes both hold."""
-        return sum(one.memory_info().rss for one in self.processes)
+        return sum(process.memory_info().rss for process in self.processes)
 
 
 @contextmanager
@@ -76,12 +76,18 @@ def ours(folder: Path, database_url: str, python: str) -> Iterator[System]:
             ports.append(free_port())
             log = folder / f"api-{name}.log"
             variables = {
-                "REDIS_URL": f"redis://127.0.0.1:{redis}/0", "DATABASE_URL": database_url, "PORT": str(ports[-1]),
-                "AFTERBELL_INTERNAL_PORT": str(internal[number]), "AFTERBELL_JWT_SECRET": SECRET,
-                "AFTERBELL_EVENTS_PER_SECOND": "100000", "AFTERBELL_EVENTS_BURST": "100000",
-                "AFTERBELL_SOCKETS_PER_USER": "100000", "AFTERBELL_SOCKETS_MAX": "10000",
-                "AFTERBELL_LOG_LEVEL": "warning", "PYTHONPATH": SERVICES,
-            }  # fmt: skip
+                "REDIS_URL": f"redis://127.0.0.1:{redis}/0",
+                "DATABASE_URL": database_url,
+                "PORT": str(ports[-1]),
+                "AFTERBELL_INTERNAL_PORT": str(internal[number]),
+                "AFTERBELL_JWT_SECRET": SECRET,
+                "AFTERBELL_EVENTS_PER_SECOND": "100000",
+                "AFTERBELL_EVENTS_BURST": "100000",
+                "AFTERBELL_SOCKETS_PER_USER": "100000",
+                "AFTERBELL_SOCKETS_MAX": "10000",
+                "AFTERBELL_LOG_LEVEL": "warning",
+                "PYTHONPATH": SERVICES,
+            }
             processes.append(stack.enter_context(process(python, "-m", "afterbell", "api", log=log, **variables)))
             await_port(ports[-1], log)
         yield System((ports[0], ports[1]), (processes[0], processes[1]), _token(), redis, tuple(internal))
@@ -101,8 +107,12 @@ def node(folder: Path) -> Iterator[System | None]:
         for name in ("a", "b"):
             ports.append(free_port())
             log = folder / f"node-{name}.log"
-            variables = {"REDIS_URL": f"redis://127.0.0.1:{redis}", "PORT": str(ports[-1]), "NODE_PATH": str(packages),
-                         "NODE_ENV": "production"}  # fmt: skip
+            variables = {
+                "REDIS_URL": f"redis://127.0.0.1:{redis}",
+                "PORT": str(ports[-1]),
+                "NODE_PATH": str(packages),
+                "NODE_ENV": "production",
+            }
             program = str(Path(__file__).with_name("realtime_peer.cjs"))
             processes.append(stack.enter_context(process("node", program, log=log, **variables)))
             await_port(ports[-1], log)
@@ -124,16 +134,20 @@ def _packages() -> Path | None:
 
 
 def _token() -> str:
-    return mint(SECRET, subject="p-tutor", tenant="bench", role="staff", now=datetime.now(UTC),
-                lifetime=timedelta(hours=2))  # fmt: skip
+    return mint(
+        SECRET, subject="p-tutor", tenant="bench", role="staff", now=datetime.now(UTC), lifetime=timedelta(hours=2)
+    )
 
 
 async def lessons(system: System, count: int) -> list[str]:
     """New sessions; Node needs none."""
     names = [f"s-{uuid.uuid4().hex}" for _ in range(count)]
     if system.token:
-        body = {"subject": "bench", "messages": [],
-                "participants": [{"id": "p-tutor", "role": "tutor", "display_name": "T"}]}  # fmt: skip
+        body = {
+            "subject": "bench",
+            "messages": [],
+            "participants": [{"id": "p-tutor", "role": "tutor", "display_name": "T"}],
+        }
         headers = {"Authorization": f"Bearer {system.token}"}
         async with httpx2.AsyncClient(base_url=f"http://127.0.0.1:{system.ports[0]}", headers=headers) as client:
             for name in names:
@@ -149,7 +163,8 @@ async def opened(system: System, rooms: list[str], heard: Any, pods: int = 2) ->
         new = await asyncio.gather(
             *(Socket.open(system.ports[(first + n) % pods], system.token, heard) for n in range(len(some)))
         )
-        await asyncio.gather(*(one.ask("session:join", {"session": room}) for one, room in zip(new, some, strict=True)))
+        joins = (socket.ask("session:join", {"session": room}) for socket, room in zip(new, some, strict=True))
+        await asyncio.gather(*joins)
         made += new
     return made
 
@@ -191,8 +206,15 @@ async def measure(system: System, seconds: float) -> Measured:
     note(f"  fan-out: {delivered:,} deliveries, {fanout_us:.1f} µs each")
     await closed(everybody)
     small = await small_rooms(system, seconds)
-    return Measured(kilobytes, base / 2e6, fanout_us, *small, await acks(system, seconds),
-                    await idle_pod(system, seconds), await churned(system, tasks))  # fmt: skip
+    return Measured(
+        kilobytes,
+        base / 2e6,
+        fanout_us,
+        *small,
+        await acks(system, seconds),
+        await idle_pod(system, seconds),
+        await churned(system, tasks),
+    )
 
 
 async def small_rooms(
@@ -211,7 +233,7 @@ async def small_rooms(
             heard[socket] += 1
 
     everybody = await opened(system, [name for name in names for _ in range(SMALL)], typed)
-    members.update({one: names[n // SMALL].encode() for n, one in enumerate(everybody)})
+    members.update({socket: names[n // SMALL].encode() for n, socket in enumerate(everybody)})
     speakers = everybody[::SMALL]
     cpu_s, began = system.cpu_s(), time.perf_counter()
     for number in range(int(rate * seconds)):
@@ -224,8 +246,10 @@ async def small_rooms(
     await _until_silent(took, wanted)
     used_us = (system.cpu_s() - cpu_s) / max(len(took), 1) * 1e6
     dropped = [metric(port, "afterbell_realtime_bus_dropped_total") for port in system.internal_ports]
-    note(f"  small rooms: sent in {last_s:.1f} s, {len(took):,} of {wanted:,} deliveries, {used_us:.0f} µs each, "
-         f"{sum(dropped):,.0f} left out by the bus")  # fmt: skip
+    note(
+        f"  small rooms: sent in {last_s:.1f} s, {len(took):,} of {wanted:,} deliveries, {used_us:.0f} µs each, "
+        f"{sum(dropped):,.0f} left out by the bus"
+    )
     connections = await redis_connections(system.redis)
     await closed(everybody)
     lost = [LOST_S] * (wanted - len(took))
@@ -256,7 +280,7 @@ async def acks(system: System, seconds: float, writers: int = 50) -> float:
             took.append(time.perf_counter() - began)
             await asyncio.sleep(random.uniform(0.1, 0.3))  # quick typists: 250 messages a second from all of them
 
-    await asyncio.gather(*(write(one, name) for one, name in zip(everybody, names, strict=True)))
+    await asyncio.gather(*(write(socket, name) for socket, name in zip(everybody, names, strict=True)))
     await closed(everybody)
     return p99_ms(took)
 
@@ -270,8 +294,8 @@ async def idle_pod(system: System, seconds: float, rate: int = 1_000) -> float:
     task = asyncio.create_task(_cpu_of_second(system, seconds))
     began = time.perf_counter()
     for number in range(int(rate * seconds)):
-        one = number % len(everybody)
-        everybody[one].emit("chat:typing", {"session": names[one], "typing": True}, "0")
+        index = number % len(everybody)
+        everybody[index].emit("chat:typing", {"session": names[index], "typing": True}, "0")
         if number % 10 == 0:
             await asyncio.sleep(max(began + number / rate - time.perf_counter(), 0))
     busy_s = await task
@@ -330,8 +354,8 @@ def p99_ms(took: list[float]) -> float:
 
 async def closed(everybody: list[Socket]) -> None:
     """End the sockets and let the servers notice."""
-    for one in everybody:
-        one.transport.abort()
+    for socket in everybody:
+        socket.transport.abort()
     await asyncio.sleep(1)
 
 
@@ -348,11 +372,11 @@ def figures(own: list[Measured], peer: list[Measured]) -> list[Figure]:
     """What is reported."""
 
     def figure(name: str, unit: str, target: float | None, field: str) -> Figure:
-        runs, others = ([getattr(one, field) for one in some] for some in (own, peer))
+        runs, others = ([getattr(measured, field) for measured in some] for some in (own, peer))
         return Figure(name, unit, "lower", target, runs, others)
 
     fanout = figure("fanout_1000_cpu_per_delivery", "µs", None, "fanout_us")
-    found = [
+    reported = [
         figure("memory_per_socket", "KB", 45, "kb_per_socket"),
         figure("memory_base", "MB", 110, "base_mb"),
         fanout,
@@ -365,7 +389,7 @@ def figures(own: list[Measured], peer: list[Measured]) -> list[Figure]:
         figure("left_after_5000_sockets", "things", 0, "churn_left"),
     ]
     ratio = against_peer(fanout, 2.0)
-    return found if ratio is None else [*found, ratio]
+    return reported if ratio is None else [*reported, ratio]
 
 
 def main(runs: int = 3, seconds: float = 10, python: str = sys.executable) -> None:
@@ -382,13 +406,12 @@ def main(runs: int = 3, seconds: float = 10, python: str = sys.executable) -> No
         program = pod_python("api", python)
         for number in range(1, runs + 1):
             note(f"run {number} of {runs}")
-            here = folder / str(number)
-            here.mkdir()
+            (here := folder / str(number)).mkdir()
             with ours(here, urls.database_url or "", program) as system:
                 own.append(asyncio.run(measure(system, seconds)))
-            with node(here) as other:
-                if other is not None:
-                    peer.append(asyncio.run(measure(other, seconds)))
+            with node(here) as peer_system:
+                if peer_system is not None:
+                    peer.append(asyncio.run(measure(peer_system, seconds)))
     raise typer.Exit(report("realtime", figures(own, peer)))
 
 

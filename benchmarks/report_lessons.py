@@ -33,12 +33,12 @@ _TOPICS: Final = ("fractions", "ratios", "percentages", "areas", "averages", "de
 class Lesson:
     """A session, and whether its teacher said the student solved it: yes, revealed, no; None where nobody said.
 
-    ``seen``: the extractive engine's rules were made with it at hand, so it proves nothing about them.
+    ``used_for_rules``: the extractive engine's rules were made with it at hand, so it proves nothing about them.
     """
 
     session: Session
     solved: str | None = None
-    seen: bool = False
+    used_for_rules: bool = False
 
 
 def lessons(folder: Path | None) -> list[Lesson]:
@@ -47,16 +47,20 @@ def lessons(folder: Path | None) -> list[Lesson]:
         return [Lesson(_written(number, 40)) for number in range(40)]
     labels = {label["id"]: _outcome(label["solved"]) for label in _lines(folder / LABELS_FILE)}
     rows = enumerate(_lines(folder / SESSIONS_FILE))
-    return [Lesson(_session(data), labels.get(data["id"]), seen=row % 2 == 0) for row, data in rows]
+    return [Lesson(_session(data), labels.get(data["id"]), used_for_rules=row % 2 == 0) for row, data in rows]
 
 
-def hour_long(found: list[Lesson], turns: int, *, first: int = 0) -> Session:
+def hour_long(source: list[Lesson], turns: int, *, first: int = 0) -> Session:
     """A session of ``turns`` messages: the lessons one after the other, held by the same two people."""
-    texts = [(one.role, message.text) for lesson in found[first:] + found[:first]
-             for message in lesson.session.messages for one in lesson.session.participants
-             if one.id == message.sender]  # fmt: skip
+    texts = [
+        (person.role, message.text)
+        for lesson in source[first:] + source[:first]
+        for message in lesson.session.messages
+        for person in lesson.session.participants
+        if person.id == message.sender
+    ]
     said = tuple(Message(f"m{i}", role, text) for i, (role, text) in enumerate(islice(cycle(texts), turns)))
-    goals = tuple(goal[:300] for lesson in found[first : first + 3] for goal in lesson.session.goals[:1])
+    goals = tuple(goal[:300] for lesson in source[first : first + 3] for goal in lesson.session.goals[:1])
     return Session("hour", "mathematics", _PEOPLE, said, "grade 7", "en", goals)
 
 
@@ -79,5 +83,5 @@ def _lines(path: Path) -> list[dict[str, Any]]:
 
 def _session(data: dict[str, Any]) -> Session:
     people = tuple(Participant(**person) for person in data["participants"])
-    said = tuple(Message(one["id"], one["sender"], one["text"]) for one in data["messages"])
+    said = tuple(Message(message["id"], message["sender"], message["text"]) for message in data["messages"])
     return Session(data["id"], data["subject"], people, said, data["level"], data["language"], tuple(data["goals"]))

@@ -36,15 +36,28 @@ def page(summary: Summary, figures: Sequence[Figure], engine: str, *, real: bool
         f"<h1>How good are the reports?</h1><p class=lead>{escape(lead)}</p>",
         _cards(summary),
         _agreement(summary.outcomes),
-        section("What a report holds", "Claims a report makes on average, each with the turns that show it.",
-                 bars({name.replace("_", " "): value for name, value in summary.sections.items()}, unit="")),
-        section("Is the whole session read?", "Share of reports that cite something of each third.",
-                 bars(dict(zip(("beginning", "middle", "end"), summary.coverage, strict=True)), share=True)),
-        section("What was taken out", "Findings of the checks over all reports; nothing of it is ever shown.",
-                 bars({label: float(n) for label, n in sorted(summary.dropped.items(), key=lambda one: -one[1])[:8]},
-                       unit="") if summary.dropped else "<p>Nothing: every claim held.</p>"),
+        section(
+            "What a report holds",
+            "Claims a report makes on average, each with the turns that show it.",
+            bars({name.replace("_", " "): value for name, value in summary.sections.items()}, unit=""),
+        ),
+        section(
+            "Is the whole session read?",
+            "Share of reports that cite something of each third.",
+            bars(dict(zip(("beginning", "middle", "end"), summary.coverage, strict=True)), share=True),
+        ),
+        section(
+            "What was taken out",
+            "Findings of the checks over all reports; nothing of it is ever shown.",
+            bars(
+                {label: float(n) for label, n in sorted(summary.dropped.items(), key=lambda item: -item[1])[:8]},
+                unit="",
+            )
+            if summary.dropped
+            else "<p>Nothing: every claim held.</p>",
+        ),
         section("Every figure", "Bold where a target is set.", table(figures)),
-    )  # fmt: skip
+    )
     return document("Afterbell: quality of the reports", parts)
 
 
@@ -58,14 +71,23 @@ def document(title: str, parts: Sequence[str]) -> str:
 
 def _cards(summary: Summary) -> str:
     cards = [
-        card(f"{summary.grounded_ratio:.1%}", "of claims are borne out by the turns they cite (target 98 %)",
-              good=summary.grounded_ratio >= 0.98),
-        card(f"{summary.bad_references:.2f}", "false citations a report, removed before anybody reads it",
-              good=summary.bad_references < 0.1),
+        card(
+            f"{summary.grounded_ratio:.1%}",
+            "of claims are borne out by the turns they cite (target 98 %)",
+            good=summary.grounded_ratio >= 0.98,
+        ),
+        card(
+            f"{summary.bad_references:.2f}",
+            "false citations a report, removed before anybody reads it",
+            good=summary.bad_references < 0.1,
+        ),
         card(f"{summary.covered:.0%}", "of reports cite beginning, middle and end"),
-        card(f"${summary.usd * 1000:.2f}", "for 1,000 reports at the price given "
-              f"({summary.input_tokens:,.0f} tokens in, {summary.output_tokens:,.0f} out each)"),
-    ]  # fmt: skip
+        card(
+            f"${summary.usd * 1000:.2f}",
+            "for 1,000 reports at the price given "
+            f"({summary.input_tokens:,.0f} tokens in, {summary.output_tokens:,.0f} out each)",
+        ),
+    ]
     if summary.outcomes is not None:
         cards[2:2] = _outcome_cards(summary.outcomes)
     if summary.failed:
@@ -73,14 +95,20 @@ def _cards(summary: Summary) -> str:
     return f"<div class=cards>{''.join(cards)}</div>"
 
 
-def _outcome_cards(found: Outcomes) -> list[str]:
-    right = found.right / max(found.claimed, 1)
+def _outcome_cards(outcomes: Outcomes) -> list[str]:
+    right = outcomes.right / max(outcomes.claimed, 1)
     return [
-        card(f"{right:.0%}", "of what reports say of the goal agrees with the teacher "
-             f"(always claiming the usual: {found.usual:.0%})", good=right >= found.usual),
-        card(f"{found.claimed / found.labelled:.0%}", "of reports say whether the goal was reached; "
-             "the others say that the session does not show it"),
-    ]  # fmt: skip
+        card(
+            f"{right:.0%}",
+            f"of what reports say of the goal agrees with the teacher"
+            f" (always claiming the usual: {outcomes.usual:.0%})",
+            good=right >= outcomes.usual,
+        ),
+        card(
+            f"{outcomes.claimed / outcomes.labelled:.0%}",
+            "of reports say whether the goal was reached; the others say that the session does not show it",
+        ),
+    ]
 
 
 def card(number: str, text: str, *, good: bool | None = None) -> str:
@@ -94,22 +122,22 @@ def section(title: str, how: str, body: str) -> str:
     return f"<h2>{escape(title)}</h2><p class=how>{escape(how)}</p>{body}"
 
 
-def _agreement(found: Outcomes | None) -> str:
-    if found is None:
+def _agreement(outcomes: Outcomes | None) -> str:
+    if outcomes is None:
         return ""
     how = (
         "What the report says of the lesson's goal, beside what the teacher said after it. Numbers are lessons. "
         "Where the session does not show how it ended, the report says so and makes no claim. Counted are the "
-        f"{found.labelled} lessons that were put aside when the rules of the extractive engine were made."
+        f"{outcomes.labelled} lessons that were put aside when the rules of the extractive engine were made."
     )
-    return section("Does it agree with the teacher?", how, f"{_legend()}{stacks(_rows(found))}")
+    return section("Does it agree with the teacher?", how, f"{_legend()}{stacks(_rows(outcomes))}")
 
 
-def _rows(found: Outcomes) -> list[tuple[str, list[tuple[int, str]]]]:
+def _rows(outcomes: Outcomes) -> list[tuple[str, list[tuple[int, str]]]]:
     """A row for each thing teachers say: lessons the report is right on, wrong on, says nothing on."""
     rows = []
     for label, said in _SAID.items():
-        reached, denied, silent = (found.counts[label, claim] for claim in ("reached", "not reached", "nothing"))
+        reached, denied, silent = (outcomes.counts[label, claim] for claim in ("reached", "not reached", "nothing"))
         right, wrong = (denied, reached) if label == "no" else (reached, denied)
         rows.append((f"Teacher: {said}", [(right, _GOOD), (wrong, _BAD), (silent, _NONE)]))
     return rows
@@ -123,18 +151,18 @@ def _legend() -> str:
 def stacks(rows: Sequence[tuple[str, list[tuple[int, str]]]]) -> str:
     """Horizontal bars of coloured parts, each with its number; all bars on one scale."""
     most = max(sum(n for n, _ in parts) for _, parts in rows) or 1
-    drawn, told = [], []
+    drawn, descriptions = [], []
     for nth, (label, parts) in enumerate(rows):
         x, y = 255.0, nth * 36
         drawn.append(f"<text x=245 y={y + 22} text-anchor=end>{escape(label)}</text>")
-        told.append(f"{label}: {', '.join(str(n) for n, _ in parts)}")
+        descriptions.append(f"{label}: {', '.join(str(n) for n, _ in parts)}")
         for n, ink in parts:
             width = 380 * n / most
             drawn.append(f"<rect x={x:.1f} y={y + 5} width={width:.1f} height=25 fill='{ink}'/>")
             x += width
         numbers = (f"<tspan dx=9 fill='{ink}'>{n}</tspan>" for n, ink in parts)
         drawn.append(f"<text class=n x={x:.1f} y={y + 22}>{''.join(numbers)}</text>")
-    return _drawing("".join(drawn), 36 * len(rows), "; ".join(told))
+    return _drawing("".join(drawn), 36 * len(rows), "; ".join(descriptions))
 
 
 def bars(values: dict[str, float], *, share: bool = False, unit: str = "") -> str:
@@ -152,9 +180,9 @@ def bars(values: dict[str, float], *, share: bool = False, unit: str = "") -> st
     return _drawing("".join(rows), 30 * len(values), ", ".join(f"{name} {value:.2f}" for name, value in values.items()))
 
 
-def _drawing(inside: str, height: int, told: str) -> str:
+def _drawing(inside: str, height: int, description: str) -> str:
     """An SVG of the page's width; ``told`` is what it shows, for who cannot see it."""
-    return f"<svg viewBox='0 0 740 {height}' width=740 role=img aria-label='{escape(told)}'>{inside}</svg>"
+    return f"<svg viewBox='0 0 740 {height}' width=740 role=img aria-label='{escape(description)}'>{inside}</svg>"
 
 
 def _number(value: float, share: bool) -> str:

@@ -9,25 +9,29 @@ from typing import Any, Final, Literal
 
 from benchmarks.report_lessons import Lesson
 
-from afterbell.adapters.llm.answer import ModelAnswer
-from afterbell.adapters.llm.responses import ResponsesClient
+from afterbell.adapters.models.answer import ModelAnswer
+from afterbell.adapters.models.responses import ResponsesClient
 from afterbell.core.errors import ModelError
-from afterbell.core.metrics import measure
+from afterbell.core.money.tokens import expected
 from afterbell.core.narrative import GoalProgress
-from afterbell.core.prompt import Prompt
-from afterbell.core.report import Usage
+from afterbell.core.report.prompt import Prompt
+from afterbell.core.report.statistics import measure
 from afterbell.core.session import transcript_of
-from afterbell.llm_stub.answer import tokens, write_answer
-from afterbell.llm_stub.faults import Fault
-from afterbell.llm_stub.request import StubRequest
-from afterbell.worker.writing import Draft, ReportWriter, Room, withhold
+from afterbell.core.usage import Usage
+from afterbell.dev.stub.faults import Fault
+from afterbell.dev.stub.replies import write_answer
+from afterbell.dev.stub.request import StubRequest
+from afterbell.worker.writer import Draft, ReportWriter, Room, redact_session
 
 BAD_REFERENCES: Final = ("unknown_turn", "quote_not_found", "hostile_turn")
 SECTIONS: Final = ("topics", "skills", "misconceptions", "strengths", "open_questions", "concerns")
 Claim = Literal["reached", "not reached", "nothing"]
 CLAIMS: Final[dict[GoalProgress, Claim]] = {
-    "met": "reached", "partly": "reached", "not_yet": "not reached", "not_discussed": "nothing"
-}  # fmt: skip
+    "met": "reached",
+    "partly": "reached",
+    "not_yet": "not reached",
+    "not_discussed": "nothing",
+}
 SOLVED: Final = frozenset({"yes", "revealed"})
 
 
@@ -81,9 +85,9 @@ def _true(said: str) -> Claim:
 def outcomes_of(judged: Sequence[Judged]) -> Outcomes | None:
     """The claims beside the labels; None without labels."""
     counts = Counter(
-        (one.lesson.solved, CLAIMS[one.draft.narrative.goal_progress])
-        for one in judged
-        if one.draft is not None and one.lesson.solved and not one.lesson.seen
+        (judgement.lesson.solved, CLAIMS[judgement.draft.narrative.goal_progress])
+        for judgement in judged
+        if judgement.draft is not None and judgement.lesson.solved and not judgement.lesson.used_for_rules
     )
     return Outcomes(counts) if counts else None
 
@@ -96,7 +100,7 @@ class Extractive:
     async def ask(self, prompt: Prompt, label: str, on_progress: Any) -> ModelAnswer:  # noqa: ARG002
         """The stub's answer, and the tokens a model would have been billed for."""
         answer = write_answer(StubRequest("m", prompt.instructions, prompt.transcript, True, False, None, {}), Fault())
-        read = tokens(prompt.instructions) + tokens(prompt.transcript)
+        read = expected(prompt.instructions) + expected(prompt.transcript)
         return ModelAnswer(answer.text, self.name, None, Usage(read, 0, answer.output_tokens))
 
     async def aclose(self) -> None:
@@ -125,12 +129,12 @@ async def judge(lessons: Sequence[Lesson], engine: Extractive | Hosted, *, at_on
     """Write every lesson's report, ``at_once`` at a time."""
     gate = asyncio.Semaphore(at_once)
 
-    async def one(lesson: Lesson) -> Judged:
+    async def bounded(lesson: Lesson) -> Judged:
         async with gate:
             return await _judged(lesson, engine)
 
     try:
-        return list(await asyncio.gather(*map(one, lessons)))
+        return list(await asyncio.gather(*map(bounded, lessons)))
     finally:
         await engine.aclose()
 
@@ -146,7 +150,7 @@ async def _judged(lesson: Lesson, engine: Extractive | Hosted) -> Judged:
     async def unheard(_: Any) -> None:
         """Nobody watches."""
 
-    writer = ReportWriter(ask, withhold(lesson.session, transcript_of(lesson.session)), Room())
+    writer = ReportWriter(ask, redact_session(lesson.session, transcript_of(lesson.session)), Room())
     try:
         return Judged(lesson, await writer.write(measure(lesson.session), unheard), calls)
     except ModelError as error:
@@ -176,9 +180,9 @@ class Summary:
 
 def summarise(judged: Sequence[Judged], usd_a_million: tuple[float, float]) -> Summary:
     """The numbers of a run. Raises ValueError where no report was written at all."""
-    drafts = [one.draft for one in judged if one.draft is not None]
+    drafts = [judgement.draft for judgement in judged if judgement.draft is not None]
     if not drafts:
-        raise ValueError(f"no report was written: {Counter(one.error for one in judged).most_common(3)}")
+        raise ValueError(f"no report was written: {Counter(judgement.error for judgement in judged).most_common(3)}")
     claims = sum(draft.checks.claims for draft in drafts)
     kept = sum(draft.checks.claims * draft.checks.grounded_ratio for draft in drafts)
     dropped = Counter(label for draft in drafts for label in draft.checks.dropped)
@@ -193,10 +197,10 @@ def summarise(judged: Sequence[Judged], usd_a_million: tuple[float, float]) -> S
         outcomes=outcomes_of(judged),
         claims=claims / len(drafts),
         repaired=mean(draft.checks.repaired for draft in drafts),
-        calls=mean(one.calls for one in judged),
+        calls=mean(judgement.calls for judgement in judged),
         input_tokens=read,
         output_tokens=wrote,
         usd=(read * usd_a_million[0] + wrote * usd_a_million[1]) / 1_000_000,
         sections={name: mean(len(getattr(draft.narrative, name)) for draft in drafts) for name in SECTIONS},
         dropped=dict(dropped),
-    )  # fmt: skip
+    )

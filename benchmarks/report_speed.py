@@ -13,15 +13,16 @@ from typing import Any, Final
 import httpx2
 import psutil
 from benchmarks.report_lessons import Lesson, hour_long
-from benchmarks.servers import await_port, free_port, process
+from benchmarks.servers import await_port, process
+from tests.support.ports import free_port
 
-from afterbell.adapters.llm.answer import ModelAnswer
-from afterbell.adapters.llm.responses import ResponsesClient
-from afterbell.core.extractive import write_narrative
-from afterbell.core.metrics import measure
-from afterbell.core.prompt import Prompt, build
+from afterbell.adapters.models.answer import ModelAnswer
+from afterbell.adapters.models.responses import ResponsesClient
+from afterbell.core.basic.basic_report import write_narrative
+from afterbell.core.report.prompt import Prompt, build
+from afterbell.core.report.statistics import measure
 from afterbell.core.session import Session, transcript_of
-from afterbell.worker.writing import USUAL_ROOM, ReportWriter, withhold
+from afterbell.worker.writer import USUAL_ROOM, ReportWriter, redact_session
 
 TURNS: Final = 1_000
 STREAMS: Final = 50
@@ -29,8 +30,8 @@ LAG_EVERY_S: Final = 0.01
 KEY: Final = "sk-bench"
 STUB: Final = """
 import sys, uvicorn
-from afterbell.llm_stub.app import create_app
-from afterbell.llm_stub.settings import StubSettings
+from afterbell.dev.stub.app import create_app
+from afterbell.dev.stub.settings import StubSettings
 settings = StubSettings(ttft_ms=int(sys.argv[2]), tokens_per_s=float(sys.argv[3]))
 uvicorn.run(create_app(settings), host="127.0.0.1", port=int(sys.argv[1]), log_level="warning", ws="none")
 """
@@ -46,7 +47,7 @@ def preparation_ms(lessons: list[Lesson], times: int) -> float:
 
     def prepare(session: Session) -> None:
         transcript = transcript_of(session)
-        build(withhold(session, transcript).transcript, measure(session, transcript), fence="a" * 16)
+        build(redact_session(session, transcript).transcript, measure(session, transcript), fence="a" * 16)
 
     return _p95_ms([hour_long(lessons, TURNS, first=n * 7) for n in range(4)], prepare, times)
 
@@ -92,7 +93,7 @@ def _stub(folder: Path, *, ttft_ms: int, tokens_per_s: float) -> Iterator[int]:
 
 async def _overhead(port: int, session: Session, reports: int) -> tuple[float, float]:
     client = ResponsesClient(api_key=KEY, base_url=f"http://127.0.0.1:{port}/v1", model="m")
-    prompt = build(withhold(session, transcript_of(session)).transcript, measure(session), fence="a" * 16)
+    prompt = build(redact_session(session, transcript_of(session)).transcript, measure(session), fence="a" * 16)
     ours, raw = [], []
     try:
         async with httpx2.AsyncClient(timeout=60) as socket:
@@ -130,11 +131,11 @@ async def _concurrent(port: int, lessons: list[Lesson]) -> tuple[float, float]:
     client = ResponsesClient(api_key=KEY, base_url=f"http://127.0.0.1:{port}/v1", model="m")
     lags: list[float] = []
     try:
-        await _one(client, lessons[0].session)
+        await _write_report(client, lessons[0].session)
         gc.collect()
         before = psutil.Process().memory_info().rss
         watching = asyncio.create_task(_watch(lags))
-        await asyncio.gather(*(_one(client, lessons[n % len(lessons)].session) for n in range(STREAMS)))
+        await asyncio.gather(*(_write_report(client, lessons[n % len(lessons)].session) for n in range(STREAMS)))
         after = psutil.Process().memory_info().rss
         watching.cancel()
     finally:
@@ -142,7 +143,7 @@ async def _concurrent(port: int, lessons: list[Lesson]) -> tuple[float, float]:
     return _rank(lags, 0.99), (after - before) / (1 << 20)
 
 
-async def _one(client: ResponsesClient, session: Session) -> None:
+async def _write_report(client: ResponsesClient, session: Session) -> None:
     async def ask(prompt: Prompt, label: str, on_progress: Any) -> ModelAnswer:
         return await client.write(
             prompt, client_request_id=f"bench{label}", safety_identifier=None, on_progress=on_progress
@@ -151,7 +152,9 @@ async def _one(client: ResponsesClient, session: Session) -> None:
     async def unheard(_: Any) -> None:
         """Nobody watches."""
 
-    await ReportWriter(ask, withhold(session, transcript_of(session)), USUAL_ROOM).write(measure(session), unheard)
+    await ReportWriter(ask, redact_session(session, transcript_of(session)), USUAL_ROOM).write(
+        measure(session), unheard
+    )
 
 
 async def _watch(lags: list[float]) -> None:

@@ -13,9 +13,9 @@ from benchmarks.api import running_api, running_worker
 from benchmarks.servers import BenchError
 from sqlalchemy import text
 
-from afterbell.adapters.db.engine import Database
-from afterbell.api.auth import mint
-from afterbell.embedded.engines import engines
+from afterbell.adapters.db.database import Database
+from afterbell.api.auth.bearer import mint
+from afterbell.dev.engines.engines import engines
 from afterbell.settings import DEVELOPMENT_SECRET
 
 MADE_BEFORE, WAITING = 20, 100
@@ -42,8 +42,14 @@ def waiting_error(folder: Path, limit: str) -> float:
 
 
 async def _error(port: int, database_url: str) -> float:
-    token = mint(DEVELOPMENT_SECRET, subject="bench", tenant="bench", role="staff", now=datetime.now(UTC),
-                 lifetime=timedelta(hours=1))  # fmt: skip
+    token = mint(
+        DEVELOPMENT_SECRET,
+        subject="bench",
+        tenant="bench",
+        role="staff",
+        now=datetime.now(UTC),
+        lifetime=timedelta(hours=1),
+    )
     database = Database(database_url, pool_size=1)
     headers = {"Authorization": f"Bearer {token}"}
     try:
@@ -52,9 +58,9 @@ async def _error(port: int, database_url: str) -> float:
             await _made(database, MADE_BEFORE)
             await _ask(http, "waiting", WAITING)
             await asyncio.sleep(SETTLE_S)
-            told = await _told(http)
+            estimates = await _estimates(http)
             await _made(database, MADE_BEFORE + WAITING)
-        return await _median_error(database, told)
+        return await _median_error(database, estimates)
     finally:
         await database.close()
 
@@ -67,15 +73,15 @@ async def _ask(http: httpx2.AsyncClient, name: str, count: int) -> None:
         (await http.post(f"/api/reports/session/{name}-{number}")).raise_for_status()
 
 
-async def _told(http: httpx2.AsyncClient) -> dict[str, tuple[datetime, float]]:
+async def _estimates(http: httpx2.AsyncClient) -> dict[str, tuple[datetime, float]]:
     """When each report that still waits was asked about, and the seconds told."""
-    told = {}
+    estimates = {}
     for number in range(WAITING):
         at = datetime.now(UTC)
         status = (await http.get(f"/api/reports/session/waiting-{number}/status")).json()
         if status["status"] == "waiting":
-            told[f"waiting-{number}"] = (at, float(status["eta_seconds"]))
-    return told
+            estimates[f"waiting-{number}"] = (at, float(status["eta_seconds"]))
+    return estimates
 
 
 async def _made(database: Database, count: int) -> None:
@@ -88,13 +94,13 @@ async def _made(database: Database, count: int) -> None:
     raise BenchError(f"not {count} reports after {PATIENCE_S:.0f} s")
 
 
-async def _median_error(database: Database, told: dict[str, tuple[datetime, float]]) -> float:
+async def _median_error(database: Database, estimates: dict[str, tuple[datetime, float]]) -> float:
     async with database.statement() as connection:
         rows = (await connection.execute(text("SELECT session_id, finished_at FROM reports"))).all()
     errors: list[float] = []
     for session_id, finished_at in rows:
-        if session_id in told:
-            at, eta_s = told[session_id]
+        if session_id in estimates:
+            at, eta_s = estimates[session_id]
             true_s = (finished_at - at).total_seconds()
             errors.append(abs(eta_s - true_s) / true_s)
     return statistics.median(errors)

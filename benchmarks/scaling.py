@@ -33,8 +33,8 @@ from tests.operator.pools import install_crd
 from tests.support.cluster import missing_parts, running_cluster
 from tests.support.kube import kube_of
 
-from afterbell_operator.model import Rules, Spec
-from afterbell_operator.simulate import Day, Simulation
+from afterbell_operator.decide.values import Jobs, Rules, ScalingSpec
+from afterbell_operator.simulate import SimulatedDay, Simulation
 
 SIDE_BY_SIDE: Final = 20
 BURST: Final = 200
@@ -97,12 +97,12 @@ async def wakes(bench: Bench) -> None:
 
 async def _wake(site: Site, watch: Watch, namespace: str, name: str, nth: int) -> float:
     async with site.queue(f"{namespace}-{name}") as queue:
-        await queue.look()  # the connection
+        await queue.stats()  # the connection
         began = time.monotonic()
-        await queue.put([job(f"{name}-{nth}")])
+        await queue.enqueue([job(f"{name}-{nth}")])
         await until_async(lambda: watch.now(name) == 1, f"{name} to be woken", poll_s=0.002)
         waited_ms = (watch.since(name, began)[0][0] - began) * 1000
-        await queue.act("cancel", [job(f"{name}-{nth}").job_id])
+        await queue.apply("cancel", [job(f"{name}-{nth}").job_id])
     return waited_ms
 
 
@@ -117,7 +117,7 @@ async def bursts(bench: Bench) -> None:
         for name in names:
             async with bench.site.queue(f"{namespace}-{name}") as queue:
                 began = time.monotonic()
-                await asyncio.gather(*(queue.put([job(f"{name}-{n}-{m}") for m in range(50)]) for n in range(4)))
+                await asyncio.gather(*(queue.enqueue([job(f"{name}-{n}-{m}") for m in range(50)]) for n in range(4)))
                 await until_async(watch.reached(name, BURST_PODS), "the final number")
                 changes = watch.since(name, began)
                 bench.add((changes[-1][0] - began) * 1000, f"burst_of_{BURST}_to_final", "ms", target=2000)
@@ -129,11 +129,11 @@ async def shrinks(bench: Bench) -> None:
     """Scale-ins of busy and idle pods, rollouts among them."""
     namespace = bench.site.namespace()
     with operating(bench.site, namespace):
-        found = await scale_ins(bench.site, namespace, bench.size.scale_ins)
-    note(f"{found.count} pods went by a lowered number, {found.replaced} by rollouts; {len(found.starts)} jobs")
-    bench.add(found.count, "scale_ins", "pods", better="higher")
-    bench.add(found.interrupted, "scale_ins_interrupted", "jobs", target=0)
-    bench.add(found.doubled, "scale_ins_doubled", "jobs", target=0)
+        counts = await scale_ins(bench.site, namespace, bench.size.scale_ins)
+    note(f"{counts.count} pods went by a lowered number, {counts.replaced} by rollouts; {len(counts.starts)} jobs")
+    bench.add(counts.count, "scale_ins", "pods", better="higher")
+    bench.add(counts.interrupted, "scale_ins_interrupted", "jobs", target=0)
+    bench.add(counts.doubled, "scale_ins_doubled", "jobs", target=0)
 
 
 async def takeovers(bench: Bench) -> None:
@@ -162,7 +162,7 @@ async def outage(bench: Bench) -> None:
         await _known(bench.site, namespace, ["away"])
         async with bench.site.queue(f"{namespace}-away") as queue:
             with bench.site.cluster.api_server_away():
-                await queue.put([job("away-1")])
+                await queue.enqueue([job("away-1")])
                 await asyncio.sleep(bench.size.outage_s)
                 back = asyncio.create_task(until_async(lambda: serves(bench.site.cluster), "the API server"))
                 await asyncio.sleep(0.1)  # it asks from now on, in a thread
@@ -180,8 +180,10 @@ async def simulated(bench: Bench) -> None:
     gone = interrupted = seed = 0
     while gone < bench.size.simulated:
         seed += 1
-        spec = Spec(max_replicas=40, jobs_per_pod=1 + seed % 3, down=Rules(window_s=20 * (seed % 4)), idle_after_s=20)
-        course = Simulation(spec, Day(600, length_s=3600, steady=True, seed=seed)).run()
+        spec = ScalingSpec(
+            max_replicas=40, down=Rules(window_s=20 * (seed % 4)), idle_after_s=20, follows=Jobs(per_pod=1 + seed % 3)
+        )
+        course = Simulation(spec, SimulatedDay(600, length_s=3600, steady=True, seed=seed)).run()
         gone, interrupted = gone + course.removed, interrupted + course.interrupted
     bench.add(gone, "simulated_scale_ins", "pods", better="higher")
     bench.add(interrupted, "simulated_scale_ins_interrupted", "jobs", target=0)
@@ -189,29 +191,30 @@ async def simulated(bench: Bench) -> None:
 
 def _steady_hours(bench: Bench, name: str, jobs: int, window_s: int) -> None:
     """From no pod to the end of the last job, the mean over seeds; the spec is that of docs/explanation/scaling.md."""
-    spec = Spec(max_replicas=60, start_within_s=30, down=Rules(window_s=window_s))
-    days = [Day(jobs, length_s=3600, steady=True, seed=seed) for seed in STEADY_SEEDS]
+    jobs_followed = Jobs(start_within_s=30)
+    spec = ScalingSpec(max_replicas=60, follows=jobs_followed, down=Rules(window_s=window_s))
+    days = [SimulatedDay(jobs, length_s=3600, steady=True, seed=seed) for seed in STEADY_SEEDS]
     courses = [Simulation(spec, day).run() for day in days]
-    resizes = fmean(3600 * one.resizes / len(one.moments) for one in courses)
+    resizes = fmean(3600 * course.resizes / len(course.moments) for course in courses)
     bench.add(resizes, f"{name}_resizes", "resizes", target=20)
-    waited_s = fmean(one.wait_s(0.95) for one in courses)
+    waited_s = fmean(course.wait_s(0.95) for course in courses)
     bench.add(waited_s, f"{name}_wait_p95", "s", target=days[0].pod_start_s + 5)
-    to_work = fmean(one.pod_hours * 3600 * spec.jobs_per_pod / one.work_s for one in courses)
+    to_work = fmean(course.pod_hours * 3600 * jobs_followed.per_pod / course.work_s for course in courses)
     bench.add(to_work, f"{name}_pod_hours_to_work", "ratio", target=1.15)
 
 
 async def resting(bench: Bench) -> None:
     """What many Pools cost while nothing happens, and when an operator begins with them."""
-    first, found, again = await idle(bench.site, bench.size.pools, bench.size.idle_s)
+    first, at_rest, again = await idle(bench.site, bench.size.pools, bench.size.idle_s)
     for name, start in (("first_start", first), ("restart", again)):
         bench.add(start.took_s, f"{name}_with_{bench.size.pools}_pools", "s")
         bench.add(start.cpu_s, f"{name}_with_{bench.size.pools}_pools_cpu", "s")
     bench.add(again.writes, f"restart_with_{bench.size.pools}_pools_api_writes", "writes", target=0)
-    bench.add(found.writes_a_minute, f"idle_{bench.size.pools}_pools_api_writes_a_minute", "writes", target=1)
-    bench.add(found.loop_p99_ms, f"idle_{bench.size.pools}_pools_loop_p99", "ms", target=250)
-    bench.add(found.rss_mib, f"idle_{bench.size.pools}_pools_memory", "MiB", target=200)
-    bench.add(found.cpu_percent, f"idle_{bench.size.pools}_pools_cpu", "% of a core", target=5)
-    bench.add(found.commands_a_minute, "idle_redis_commands_a_minute_a_queue", "commands", target=1)
+    bench.add(at_rest.writes_a_minute, f"idle_{bench.size.pools}_pools_api_writes_a_minute", "writes", target=1)
+    bench.add(at_rest.loop_p99_ms, f"idle_{bench.size.pools}_pools_loop_p99", "ms", target=250)
+    bench.add(at_rest.rss_mib, f"idle_{bench.size.pools}_pools_memory", "MiB", target=200)
+    bench.add(at_rest.cpu_percent, f"idle_{bench.size.pools}_pools_cpu", "% of a core", target=5)
+    bench.add(at_rest.commands_a_minute, "idle_redis_commands_a_minute_a_queue", "commands", target=1)
 
 
 PARTS: Final[dict[str, Callable[[Bench], Awaitable[None]]]] = {

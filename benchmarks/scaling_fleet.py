@@ -15,8 +15,8 @@ from benchmarks.queue_site import job
 from benchmarks.scaling_site import DEPLOYMENTS, Site, create, deployment, pool
 from tests.support.kube import kube_of
 
-from afterbell.adapters.redis.queue import Ended, Grant, Queue
-from afterbell.core.jobs import Done
+from afterbell.adapters.queue.redis_queue import Ended, Grant, Queue
+from afterbell.core.queue.outcomes import Done
 from afterbell_operator.kube import Kube
 
 POD_SLOTS: Final = 2
@@ -48,7 +48,7 @@ class _Fleet:
     namespace: str
     name: str
     queue: Queue
-    found: ScaleIns
+    counts: ScaleIns
     chance: random.Random
     running: dict[str, list[tuple[float, Grant]]] = field(default_factory=dict)
     template: dict[str, str] = field(default_factory=dict)
@@ -57,15 +57,19 @@ class _Fleet:
     async def step(self) -> int:
         """One look at the pods, and what workers do; the pods there are."""
         pods = await self.kube.pods(self.namespace, f"app={self.name}")
-        newest = max((one["metadata"] for one in pods), key=lambda one: one["creationTimestamp"], default=None)
-        names = {one["metadata"]["name"] for one in pods}
-        for one in pods:
-            self.template[one["metadata"]["name"]] = one["metadata"]["labels"][HASH]
-            if "deletionTimestamp" in one["metadata"]:
-                self._leaves(one["metadata"]["name"], newest["labels"][HASH] if newest else "")
+        newest = max(
+            (manifest["metadata"] for manifest in pods),
+            key=lambda metadata: metadata["creationTimestamp"],
+            default=None,
+        )
+        names = {manifest["metadata"]["name"] for manifest in pods}
+        for manifest in pods:
+            self.template[manifest["metadata"]["name"]] = manifest["metadata"]["labels"][HASH]
+            if "deletionTimestamp" in manifest["metadata"]:
+                self._leaves(manifest["metadata"]["name"], newest["labels"][HASH] if newest else "")
         for gone in self.template.keys() - names - self.leaving:
             self._leaves(gone, newest["labels"][HASH] if newest else self.template[gone])
-        up = {one["metadata"]["name"] for one in pods if one["status"].get("phase") == "Running"}
+        up = {manifest["metadata"]["name"] for manifest in pods if manifest["status"].get("phase") == "Running"}
         for pod in sorted(up | self.running.keys()):  # whoever leaves finishes first
             await self._work(pod)
         return len(names - self.leaving)
@@ -75,50 +79,50 @@ class _Fleet:
             return
         self.leaving.add(pod)
         if self.template[pod] != newest:
-            self.found.replaced += 1
+            self.counts.replaced += 1
             return
-        self.found.count += 1
-        self.found.interrupted += sum(1 for end, _ in self.running.get(pod, []) if end > time.monotonic())
+        self.counts.count += 1
+        self.counts.interrupted += sum(1 for end, _ in self.running.get(pod, []) if end > time.monotonic())
 
     async def _work(self, pod: str) -> None:
         held, now = self.running.setdefault(pod, []), time.monotonic()
         ended = [Ended(grant, Done()) for end, grant in held if end <= now]
-        self.running[pod] = held = [one for one in held if one[0] > now]
+        self.running[pod] = held = [entry for entry in held if entry[0] > now]
         free = 0 if pod in self.leaving else POD_SLOTS - len(held)
         if not ended and not free:
             return
-        taken = await self.queue.take(f"{pod}-0a1b2c3d", free, [grant for _, grant in held], ended)
+        taken = await self.queue.poll(f"{pod}-0a1b2c3d", free, [grant for _, grant in held], ended)
         for grant in taken.grants:
-            self.found.starts[grant.job_id] += 1
+            self.counts.starts[grant.job_id] += 1
             held.append((now + self.chance.uniform(0.3, 4.0), grant))
 
 
 async def scale_ins(site: Site, namespace: str, wanted: int, seed: int = 1) -> ScaleIns:
     """Waves of jobs over two Deployments until ``wanted`` pods went by a lowered number; each fourth wave a rollout."""
-    found = ScaleIns()
+    counts = ScaleIns()
     async with kube_of(site.cluster) as kube, asyncio.TaskGroup() as group:
         for number in range(2):
-            group.create_task(_waves(site, kube, namespace, f"fleet-{number}", wanted // 2, found, seed + number))
-    return found
+            group.create_task(_waves(site, kube, namespace, f"fleet-{number}", wanted // 2, counts, seed + number))
+    return counts
 
 
-async def _waves(site: Site, kube: Kube, namespace: str, name: str, wanted: int, found: ScaleIns, seed: int) -> None:
+async def _waves(site: Site, kube: Kube, namespace: str, name: str, wanted: int, counts: ScaleIns, seed: int) -> None:
     followed = f"{namespace}-{name}"
     source = {"backlog": {"queue": followed, "jobsPerPod": POD_SLOTS}}
     await create(kube, namespace, [deployment(name, pods={}), pool(name, followed, source=source, maxReplicas=PODS)])
-    chance, own = random.Random(seed), ScaleIns(starts=found.starts)  # repeatable
+    chance, own = random.Random(seed), ScaleIns(starts=counts.starts)  # repeatable
     async with site.queue(followed) as queue:
         fleet = _Fleet(kube, namespace, name, queue, own, chance)
         wave = 0
         while own.count < wanted:
-            await queue.put([job(f"{name}-{wave}-{n}") for n in range(chance.randint(4, 2 * PODS))])
+            await queue.enqueue([job(f"{name}-{wave}-{n}") for n in range(chance.randint(4, 2 * PODS))])
             if wave % 4 == 3:
                 await _roll(kube, namespace, name, wave)
             await _until_quiet(fleet, chance)
             wave += 1
-    found.count += own.count
-    found.interrupted += own.interrupted
-    found.replaced += own.replaced
+    counts.count += own.count
+    counts.interrupted += own.interrupted
+    counts.replaced += own.replaced
 
 
 async def _until_quiet(fleet: _Fleet, chance: random.Random) -> None:

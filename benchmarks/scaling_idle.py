@@ -46,9 +46,9 @@ async def idle(site: Site, pools: int, seconds: float) -> tuple[Start, Idle, Sta
         await create(kube, namespace, [pool(name, f"{namespace}-{n % queues}") for n, name in enumerate(names)])
     with operating(site, namespace) as operator:
         first = await _settled(operator, pools, writes=pools)
-        found = await _measured(operator, queues, seconds)
+        at_rest = await _measured(operator, queues, seconds)
     with operating(site, namespace) as operator:
-        return first, found, await _settled(operator, pools, writes=0)
+        return first, at_rest, await _settled(operator, pools, writes=0)
 
 
 async def _settled(operator: Operator, pools: int, *, writes: int) -> Start:

@@ -2,9 +2,9 @@
 
 import asyncio
 import json
+import os
 import ssl
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -16,13 +16,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import psutil
-from benchmarks.servers import BenchError, environment, free_port
+from benchmarks.servers import BenchError
 from tests.support.cluster import Cluster
 from tests.support.control_plane import TOOLS
+from tests.support.ports import free_port
+from tests.support.processes import AFTERBELL, Process, environment
 
-from afterbell.adapters.redis.client import connect
-from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.queue import Queue, QueueRules
+from afterbell.adapters.queue.keys import QueueKeys
+from afterbell.adapters.queue.redis_queue import Queue, QueueRules
+from afterbell.adapters.redis.connections import connect
 from afterbell_operator.kube import Kube
 
 Json = dict[str, Any]
@@ -64,15 +66,23 @@ def deployment(name: str, *, pods: Json, replicas: int = 0) -> Json:
     labels = {"app": name}
     spec = {"terminationGracePeriodSeconds": 5, "containers": [{"name": "worker", "image": "none", "command": STEADY}]}
     template = {"metadata": {"labels": labels}, "spec": spec | pods}
-    return {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": name},
-            "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template}}  # fmt: skip
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {"replicas": replicas, "selector": {"matchLabels": labels}, "template": template},
+    }
 
 
 def pool(name: str, queue: str, **spec: Any) -> Json:
     """A Pool of the Deployment of the same name; at once up and at once down unless told otherwise."""
-    least = {"scaleTargetRef": {"name": name}, "maxReplicas": 60, "idleAfter": "0s",
-             "source": {"backlog": {"queue": queue, "jobsPerPod": 1}},
-             "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}  # fmt: skip
+    least = {
+        "scaleTargetRef": {"name": name},
+        "maxReplicas": 60,
+        "idleAfter": "0s",
+        "source": {"backlog": {"queue": queue, "jobsPerPod": 1}},
+        "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
+    }
     return {"apiVersion": "afterbell.dev/v1alpha1", "kind": "Pool", "metadata": {"name": name}, "spec": least | spec}
 
 
@@ -80,12 +90,12 @@ async def create(kube: Kube, namespace: str, manifests: Sequence[Json]) -> None:
     """Make Deployments and Pools, many at once."""
     turns = asyncio.Semaphore(AT_ONCE)
 
-    async def one(manifest: Json) -> None:
+    async def create_manifest(manifest: Json) -> None:
         path = POOLS if manifest["kind"] == "Pool" else DEPLOYMENTS
         async with turns:
             await kube.create(path.format(namespace), manifest)
 
-    await asyncio.gather(*(one(manifest) for manifest in manifests))
+    await asyncio.gather(*(create_manifest(manifest) for manifest in manifests))
 
 
 class Operator:
@@ -95,14 +105,16 @@ class Operator:
         self.began, self.port = time.monotonic(), free_port()
         self.log = site.folder / f"operator-{uuid.uuid4().hex[:6]}.log"
         variables = {
-            "KUBECONFIG": str(site.cluster.kubeconfig), "PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'operator'}",
-            "REDIS_URL": site.redis_url, "AFTERBELL_WATCH_NAMESPACE": namespace,
-            "AFTERBELL_LEASE_NAMESPACE": namespace, "AFTERBELL_INTERNAL_PORT": str(self.port),
-            "AFTERBELL_LOG_FORMAT": "json", "AFTERBELL_OPERATOR_TICK_SECONDS": str(tick_s),
-        }  # fmt: skip
-        with self.log.open("w") as log:
-            command = [sys.executable, "-m", "afterbell", "operator", "run"]
-            self.process = psutil.Popen(command, env=environment(variables), stdout=subprocess.DEVNULL, stderr=log)
+            "KUBECONFIG": str(site.cluster.kubeconfig),
+            "REDIS_URL": site.redis_url,
+            "AFTERBELL_WATCH_NAMESPACE": namespace,
+            "AFTERBELL_LEASE_NAMESPACE": namespace,
+            "AFTERBELL_INTERNAL_PORT": str(self.port),
+            "AFTERBELL_LOG_FORMAT": "json",
+            "AFTERBELL_OPERATOR_TICK_SECONDS": str(tick_s),
+        }
+        command = (*AFTERBELL, "operator", "run")
+        self.process = Process(*command, variables=variables, log=self.log, out=Path(os.devnull)).child
 
     def leads(self) -> bool:
         """Whether it said last that it leads."""
@@ -141,9 +153,16 @@ class Watch:
     """Each number of replicas that Deployments of a namespace were asked for, and when kubectl heard of it."""
 
     def __init__(self, site: Site, namespace: str) -> None:
-        self.seen: dict[str, list[tuple[float, int]]] = {}
-        words = ("get", "deployments", "-n", namespace, "--watch", "-o",
-                 'jsonpath={.metadata.name} {.spec.replicas}{"\\n"}')  # fmt: skip
+        self.numbers: dict[str, list[tuple[float, int]]] = {}
+        words = (
+            "get",
+            "deployments",
+            "-n",
+            namespace,
+            "--watch",
+            "-o",
+            'jsonpath={.metadata.name} {.spec.replicas}{"\\n"}',
+        )
         variables = {"KUBECONFIG": str(site.cluster.kubeconfig)}
         self._process = subprocess.Popen(
             [str(TOOLS / "kubectl"), *words], env=environment(variables), stdout=subprocess.PIPE, text=True, bufsize=1
@@ -154,13 +173,13 @@ class Watch:
         assert self._process.stdout is not None
         for line in self._process.stdout:
             name, _, replicas = line.strip().partition(" ")
-            course = self.seen.setdefault(name, [])
+            course = self.numbers.setdefault(name, [])
             if replicas and (not course or course[-1][1] != int(replicas)):
                 course.append((time.monotonic(), int(replicas)))
 
     def now(self, name: str) -> int:
         """The number asked for now; -1 while nothing was heard."""
-        return self.seen[name][-1][1] if self.seen.get(name) else -1
+        return self.numbers[name][-1][1] if self.numbers.get(name) else -1
 
     def reached(self, name: str, replicas: int) -> Callable[[], bool]:
         """Whether this number is asked for, as a question for ``until``."""
@@ -168,7 +187,7 @@ class Watch:
 
     def since(self, name: str, moment: float) -> list[tuple[float, int]]:
         """The changes after a moment of the monotonic clock."""
-        return [one for one in self.seen.get(name, []) if one[0] > moment]
+        return [change for change in self.numbers.get(name, []) if change[0] > moment]
 
     def end(self) -> None:
         """Stop."""

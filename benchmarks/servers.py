@@ -2,64 +2,41 @@
 
 import asyncio
 import hashlib
-import os
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
 import psutil
 from sqlalchemy import text
+from tests.support.ports import free_port
+from tests.support.processes import AFTERBELL, Process, environment
 
-from afterbell.adapters.db.engine import Database
-from afterbell.embedded.engines import engine_programs
+from afterbell.adapters.db.database import Database
+from afterbell.dev.engines.engines import engine_programs
 
 START_PATIENCE_S: Final = 20.0
-STOP_PATIENCE_S: Final = 20.0
 SERVICES: Final = str(Path(__file__).resolve().parents[1] / "services")
 PODS: Final = Path("~/.cache/afterbell-bench/pods").expanduser()
-AFTERBELL: Final = (sys.executable, "-m", "afterbell")
 
 
 class BenchError(Exception):
     """Something the benchmark needs did not work; the message says what."""
 
 
-def free_port() -> int:
-    """A loopback port nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 @contextmanager
 def process(*command: str, log: Path, **variables: str) -> Iterator[psutil.Process]:
     """Run ``command`` with ``variables`` in its environment until the block ends; SIGTERM, then SIGKILL."""
-    with log.open("ab") as written:
-        running = subprocess.Popen(command, env=environment(variables), stdin=subprocess.DEVNULL, stdout=written,
-                                   stderr=written)  # fmt: skip
+    running = Process(*command, log=log, variables=variables)
     try:
-        yield psutil.Process(running.pid)
+        yield running.child
     finally:
-        running.terminate()
-        try:
-            running.wait(STOP_PATIENCE_S)
-        except subprocess.TimeoutExpired:
-            running.kill()
-            running.wait()
-
-
-def environment(variables: Mapping[str, str]) -> dict[str, str]:
-    """The caller's environment without settings of another Afterbell, plus ``variables``."""
-    foreign = ("AFTERBELL_", "OPENAI_", "REDIS_URL", "DATABASE_URL", "APP_ENV", "PORT")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}  # noqa: TID251
-    return {**inherited, **variables}
+        running.stop()
 
 
 def migrate(database_url: str) -> None:
@@ -122,14 +99,14 @@ def sql(database_url: str, *statements: str) -> int:
     """Run statements, each committing itself. The number the last one selects, 0 where it selects none."""
 
     async def run() -> int:
-        database, found = Database(database_url, pool_size=1), 0
+        database, value = Database(database_url, pool_size=1), 0
         try:
             async with database.statement() as connection:
                 for statement in statements:
                     result = await connection.execute(text(statement))
-                    found = int(result.scalar_one()) if result.returns_rows else 0
+                    value = int(result.scalar_one()) if result.returns_rows else 0
         finally:
             await database.close()
-        return found
+        return value
 
     return asyncio.run(run())

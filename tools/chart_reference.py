@@ -26,14 +26,35 @@ ABOUT: Final = "# -- "
 SCHEMA: Final = "# @schema "
 TYPES: Final = {bool: "boolean", int: "integer", float: "number", str: "string", list: "array", dict: "object"}
 # Settings that a value of their own decides; two ways to say one thing would be one too many.
-DECIDED: Final = frozenset({
-    "APP_ENV", "PORT", "AFTERBELL_HOST", "AFTERBELL_INTERNAL_PORT", "AFTERBELL_QUEUE", "AFTERBELL_WORKER_CONCURRENCY",
-    "AFTERBELL_DRAIN_SECONDS", "AFTERBELL_DRAIN_WINDOW_SECONDS", "AFTERBELL_CLASSROOM", "AFTERBELL_LLM_API",
-    "AFTERBELL_JWT_AUDIENCE", "AFTERBELL_MODEL", "OPENAI_BASE_URL", "AFTERBELL_FALLBACK_MODEL",
-    "AFTERBELL_FALLBACK_BASE_URL", "AFTERBELL_ALLOWED_ORIGINS", "AFTERBELL_LOG_FORMAT", "AFTERBELL_DATA_DIR",
-    "AFTERBELL_WORKER_NAME", "AFTERBELL_WATCH_NAMESPACE", "AFTERBELL_LEASE_NAMESPACE", "AFTERBELL_LEASE_NAME",
-    "AFTERBELL_OPERATOR_TICK_SECONDS", "AFTERBELL_POD_NAME",
-})  # fmt: skip
+DECIDED: Final = frozenset(
+    {
+        "APP_ENV",
+        "PORT",
+        "AFTERBELL_HOST",
+        "AFTERBELL_INTERNAL_PORT",
+        "AFTERBELL_QUEUE",
+        "AFTERBELL_WORKER_CONCURRENCY",
+        "AFTERBELL_DRAIN_SECONDS",
+        "AFTERBELL_DRAIN_WINDOW_SECONDS",
+        "AFTERBELL_CLASSROOM",
+        "AFTERBELL_LLM_API",
+        "AFTERBELL_JWT_AUDIENCE",
+        "AFTERBELL_MODEL",
+        "OPENAI_BASE_URL",
+        "AFTERBELL_FALLBACK_MODEL",
+        "AFTERBELL_FALLBACK_BASE_URL",
+        "AFTERBELL_ALLOWED_ORIGINS",
+        "AFTERBELL_LOG_FORMAT",
+        "AFTERBELL_DATA_DIR",
+        "AFTERBELL_WORKER_NAME",
+        "AFTERBELL_OPERATOR_NAME",
+        "AFTERBELL_WATCH_NAMESPACE",
+        "AFTERBELL_LEASE_NAMESPACE",
+        "AFTERBELL_LEASE_NAME",
+        "AFTERBELL_OPERATOR_TICK_SECONDS",
+        "AFTERBELL_POD_NAME",
+    }
+)
 
 
 @dataclass(slots=True)
@@ -55,15 +76,15 @@ def values() -> list[Value]:
 
 
 def _children(node: Any, default: dict[str, Any], lines: list[str], path: str) -> list[Value]:
-    found = []
+    children = []
     for key, inside in node.value:
         value = Value(f"{path}{key.value}", default[key.value])
         value.about, value.schema = _said_above(lines, key.start_mark.line)
         ours = isinstance(value.default, dict) and value.default and "additionalProperties" not in value.schema
         if ours:
             value.children = _children(inside, value.default, lines, f"{value.path}.")
-        found.append(value)
-    return found
+        children.append(value)
+    return children
 
 
 def _said_above(lines: list[str], number: int) -> tuple[str, dict[str, Any]]:
@@ -93,9 +114,9 @@ def schema() -> dict[str, Any]:
     }
 
 
-def _closed(found: list[Value]) -> dict[str, Any]:
-    properties = {value.path.rpartition(".")[2]: _schema_of(value) for value in found}
-    return {"type": "object", "additionalProperties": found[0].path.startswith("global."), "properties": properties}
+def _closed(children: list[Value]) -> dict[str, Any]:
+    properties = {value.path.rpartition(".")[2]: _schema_of(value) for value in children}
+    return {"type": "object", "additionalProperties": children[0].path.startswith("global."), "properties": properties}
 
 
 def _schema_of(value: Value) -> dict[str, Any]:
@@ -117,10 +138,15 @@ def _settings_schema() -> dict[str, Any]:
 
 def free_settings() -> list[str]:
     """Settings of the code that ``settings`` takes: no secrets, none that has a value of its own."""
-    return sorted({
-        str(info.alias) for group in _groups(BaseSettings) for info in group.model_fields.values()
-        if info.alias and SecretStr not in _types_in(info.annotation)
-    } - DECIDED)  # fmt: skip
+    return sorted(
+        {
+            str(info.alias)
+            for group in _groups(BaseSettings)
+            for info in group.model_fields.values()
+            if info.alias and SecretStr not in _types_in(info.annotation)
+        }
+        - DECIDED
+    )
 
 
 def _groups(base: type[BaseSettings]) -> Iterator[type[BaseSettings]]:
@@ -137,13 +163,13 @@ def _types_in(annotation: Any) -> set[Any]:
 def table() -> str:
     """All values as rows."""
     rows = ["| Value | Default | Meaning |", "| --- | --- | --- |"]
-    rows += [f"| `{one.path}` | {_shown(one)} | {_cell(one)} |" for one in leaves()]
+    rows += [f"| `{value.path}` | {_shown(value)} | {_cell(value)} |" for value in leaves()]
     return "\n".join(rows)
 
 
-def leaves(found: list[Value] | None = None) -> Iterator[Value]:
+def leaves(tree: list[Value] | None = None) -> Iterator[Value]:
     """Every value that has nothing of ours below it."""
-    for value in values() if found is None else found:
+    for value in values() if tree is None else tree:
         if value.children is None:
             yield value
         else:
@@ -155,18 +181,21 @@ def _shown(value: Value) -> str:
 
 
 def _cell(value: Value) -> str:
-    bounds = [f"{words} {value.schema[name]}" for name, words in (("minimum", "at least"), ("maximum", "at most"))
-              if name in value.schema]  # fmt: skip
+    bounds = [
+        f"{words} {value.schema[name]}"
+        for name, words in (("minimum", "at least"), ("maximum", "at most"))
+        if name in value.schema
+    ]
     choice = value.schema.get("enum")
     if choice:
-        bounds.append("one of " + ", ".join(f"`{one}`" for one in choice))
+        bounds.append("one of " + ", ".join(f"`{option}`" for option in choice))
     return (value.about + (f" ({', '.join(bounds)})" if bounds else "")).replace("|", r"\|")
 
 
 README_HEAD: Final = """\
 # afterbell
 
-Tutoring-session reports, live chat and progress: an api, workers that follow the backlog, an operator that scales them.
+Reports on tutoring sessions, live chat and progress: an api, workers that scale with the backlog, and an operator.
 
 ```
 kubectl create secret generic afterbell \\
@@ -176,9 +205,9 @@ helm install afterbell charts/afterbell --set existingSecret=afterbell
 helm test afterbell --logs
 ```
 
-For a try, with nothing prepared: `helm install afterbell charts/afterbell -f charts/afterbell/values/dev.yaml`.
+To try it without preparation: `helm install afterbell charts/afterbell -f charts/afterbell/values/dev.yaml`.
 Helm 3.18 or 4, Kubernetes 1.30 or newer. Profiles in `values/`: `dev`, `production`, `free-tier`, `large`.
-[Install, upgrade, back up](../../docs/howto/install.md) says the rest.
+See [install, upgrade, back up](../../docs/howto/install.md).
 
 ## Values
 
@@ -186,7 +215,7 @@ Helm 3.18 or 4, Kubernetes 1.30 or newer. Profiles in `values/`: `dev`, `product
 PAGE_HEAD: Final = """\
 # The Helm chart
 
-Made from `charts/afterbell/values.yaml`, like the schema, which refuses every other value.
+Generated from `charts/afterbell/values.yaml`, like the schema, which rejects unknown values.
 [How to install](../howto/install.md).
 
 """

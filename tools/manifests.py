@@ -2,6 +2,7 @@
 """Write manifests/ from the chart, for people without Helm: ``python tools/manifests.py`` (needs .tools/helm).
 
 The base is the chart with its defaults and a Secret `afterbell`; an overlay is what a profile changes, as patches.
+What watches the platform is one component for all overlays; its dashboards are generated from the chart's own files.
 Migrations run in the api pods there: nothing else would run them at the right time.
 """
 
@@ -16,10 +17,12 @@ import yaml
 ROOT: Final = Path(__file__).parents[1]
 CHART: Final = ROOT / "charts" / "afterbell"
 FOLDER: Final = ROOT / "manifests"
+DASHBOARDS: Final = CHART / "dashboards" / "kustomization.yaml"
 HELM: Final = ROOT / ".tools" / "helm"
 NAMESPACE: Final = "afterbell"
 OVERLAYS: Final = ("production", "free-tier", "large")
 HEAD: Final = "# Made by tools/manifests.py from charts/afterbell; do not edit: `make manifests`.\n"
+COMPONENT: Final = "app.kubernetes.io/component"
 OF_HELM: Final = ("helm.sh/chart", "app.kubernetes.io/managed-by")
 Manifest = dict[str, Any]
 Key = tuple[str, str]
@@ -31,8 +34,8 @@ def rendered(profile: str | None = None) -> dict[Key, Manifest]:
     words = ["template", "afterbell", str(CHART), "-n", NAMESPACE, "--no-hooks", "--include-crds", *values]
     words += ["--set", "existingSecret=afterbell,migrations.run=init"]
     text = subprocess.run([str(HELM), *words], check=True, capture_output=True, text=True).stdout  # noqa: S603
-    found = [_without_helm(each) for each in yaml.safe_load_all(text) if each]
-    return {(each["kind"], each["metadata"]["name"]): each for each in found}
+    objects = [_without_helm(each) for each in yaml.safe_load_all(text) if each]
+    return {(each["kind"], each["metadata"]["name"]): each for each in objects}
 
 
 def _without_helm(node: Any) -> Any:
@@ -41,20 +44,67 @@ def _without_helm(node: Any) -> Any:
     return [_without_helm(each) for each in node] if isinstance(node, list) else node
 
 
-def files() -> dict[str, str]:
-    """Path below manifests/ → text."""
+def files() -> dict[Path, str]:
+    """Path → text of everything that is written."""
     base = rendered()
-    made = {"base/afterbell.yaml": _dumped(*base.values())}
-    made["base/kustomization.yaml"] = _dumped(_kustomization("afterbell.yaml") | {"namespace": NAMESPACE})
-    for name in OVERLAYS:
-        made |= {f"overlays/{name}/{path}": text for path, text in _overlay(base, rendered(name)).items()}
-    return made
+    profiles = {name: rendered(name) for name in OVERLAYS}
+    watching = _monitoring(profiles)
+    made = {FOLDER / "base" / "afterbell.yaml": _dumped(*base.values())}
+    made[FOLDER / "base" / "kustomization.yaml"] = _dumped(_kustomization("afterbell.yaml") | {"namespace": NAMESPACE})
+    for name, objects in profiles.items():
+        for path, text in _overlay(base, objects, watching).items():
+            made[FOLDER / "overlays" / name / path] = text
+    return made | _component(watching)
 
 
-def _overlay(base: dict[Key, Manifest], wanted: dict[Key, Manifest]) -> dict[str, str]:
-    new = [each for key, each in wanted.items() if key not in base]
+def _monitoring(profiles: dict[str, dict[Key, Manifest]]) -> dict[Key, Manifest]:
+    """The objects that watch the platform. Raises ValueError if two profiles disagree on one."""
+    monitoring: dict[Key, Manifest] = {}
+    for objects in profiles.values():
+        for key, each in objects.items():
+            if (
+                each["metadata"].get("labels", {}).get(COMPONENT) == "monitoring"
+                and monitoring.setdefault(key, each) != each
+            ):
+                raise ValueError(f"{key} differs between profiles: it cannot be one component for all")
+    return monitoring
+
+
+def _component(watching: dict[Key, Manifest]) -> dict[Path, str]:
+    drawn = {key: each for key, each in watching.items() if _is_dashboard(key)}
+    kind = {"apiVersion": "kustomize.config.k8s.io/v1alpha1", "kind": "Component"}
+    folder = FOLDER / "components" / "monitoring"
+    above = "../" * len(folder.relative_to(ROOT).parts)
+    return {
+        folder / "monitoring.yaml": _dumped(*(each for key, each in watching.items() if key not in drawn)),
+        folder / "kustomization.yaml": _dumped(
+            kind | {"resources": ["monitoring.yaml"], "components": [above + str(DASHBOARDS.parent.relative_to(ROOT))]}
+        ),
+        DASHBOARDS: _dumped(kind | {"configMapGenerator": [_generator(each) for each in drawn.values()]}),
+    }
+
+
+def _is_dashboard(key: Key) -> bool:
+    return key[0] == "ConfigMap" and "-dashboard-" in key[1]
+
+
+def _generator(dashboard: Manifest) -> Manifest:
+    """What makes the ConfigMap from the file beside it."""
+    metadata = dashboard["metadata"]
+    kept = {name: metadata[name] for name in ("labels", "annotations") if metadata.get(name)}
+    return {
+        "name": metadata["name"],
+        "files": list(dashboard["data"]),
+        "options": {"disableNameSuffixHash": True, **kept},
+    }
+
+
+def _overlay(base: dict[Key, Manifest], wanted: dict[Key, Manifest], watching: dict[Key, Manifest]) -> dict[str, str]:
+    new = [each for key, each in wanted.items() if key not in base and key not in watching]
     patches = [_patch(key, list(_changes(base[key], each))) for key, each in wanted.items() if key in base]
     whole = _kustomization("../../base", *(["more.yaml"] if new else []))
+    if watching.keys() & wanted.keys():
+        whole["components"] = ["../../components/monitoring"]
     whole |= {"namespace": NAMESPACE, "patches": [each for each in patches if each]}
     return {"kustomization.yaml": _dumped(whole)} | ({"more.yaml": _dumped(*new)} if new else {})
 
@@ -80,8 +130,8 @@ def _changes(old: Any, new: Any, path: str = "") -> Iterator[Manifest]:
             else:
                 yield from _changes(old[key], new[key], below)
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
-        for number, (one, other) in enumerate(zip(old, new, strict=True)):
-            yield from _changes(one, other, f"{path}/{number}")
+        for number, (before, after) in enumerate(zip(old, new, strict=True)):
+            yield from _changes(before, after, f"{path}/{number}")
     elif old != new:
         yield {"op": "replace", "path": path, "value": new}
 
@@ -108,7 +158,6 @@ if __name__ == "__main__":
     if not HELM.exists():
         raise SystemExit("no .tools/helm: run `make tools`, which needs Go")
     shutil.rmtree(FOLDER, ignore_errors=True)
-    for name, text in files().items():
-        path = FOLDER / name
+    for path, text in files().items():
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, "utf-8")

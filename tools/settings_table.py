@@ -44,9 +44,14 @@ _PROCESSES: Final = {
 }
 _BOUNDS: Final = (("ge", "at least {}"), ("gt", "more than {}"), ("le", "at most {}"), ("lt", "less than {}"))
 _TYPES: Final = {
-    bool: "true or false", int: "integer", float: "number", Decimal: "number", str: "text", Path: "path",
+    bool: "true or false",
+    int: "integer",
+    float: "number",
+    Decimal: "number",
+    str: "text",
+    Path: "path",
     SecretStr: "secret",
-}  # fmt: skip
+}
 
 
 def render() -> str:
@@ -84,15 +89,20 @@ def _row(field: FieldInfo) -> str:
 
 def _value(field: FieldInfo) -> str:
     kind = _kind(field.annotation)
-    found = {name: getattr(one, name) for one in field.metadata for name, _ in _BOUNDS if hasattr(one, name)}
-    bounds = [words.format(f"{found[name]:g}") for name, words in _BOUNDS if name in found]
+    limits = {
+        name: getattr(constraint, name)
+        for constraint in field.metadata
+        for name, _ in _BOUNDS
+        if hasattr(constraint, name)
+    }
+    bounds = [words.format(f"{limits[name]:g}") for name, words in _BOUNDS if name in limits]
     return ", ".join([kind, *bounds])
 
 
 def _kind(annotation: Any) -> str:
-    arguments = [one for one in get_args(annotation) if one not in (type(None), ...)]
+    arguments = [argument for argument in get_args(annotation) if argument not in (type(None), ...)]
     if get_origin(annotation) is Literal:
-        return ", ".join(f"`{one}`" for one in arguments)
+        return ", ".join(f"`{choice}`" for choice in arguments)
     if get_origin(annotation) is tuple:
         return f"{_kind(arguments[0])}s, comma-separated"
     if arguments:
@@ -106,7 +116,7 @@ def _default(value: object) -> str:
     if value in (None, "", ()):
         return "empty"
     if isinstance(value, tuple):
-        return f"`{','.join(f'{one:g}' for one in value)}`"
+        return f"`{','.join(f'{number:g}' for number in value)}`"
     return f"`{value}`"
 
 

@@ -13,7 +13,7 @@ import yaml
 
 FILE: Final = Path(__file__).parents[1] / "charts" / "afterbell" / "rules" / "slo.yaml"
 RUNBOOKS: Final = "https://github.com/afterbell/afterbell/blob/main/docs/runbooks"
-HEAD: Final = "# Made by tools/slo_rules.py; do not edit: `make docs`.\n"
+HEAD: Final = "# Made by tools/slo_rules.py; do not edit: `make reference`.\n"
 # (burn rate, long window, short window, severity): 14.4 spends 2 % of the month's budget in an hour.
 BURNS: Final = (
     (14.4, "1h", "5m", "page"),
@@ -43,27 +43,39 @@ _HTTP: Final = "afterbell_http_request_duration_seconds_count"
 _PUBLIC: Final = 'route!~"/admin/.*"'
 PROMISES: Final = (
     Promise(
-        "api_errors", "AfterbellApiErrors", 0.001,
+        "api_errors",
+        "AfterbellApiErrors",
+        0.001,
         f'sum by (namespace) (increase({_HTTP}{{{_PUBLIC}, status=~"5.."}}[{{w}}]))'
         f" or 0 * sum by (namespace) (increase({_HTTP}{{{_PUBLIC}}}[{{w}}]))",
-        f"sum by (namespace) (increase({_HTTP}{{{_PUBLIC}}}[{{w}}]))", 50,
-        "The API answers too many requests with 5xx", "of the requests fail; promised is 0.1 %",
+        f"sum by (namespace) (increase({_HTTP}{{{_PUBLIC}}}[{{w}}]))",
+        50,
+        "The API answers too many requests with 5xx",
+        "of the requests fail; at most 0.1 % may",
     ),
     Promise(
-        "reports_failed", "AfterbellReportsFail", 0.01,
+        "reports_failed",
+        "AfterbellReportsFail",
+        0.01,
         'sum by (namespace) (increase(afterbell_job_outcomes_total{outcome="dead"}[{w}]))'
         ' or 0 * sum by (namespace) (increase(afterbell_job_outcomes_total{outcome=~"done|dead"}[{w}]))',
-        'sum by (namespace) (increase(afterbell_job_outcomes_total{outcome=~"done|dead"}[{w}]))', 5,
-        "Too many reports are given up", "of the reports fail; promised is 1 %",
+        'sum by (namespace) (increase(afterbell_job_outcomes_total{outcome=~"done|dead"}[{w}]))',
+        5,
+        "Too many reports are given up",
+        "of the reports fail; at most 1 % may",
     ),
     Promise(
-        "starts_late", "AfterbellReportsStartLate", 0.05,
+        "starts_late",
+        "AfterbellReportsStartLate",
+        0.05,
         "sum by (namespace) (increase(afterbell_report_wait_seconds_count[{w}]))"
         ' - sum by (namespace) (increase(afterbell_report_wait_seconds_bucket{le="120.0"}[{w}]))',
-        "sum by (namespace) (increase(afterbell_report_wait_seconds_count[{w}]))", 5,
-        "Too many reports wait more than 120 s for their start", "of the reports start late; promised is 5 %",
+        "sum by (namespace) (increase(afterbell_report_wait_seconds_count[{w}]))",
+        5,
+        "Too many reports wait more than 120 s to start",
+        "of the reports start late; at most 5 % may",
     ),
-)  # fmt: skip
+)
 
 
 def rules() -> dict[str, Any]:
@@ -82,32 +94,39 @@ def _group(promise: Promise) -> dict[str, Any]:
 
 
 def _records(promise: Promise) -> list[dict[str, Any]]:
-    found = []
+    records = []
     for window in WINDOWS:
         bad, total = promise.bad.replace("{w}", window), promise.all.replace("{w}", window)
-        found.append({"record": f"namespace:afterbell_{promise.name}:ratio_{window}",
-                      "expr": f"({bad}) / ({total} > {promise.least})"})  # fmt: skip
-    return found
+        records.append(
+            {
+                "record": f"namespace:afterbell_{promise.name}:ratio_{window}",
+                "expr": f"({bad}) / ({total} > {promise.least})",
+            }
+        )
+    return records
 
 
 def _alerts(promise: Promise) -> list[dict[str, Any]]:
-    found = []
+    alerts = []
     for severity in ("page", "ticket"):
         tests = [_burns(promise, *burn[:3]) for burn in BURNS if burn[3] == severity]
-        found.append({
-            "alert": promise.alert,
-            "expr": " or ".join(tests),
-            "for": "2m" if severity == "page" else "15m",
-            "keep_firing_for": "5m",
-            "labels": {"severity": severity},
-            "annotations": {
-                "summary": promise.summary,
-                "description": "{{ $value | humanizePercentage }} " + promise.says
-                + " (namespace {{ $labels.namespace }}).",
-                "runbook_url": f"{RUNBOOKS}/{promise.alert}.md",
-            },
-        })  # fmt: skip
-    return found
+        alerts.append(
+            {
+                "alert": promise.alert,
+                "expr": " or ".join(tests),
+                "for": "2m" if severity == "page" else "15m",
+                "keep_firing_for": "5m",
+                "labels": {"severity": severity},
+                "annotations": {
+                    "summary": promise.summary,
+                    "description": "{{ $value | humanizePercentage }} "
+                    + promise.says
+                    + " (namespace {{ $labels.namespace }}).",
+                    "runbook_url": f"{RUNBOOKS}/{promise.alert}.md",
+                },
+            }
+        )
+    return alerts
 
 
 def _burns(promise: Promise, burn: float, long: str, short: str) -> str:

@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from afterbell_operator.explain.status import PoolStatus
 from afterbell_operator.resources import GROUP, PLURAL, VERSION, PoolSpec
-from afterbell_operator.status import PoolStatus
 
 Schema = dict[str, Any]
 _DROPPED: Final = frozenset({"title", "$defs", "additionalProperties"})
@@ -33,7 +33,7 @@ def _structural(node: Schema, parts: Schema) -> Schema:
     if "const" in made:
         made["enum"] = [made.pop("const")]
     if "properties" in made:
-        made["properties"] = {name: _structural(one, parts) for name, one in made["properties"].items()}
+        made["properties"] = {name: _structural(part, parts) for name, part in made["properties"].items()}
         for name in made.get("required", ()):
             made["properties"][name].pop("default", None)
     if "items" in made:
@@ -47,7 +47,7 @@ def _structural(node: Schema, parts: Schema) -> Schema:
 
 
 def _without_null(node: Schema) -> Schema:
-    (kept,) = [one for one in node["anyOf"] if one.get("type") != "null"]
+    (kept,) = [choice for choice in node["anyOf"] if choice.get("type") != "null"]
     beside = {key: value for key, value in node.items() if key not in ("anyOf", "default")}
     return {**kept, **beside, "x-optional": True}
 
@@ -61,17 +61,23 @@ def crd() -> Schema:
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
-            "names": {"plural": PLURAL, "singular": "pool", "kind": "Pool", "listKind": "PoolList",
-                      "shortNames": ["abp"], "categories": ["all", "afterbell"]},
+            "names": {
+                "plural": PLURAL,
+                "singular": "pool",
+                "kind": "Pool",
+                "listKind": "PoolList",
+                "shortNames": ["abp"],
+                "categories": ["all", "afterbell"],
+            },
             "versions": [_version()],
         },
-    }  # fmt: skip
+    }
 
 
 def _version() -> Schema:
     root = {
         "type": "object",
-        "description": "A Pool keeps as many pods as the jobs of a queue or the open sockets need, and says why.",
+        "description": "A Pool runs as many pods as a queue or the open sockets need, and explains each decision.",
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
@@ -99,20 +105,22 @@ def _bare(schema: Schema) -> Schema:
 def _columns() -> list[Schema]:
     columns = [
         ("Target", "string", ".spec.scaleTargetRef.name", "The Deployment that is scaled"),
-        ("Min", "integer", ".spec.minReplicas", "Never fewer pods"),
-        ("Max", "integer", ".spec.maxReplicas", "Never more pods"),
-        ("Replicas", "integer", ".status.currentReplicas", "Pods the target is asked for"),
-        ("Wanted", "integer", ".status.desiredReplicas", "Pods the Pool decided for"),
+        ("Min", "integer", ".spec.minReplicas", "Fewest pods"),
+        ("Max", "integer", ".spec.maxReplicas", "Most pods"),
+        ("Replicas", "integer", ".status.currentReplicas", "Replicas set on the target"),
+        ("Wanted", "integer", ".status.desiredReplicas", "Replicas the Pool decided on"),
         ("Jobs", "string", ".status.backlog.summary", "Running + waiting + due soon"),
         ("Sockets", "integer", ".status.connections.sockets", "Open sockets of the api pods"),
         ("Why", "string", ".status.reason", "Why this number"),
-        ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status", "Whether it works"),
+        ("Ready", "string", ".status.conditions[?(@.type=='Ready')].status", "Whether the Pool works"),
         ("Age", "date", ".metadata.creationTimestamp", "Since when"),
     ]
     wide = [("Message", "string", ".status.message", "Why this number, step by step")]
     made: list[Schema] = [
         {"name": name, "type": kind, "jsonPath": path, "description": about} for name, kind, path, about in columns
     ]
-    made += [{"name": name, "type": kind, "jsonPath": path, "description": about, "priority": 1}
-             for name, kind, path, about in wide]  # fmt: skip
+    made += [
+        {"name": name, "type": kind, "jsonPath": path, "description": about, "priority": 1}
+        for name, kind, path, about in wide
+    ]
     return made

@@ -1,8 +1,8 @@
-"""One leader at a time, by a Lease, with a fence: who cannot be sure to lead when a write arrives does not write.
+"""One leader at a time, by a Lease, with a fence: no process writes unless it will still lead when the write arrives.
 
-Clocks of two machines are never compared: a holder has expired when its record did not change for a whole lease on the
-observer's own monotonic clock. A leader stops counting as one a renewal deadline after its last renewal *began*, well
-before anybody else may take over. Every failure counts as "not renewed".
+The clocks of two machines are never compared: a holder has expired once its record has not changed for a whole lease on
+the observer's own monotonic clock. A leader stops leading one renewal deadline after its last renewal *began*, well
+before another process may take over. Every failure counts as "not renewed".
 """
 
 import asyncio
@@ -24,7 +24,7 @@ LEASES: Final = "/apis/coordination.k8s.io/v1/namespaces/{namespace}/leases"
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """Seconds. ``lease_s`` less the timeout of a request must leave time for several renewals."""
+    """Seconds. ``lease_s`` minus the timeout of a request must leave time for several renewals."""
 
     lease_s: float = 15.0
     deadline_s: float = 10.0
@@ -49,8 +49,8 @@ class Elector:
         self._kube, self._identity, self._terms = kube, identity, terms
         self._now, self._wall, self._changed = now, wall, changed
         self._collection, self._name = LEASES.format(namespace=namespace), name
-        self._seen: tuple[str, str] | None = None  # holder and its renewal, as written
-        self._seen_at = self._renewed_at = float("-inf")
+        self._record: tuple[str, str] | None = None  # the holder and its renewal time, as written
+        self._changed_at = self._renewed_at = float("-inf")
         self._was_leading = False
         self._tried_at = self._answered_at = now()
 
@@ -60,7 +60,7 @@ class Elector:
         return self._now() - self._renewed_at < self._terms.deadline_s
 
     def may_write(self) -> bool:
-        """Whether nobody else can lead before a write that begins now has ended, should it take its whole timeout."""
+        """Whether nobody else can lead before a write that begins now has ended, even if it takes its whole timeout."""
         return self.leading and self._now() + TIMEOUT_S < self._renewed_at + self._terms.lease_s
 
     @property
@@ -70,7 +70,7 @@ class Elector:
 
     @property
     def stuck_s(self) -> float:
-        """Seconds since the last try began; they follow each other within seconds whatever the API server does."""
+        """Seconds since the last attempt began; the next follows within seconds whatever the API server does."""
         return self._now() - self._tried_at
 
     async def run(self) -> None:
@@ -96,7 +96,7 @@ class Elector:
                 self._answered_at = self._now()
         except (KubeRefused, KubeUnavailable, TimeoutError) as error:
             if isinstance(error, KubeRefused) and error.status == CONFLICT:
-                return  # somebody else was quicker; what they wrote is seen at the next try
+                return  # another process was quicker; the next attempt reads what it wrote
             log.warning("lease_not_renewed", error=f"{type(error).__name__}: {error}")
 
     async def _take_or_renew(self) -> bool:
@@ -107,18 +107,18 @@ class Elector:
         spec = lease["spec"]
         holder = spec.get("holderIdentity") or ""
         if holder == self._identity:
-            await self._put(lease, int(spec.get("leaseTransitions", 0)))
+            await self._write(lease, int(spec.get("leaseTransitions", 0)))
             return True
         self._observe(holder, str(spec.get("renewTime")))
-        if holder and self._now() - self._seen_at < self._terms.lease_s:
+        if holder and self._now() - self._changed_at < self._terms.lease_s:
             self._renewed_at = float("-inf")
             return False
-        await self._put(lease, int(spec.get("leaseTransitions", 0)) + 1)
+        await self._write(lease, int(spec.get("leaseTransitions", 0)) + 1)
         return True
 
     def _observe(self, holder: str, renewed: str) -> None:
-        if (holder, renewed) != self._seen:
-            self._seen, self._seen_at = (holder, renewed), self._now()
+        if (holder, renewed) != self._record:
+            self._record, self._changed_at = (holder, renewed), self._now()
 
     async def _read(self) -> Manifest | None:
         try:
@@ -128,8 +128,8 @@ class Elector:
                 return None
             raise
 
-    async def _put(self, lease: Manifest, transitions: int) -> None:
-        """Refused with 409 where anybody wrote since it was read."""
+    async def _write(self, lease: Manifest, transitions: int) -> None:
+        """Refused with 409 if the Lease was written since it was read."""
         body = self._written(lease, transitions)
         await self._kube.call("PUT", f"{self._collection}/{self._name}", body)
 
@@ -151,7 +151,7 @@ class Elector:
         }
 
     async def _release(self) -> None:
-        """Empty the holder, so that the next one need not wait. Nothing is written after this."""
+        """Clear the holder, so that the next leader need not wait. Nothing is written after this."""
         if not self.leading:
             return
         self._renewed_at = float("-inf")

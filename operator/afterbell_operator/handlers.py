@@ -1,6 +1,6 @@
-"""kopf watches, lists again and keeps credentials; its handlers fill the tables and wake rounds, nothing else.
+"""kopf watches, relists and renews credentials. Its handlers fill the tables and wake rounds, nothing else.
 
-Only ``on.event``: no finalizers, no annotations on anybody's objects, nothing to undo when the operator is gone.
+Only ``on.event``: no finalizers, no annotations on other people's objects, nothing to undo when the operator is gone.
 """
 
 import asyncio
@@ -9,43 +9,43 @@ from typing import Any, Final
 import kopf
 
 from afterbell_operator import metrics
-from afterbell_operator.reconcile import Reconciler
 from afterbell_operator.resources import GROUP, PLURAL, VERSION
-from afterbell_operator.tables import pool_in, target_in
+from afterbell_operator.wakes import Wakes
+from afterbell_operator.watch_cache import pool_in, target_in
 
 GONE: Final = "DELETED"
-# Both bound what a start among thousands of objects has in memory: those of one list's page, and each that was handed
-# on, which kopf holds until nothing more came for it in this time.
+# Both limit the memory of a start among thousands of objects: LISTED_AT_ONCE is the page size of a list, and kopf keeps
+# each object it has handed on until nothing more came for it in HELD_S.
 LISTED_AT_ONCE: Final = 100
 HELD_S: Final = 0.5
 
 
-def registry_of(reconciler: Reconciler) -> kopf.OperatorRegistry:
-    """Handlers of one operator."""
+def registry_of(wakes: Wakes) -> kopf.OperatorRegistry:
+    """The handlers of one operator."""
     registry = kopf.OperatorRegistry()
-    tables = reconciler.tables
-    heard = _Heard()
+    tables = wakes.tables
+    ages = _WatchAges()
 
     @kopf.on.login(registry=registry)
     def credentials(**given: Any) -> Any:
         return kopf.login_with_service_account(**given) or kopf.login_with_kubeconfig(**given)
 
     @kopf.on.event(GROUP, VERSION, PLURAL, registry=registry)  # type: ignore[arg-type]
-    async def pool_seen(event: Any, namespace: str, name: str, **_: Any) -> None:
-        heard.of("pools")
+    async def pool_changed(event: Any, namespace: str, name: str, **_: Any) -> None:
+        ages.renew("pools")
         key = (namespace, name)
         if event["type"] == GONE:
             tables.drop(key)
-            reconciler.forget(key)
+            wakes.pool(key)  # its last round forgets it
             return
         before, now = tables.pools.get(key), pool_in(event["object"])
         tables.keep(now)
-        if before is None or before.generation != now.generation:
-            reconciler.wake(key)  # a status of our own making is no news
+        if before is None or (before.uid, before.generation) != (now.uid, now.generation):
+            wakes.pool(key)  # our own write of the status is no news
 
     @kopf.on.event("apps", "v1", "deployments", registry=registry)  # type: ignore[arg-type]
-    async def deployment_seen(event: Any, namespace: str, name: str, **_: Any) -> None:
-        heard.of("deployments")
+    async def deployment_changed(event: Any, namespace: str, name: str, **_: Any) -> None:
+        ages.renew("deployments")
         key = (namespace, name)
         if event["type"] == GONE:
             tables.targets.pop(key, None)
@@ -53,30 +53,30 @@ def registry_of(reconciler: Reconciler) -> kopf.OperatorRegistry:
             before, tables.targets[key] = tables.targets.get(key), target_in(event["object"])
             if before == tables.targets[key]:
                 return
-        reconciler.wake_target(key)
+        wakes.target(key)
 
     @kopf.on.event("autoscaling", "v2", "horizontalpodautoscalers", registry=registry)  # type: ignore[arg-type]
-    async def autoscaler_seen(event: Any, spec: Any, namespace: str, name: str, **_: Any) -> None:
-        heard.of("horizontalpodautoscalers")
+    async def autoscaler_changed(event: Any, spec: Any, namespace: str, name: str, **_: Any) -> None:
+        ages.renew("horizontalpodautoscalers")
         target = spec.get("scaleTargetRef", {})
         key, scaled = (namespace, name), (namespace, str(target.get("name")))
         if event["type"] == GONE or target.get("kind") != "Deployment":
             tables.autoscalers.pop(key, None)
         else:
             tables.autoscalers[key] = scaled
-        reconciler.wake_target(scaled)
+        wakes.target(scaled)
 
     return registry
 
 
-class _Heard:
-    """When each kind was last heard of, for its metric."""
+class _WatchAges:
+    """When each watch last delivered an object, for the metric."""
 
     def __init__(self) -> None:
         self._at: dict[str, float] = {}
 
-    def of(self, kind: str) -> None:
-        """Something of this kind was told just now."""
+    def renew(self, kind: str) -> None:
+        """The watch of this kind has just delivered an object."""
         now = asyncio.get_running_loop().time
         if kind not in self._at:
             metrics.WATCH_AGE.labels(kind).set_function(lambda: now() - self._at[kind])

@@ -1,7 +1,7 @@
 """The few calls to the Kubernetes API that the operator makes, on plain dictionaries.
 
-The client brings credentials, TLS and their renewal; its typed methods bring 30 ms of pydantic a call and nothing that
-is needed here. Every call has a timeout, and nothing is tried twice behind the caller's back.
+The client handles credentials, TLS and their renewal. Its typed methods would add 30 ms of pydantic to each call and
+nothing that is needed here. Every call has a timeout, and nothing is retried behind the caller's back.
 """
 
 import json
@@ -30,7 +30,7 @@ class KubeRefused(Exception):
 
 
 class KubeUnavailable(Exception):
-    """The API server does not answer: waiting helps."""
+    """The API server does not answer; waiting helps."""
 
 
 class Kube:
@@ -40,7 +40,7 @@ class Kube:
         self._api, self._timeout_s = api, timeout_s
 
     async def has(self, path: str) -> bool:
-        """Whether there is such an object at this moment, whatever the watches have told."""
+        """Whether the object exists at this moment, whatever the watches have delivered."""
         try:
             await self.call("GET", path)
         except KubeRefused as error:
@@ -61,12 +61,12 @@ class Kube:
         return await self.call("PATCH", scale_path(namespace, name), body)
 
     async def pods(self, namespace: str, selector: str) -> list[Manifest]:
-        """The pods a label selector finds, as stored at this moment."""
-        found = await self.call("GET", f"/api/v1/namespaces/{namespace}/pods", query=[("labelSelector", selector)])
-        return list(found["items"])
+        """The pods that match a label selector, as stored at this moment."""
+        listed = await self.call("GET", f"/api/v1/namespaces/{namespace}/pods", query=[("labelSelector", selector)])
+        return list(listed["items"])
 
     async def set_deletion_cost(self, namespace: str, pod: str, cost: int | None) -> None:
-        """Write the hint by which Kubernetes chooses pods to remove; None takes it back. A pod that is gone is fine."""
+        """Set the hint by which Kubernetes chooses pods to remove; None removes it. A pod that is gone is no error."""
         body = {"metadata": {"annotations": {COST_ANNOTATION: None if cost is None else str(cost)}}}
         try:
             await self.call("PATCH", f"/api/v1/namespaces/{namespace}/pods/{pod}", body)
@@ -90,9 +90,13 @@ class Kube:
         owner = [("fieldManager", MANAGER)] if method in ("PATCH", "POST", "PUT") else []
         try:
             request = await self._api.param_serialize(
-                method, path, header_params=headers, body=body, query_params=[*query, *owner],
+                method,
+                path,
+                header_params=headers,
+                body=body,
+                query_params=[*query, *owner],
                 auth_settings=["BearerToken"],
-            )  # fmt: skip
+            )
             answer: Any = await self._api.call_api(*request, _request_timeout=self._timeout_s)
             content = await answer.read()
         except (aiohttp.ClientError, OSError, TimeoutError) as error:
@@ -116,7 +120,7 @@ def _checked(status: int, content: bytes | str | None) -> Manifest:
     try:
         answer: Manifest = json.loads(content or "{}")
     except ValueError:
-        answer = {"message": "the answer is no JSON"}
+        answer = {"message": "the answer is not JSON"}
     if status >= 400:
         raise KubeRefused(status, str(answer.get("message", ""))[:300])
     return answer

@@ -1,4 +1,4 @@
-"""The operator process: watches, rounds, the Lease, the internal port."""
+"""The operator process: watches, rounds, Lease and internal port."""
 
 import asyncio
 import logging
@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import kopf
 import structlog
@@ -15,28 +15,33 @@ from kubernetes.aio import config
 from kubernetes.aio.client import ApiClient, Configuration
 
 from afterbell import __version__
-from afterbell.adapters.redis.client import RedisClient, connect
-from afterbell.adapters.redis.ending import ended
-from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.pods import ApiPods
-from afterbell.adapters.redis.queue import Queue, QueueRules
-from afterbell.adapters.redis.tidings import Ear
+from afterbell.adapters.bus.api_pods import ApiPods
+from afterbell.adapters.queue.keys import QueueKeys
+from afterbell.adapters.queue.redis_queue import Queue, QueueRules
+from afterbell.adapters.queue.subscription import Subscriber
+from afterbell.adapters.redis.connections import RedisClient, connect
 from afterbell.observability.internal_app import create_internal_app
 from afterbell.observability.metrics import BUILD
-from afterbell.serving import Serving, bind, until_told
+from afterbell.service import Service
+from afterbell.serving import Serving, bind
 from afterbell.settings import OperatorSettings, required
 from afterbell_operator import handlers, metrics
-from afterbell_operator.act import Actor, Fenced, Target
+from afterbell_operator.act.actor import Actor, Fenced
 from afterbell_operator.elector import Elector
-from afterbell_operator.explain import Explainer
-from afterbell_operator.hear import PodsObserver
+from afterbell_operator.explain.explainer import Explainer
 from afterbell_operator.kube import Kube
-from afterbell_operator.observe import Observer, QueueObserver
+from afterbell_operator.observe.backlog import QueueObserver
+from afterbell_operator.observe.facts import Reader
+from afterbell_operator.observe.observer import Observer
+from afterbell_operator.observe.pod_problems import PodReader
+from afterbell_operator.observe.sockets import PodsObserver
 from afterbell_operator.reconcile import Reconciler
 from afterbell_operator.resources import Source
-from afterbell_operator.tables import Followed, Tables
+from afterbell_operator.wakes import Wakes
+from afterbell_operator.watch_cache import Followed, ScaleTarget, Tables
+from afterbell_operator.workqueue import WorkQueue
 
-# Longer than a leader may go without renewing; a single answer that fails is no outage.
+# Longer than a leader may go without renewing: a single failed request is no outage.
 SILENT_S: Final = 12.0
 STUCK_S: Final = 60.0
 
@@ -45,70 +50,71 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True)
 class Observers:
-    """One observer a queue, and one for the api pods that share it, made when a Pool first follows them.
+    """One observer for each queue, and one for the api pods that share it, created when a Pool first follows them.
 
-    ``live`` is the Redis on which api pods are heard: mostly the same.
+    ``live`` is the Redis on which the api pods report; usually the same.
     """
 
     client: RedisClient
     live: RedisClient
     tick_s: float
     changed: Callable[[Followed], None]
-    found: dict[str, QueueObserver] = field(default_factory=dict)
+    queues: dict[str, QueueObserver] = field(default_factory=dict)
     pods: dict[str, PodsObserver] = field(default_factory=dict)
-    ears: dict[RedisClient, Ear] = field(default_factory=dict)
-    hearing: "list[asyncio.Task[None]]" = field(default_factory=list)
+    subscribers: dict[RedisClient, Subscriber] = field(default_factory=dict)
 
-    def of(self, source: Source, target: Target) -> Observer:
-        """The observer of what a Pool follows; watching from now on."""
+    def of(self, source: Source, target: ScaleTarget) -> Observer:
+        """The observer of what a Pool follows. It watches from now on."""
         if source.connections is not None:
             return self._pods(source.connections.queue).of(target)
         return self._queue(source.backlog.queue if source.backlog is not None else "")
 
     def _queue(self, name: str) -> QueueObserver:
-        if name not in self.found:
+        if name not in self.queues:
             queue = Queue(self.client, QueueKeys(name), QueueRules())
             changed = lambda: self.changed(("backlog", name))  # noqa: E731
-            observer = self.found[name] = QueueObserver(
-                self._ear(self.client), queue, tick_s=self.tick_s, changed=changed
+            observer = self.queues[name] = QueueObserver(
+                self._subscriber(self.client), queue, tick_s=self.tick_s, changed=changed
             )
             observer.start()
-        return self.found[name]
+        return self.queues[name]
 
     def _pods(self, name: str) -> PodsObserver:
         if name not in self.pods:
-            pods = ApiPods(self.live, self._ear(self.live), QueueKeys(name))
+            pods = ApiPods(self.live, self._subscriber(self.live), QueueKeys(name))
             observer = self.pods[name] = PodsObserver(pods, changed=lambda: self.changed(("connections", name)))
             observer.start()
         return self.pods[name]
 
-    def _ear(self, client: RedisClient) -> Ear:
-        """One connection to each Redis, once it is needed."""
-        if client not in self.ears:
-            self.ears[client] = Ear(client)
-            self.hearing.append(asyncio.create_task(self.ears[client].run()))
-        return self.ears[client]
+    def _subscriber(self, client: RedisClient) -> Subscriber:
+        """One subscriber for each Redis, created when it is first needed."""
+        if client not in self.subscribers:
+            self.subscribers[client] = Subscriber(client)
+            self.subscribers[client].start()
+        return self.subscribers[client]
 
     async def close(self) -> None:
         """Stop all of them."""
-        await ended(self.hearing)
-        observers: list[QueueObserver | PodsObserver] = [*self.found.values(), *self.pods.values()]
+        for subscriber in self.subscribers.values():
+            await subscriber.stop()
+        observers: list[QueueObserver | PodsObserver] = [*self.queues.values(), *self.pods.values()]
         for observer in observers:
             await observer.close()
 
 
 @dataclass(slots=True)
-class Running:
-    """The parts of an operator that others look at. ``watching`` never ends before the operator does."""
+class RunningOperator:
+    """The parts of a running operator. ``watching`` never ends before the operator does."""
 
+    wakes: Wakes
     reconciler: Reconciler
     elector: Elector
     observers: Observers
-    watching: "asyncio.Task[None] | None" = None
+    watching: Service | None = None
 
 
 @asynccontextmanager
-async def running(settings: OperatorSettings) -> AsyncIterator[Running]:
+async def running(settings: OperatorSettings) -> AsyncIterator[RunningOperator]:
     """Operate until the block ends; the Lease is released on the way out."""
     async with AsyncExitStack() as stack:
         url = required(settings.redis_url, "REDIS_URL")
@@ -119,57 +125,66 @@ async def running(settings: OperatorSettings) -> AsyncIterator[Running]:
             live = connect(live_url)
             stack.push_async_callback(live.aclose)
         kube = Kube(await stack.enter_async_context(_api_client()))
-        # On connections of its own: the Lease never waits behind the rounds.
+        # On its own connections: the Lease never waits behind the rounds.
         lease = Kube(await stack.enter_async_context(_api_client()))
-        elector = _elector(settings, lease, lambda: parts.reconciler.wake_all())  # noqa: PLW0108  # made below
-        parts = _assembled(settings, kube, elector, client, live)
+        wakes = Wakes(Tables(), WorkQueue())
+        elector = _elector(settings, lease, wakes.every_pool)
+        parts = _assembled(settings, kube, wakes, elector, Observers(client, live, settings.tick_s, wakes.source))
         stop = asyncio.Event()
-        parts.watching = watching = asyncio.create_task(_watch(settings, parts.reconciler, stop))
-        stack.push_async_callback(_stopped, stop, watching)
-        # Before kopf: it waits 5 s for every task of the loop that was made after it.
+        parts.watching = Service("watches", lambda: _watch(settings, wakes, stop), finish=stop.set)
+        parts.watching.start()
+        stack.push_async_callback(parts.watching.stop)
+        # Before kopf: it waits 5 s for every task that was created after it.
         stack.push_async_callback(parts.observers.close)
-        stack.push_async_callback(parts.reconciler.close)
-        # Ends first: the Lease is free at once, and without it nothing is written while the rest winds down.
-        stack.push_async_callback(ended, [asyncio.create_task(elector.run())])
+        rounds = Service("rounds", lambda: wakes.work.run(parts.reconciler.reconcile))
+        rounds.start()
+        stack.push_async_callback(rounds.stop)
+        # Ends first: the Lease is free at once, and without it nothing is written while the rest shuts down.
+        election = Service("elector", elector.run)
+        election.start()
+        stack.push_async_callback(election.stop)
         log.info("operator_up", namespace=settings.watch_namespace or "all", identity=settings.identity)
         yield parts
 
 
-async def serve(settings: OperatorSettings) -> None:
-    """Run the operator process until SIGTERM."""
-    logging.getLogger("kopf").setLevel(logging.WARNING)  # a line for every event it hands on
+@asynccontextmanager
+async def process(settings: OperatorSettings) -> AsyncIterator[None]:
+    """The operator process, for ``serving.serve``."""
+    logging.getLogger("kopf").setLevel(logging.WARNING)  # it logs a line for every event it hands on
     internal = bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT")
-    async with running(settings) as parts:
-        serving = Serving(create_internal_app(_readiness(parts), trouble=_trouble(parts)), internal)
-        await serving.start()
-        try:
-            await until_told()
-        finally:
-            await serving.stop()
+    async with (
+        running(settings) as parts,
+        Serving(create_internal_app(_readiness(parts), trouble=_trouble(parts)), internal),
+    ):
+        yield
 
 
 def _assembled(
-    settings: OperatorSettings, kube: Kube, elector: Elector, client: RedisClient, live: RedisClient
-) -> Running:
+    settings: OperatorSettings, kube: Kube, wakes: Wakes, elector: Elector, observers: Observers
+) -> RunningOperator:
     def fence() -> None:
         if not elector.may_write():
-            raise Fenced(f"{settings.identity} does not lead")
+            raise Fenced(f"{settings.identity} is not the leader")
 
-    loop = asyncio.get_running_loop()
-    observers = Observers(client, live, settings.tick_s, lambda source: parts.reconciler.wake_source(source))  # noqa: PLW0108  # made below
+    now = asyncio.get_running_loop().time
     reconciler = Reconciler(
-        tables=Tables(),
-        kube=kube,
-        actor=Actor(kube, fence, loop.time),
+        operator_name=settings.operator_name,
+        tables=wakes.tables,
+        reader=Reader(
+            tables=wakes.tables,
+            kube=kube,
+            pods=PodReader(kube, now, _unix_now),
+            observer_of=observers.of,
+            wall=_unix_now,
+            gone=wakes.pool,
+        ),
+        actor=Actor(kube, fence, now),
         explainer=Explainer(kube, _print_record, _unix_now),
-        observer_of=observers.of,
         leading=lambda: elector.leading,
-        wall=_unix_now,
     )
-    parts = Running(reconciler, elector, observers)
     BUILD.labels(__version__, "operator").set(1)
     metrics.LEADER.set_function(lambda: elector.leading)
-    return parts
+    return RunningOperator(wakes, reconciler, elector, observers)
 
 
 def _elector(settings: OperatorSettings, kube: Kube, changed: Callable[[], None]) -> Elector:
@@ -186,7 +201,7 @@ def _elector(settings: OperatorSettings, kube: Kube, changed: Callable[[], None]
 
 @asynccontextmanager
 async def _api_client() -> AsyncIterator[ApiClient]:
-    """With the service account of the pod, or else the kubeconfig of the user."""
+    """With the service account of the pod, or with the user's kubeconfig."""
     configuration = Configuration()
     try:
         config.load_incluster_config(  # type: ignore[no-untyped-call]
@@ -198,36 +213,34 @@ async def _api_client() -> AsyncIterator[ApiClient]:
         yield client
 
 
-async def _watch(settings: OperatorSettings, reconciler: Reconciler, stop: asyncio.Event) -> None:
-    where: dict[str, Any] = {"namespaces": [settings.watch_namespace]} if settings.watch_namespace else {
-        "clusterwide": True}  # fmt: skip
+async def _watch(settings: OperatorSettings, wakes: Wakes, stop: asyncio.Event) -> None:
+    where: dict[str, Any] = (
+        {"namespaces": [settings.watch_namespace]} if settings.watch_namespace else {"clusterwide": True}
+    )
     await kopf.operator(
-        registry=handlers.registry_of(reconciler),
+        registry=handlers.registry_of(wakes),
         settings=handlers.settings_of(),
         stop_flag=stop,
         standalone=True,
+        # kopf's own default asks the system for the user's name, and the uid of an image has none.
+        identity=cast("Any", settings.identity),
         **where,
     )
 
 
-async def _stopped(stop: asyncio.Event, watching: "asyncio.Task[None]") -> None:
-    stop.set()
-    await watching
-
-
-def _readiness(parts: Running) -> Any:
+def _readiness(parts: RunningOperator) -> Any:
     async def readiness() -> dict[str, Any]:
-        """A standby is ready: it could lead. One that hears nothing from any queue still explains why it holds.
+        """A standby is ready: it could become the leader. An operator that cannot read any queue is ready and says why.
 
-        Without the API server it can neither watch nor write, so it is not.
+        Without the API server it can neither watch nor write, so it is not ready.
         """
         silent_s = parts.elector.silent_s
-        queues = _ages(parts.observers.found)
+        queues = _ages(parts.observers.queues)
         return {
             "ready": silent_s < SILENT_S,
             "api_server_age_seconds": round(silent_s, 1),
             "leading": parts.elector.leading,
-            "pools": len(parts.reconciler.tables.pools),
+            "pools": len(parts.wakes.tables.pools),
             "queue_age_seconds": queues,
             "api_pods_age_seconds": _ages(parts.observers.pods),
         }
@@ -236,22 +249,22 @@ def _readiness(parts: Running) -> Any:
 
 
 def _ages(observers: Mapping[str, QueueObserver | PodsObserver]) -> dict[str, float]:
-    return {name: round(one.age_s(), 1) for name, one in observers.items() if one.age_s() < 1e9}
+    return {name: round(observer.age_s(), 1) for name, observer in observers.items() if observer.age_s() < 1e9}
 
 
-def _trouble(parts: Running) -> Callable[[], str | None]:
+def _trouble(parts: RunningOperator) -> Callable[[], str | None]:
     def trouble() -> str | None:
-        """What only a new process mends: neither an API server nor a Redis that is away."""
-        if parts.watching is not None and parts.watching.done():
-            return "the watches ended"
+        """What only a restart fixes: neither an unreachable API server nor an unreachable Redis."""
+        if parts.watching is not None and parts.watching.ended:
+            return "the watches have ended"
         stuck_s = parts.elector.stuck_s
-        return f"the Lease was not tried for {stuck_s:.0f} s" if stuck_s > STUCK_S else None
+        return f"no attempt at the Lease for {stuck_s:.0f} s" if stuck_s > STUCK_S else None
 
     return trouble
 
 
 def _print_record(line: str) -> None:
-    """Standard output is for results, and these are the operator's: JSON lines that `replay` reads."""
+    """Standard output is for results. The operator's results are its records, as JSON lines that `replay` reads."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
 

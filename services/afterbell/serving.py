@@ -2,19 +2,21 @@
 
 import asyncio
 import errno
-import gc
 import signal
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any, Final, cast
+from contextlib import AbstractAsyncContextManager, contextmanager
+from typing import Any, Final, Self, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from afterbell.core.errors import SettingsError
+from afterbell.service import Service
+from afterbell.startup import started
 
 BACKLOG: Final = 2048
+LOOPBACK: Final = "127.0.0.1"
 
 
 def bind(host: str, port: int, *, variable: str) -> socket.socket:
@@ -27,10 +29,15 @@ def bind(host: str, port: int, *, variable: str) -> socket.socket:
     except (OSError, UnicodeError) as error:
         listening.close()
         taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-        advice = f"stop what uses it or set {variable} to another" if taken else f"check AFTERBELL_HOST and {variable}"
+        advice = (
+            f"stop the process that uses it, or set {variable} to another port"
+            if taken
+            else f"check AFTERBELL_HOST and {variable}"
+        )
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
-        raise SettingsError(f"{variable}: cannot listen on {host} port {port} ({reason}): {advice}",
-                            field=variable) from None  # fmt: skip
+        raise SettingsError(
+            f"{variable}: cannot listen on {host} port {port} ({reason}): {advice}", field=variable
+        ) from None
     listening.listen(BACKLOG)
     listening.setblocking(False)
     return listening
@@ -47,6 +54,10 @@ class _Server(uvicorn.Server):
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to ``until_told``: one process may run several servers."""
         yield
+
+    def end(self) -> None:
+        """Accept nothing more and let requests end."""
+        self.should_exit = True
 
 
 class Serving:
@@ -78,31 +89,38 @@ class Serving:
                 timeout_keep_alive=75,
             )
         )
-        self._task: asyncio.Task[None] | None = None
+        self._service = Service("http_server", self._serve, finish=self._server.end)
+
+    async def __aenter__(self) -> Self:
+        """Start for the block."""
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Stop after it."""
+        await self.stop()
 
     async def start(self) -> None:
         """Return once requests are accepted."""
-        self._task = asyncio.create_task(self._server.serve(sockets=[self._socket]))
-        while not self._server.started and not self._task.done():  # uvicorn tells it by this flag only
+        self._service.start()
+        while not self._server.started and not self._service.ended:  # uvicorn tells it by this flag only
             await asyncio.sleep(0.005)
-        if self._task.done():
-            await self._task
+        if self._service.failure is not None:
+            raise self._service.failure
 
     async def stop(self) -> None:
         """Stop accepting, let requests end within the grace period."""
-        self._server.should_exit = True
-        if self._task is not None:
-            await self._task
+        await self._service.stop()
+
+    async def _serve(self) -> None:
+        await self._server.serve(sockets=[self._socket])
 
 
-def freeze_started() -> None:
-    """Keep what a process loaded at its start out of every later garbage collection.
-
-    Libraries and routes are some 150,000 objects that live to the end; walking them stops all requests for 90 ms,
-    several times a second under load. Call it once, when the process is up.
-    """
-    gc.collect()
-    gc.freeze()
+async def serve(process: AbstractAsyncContextManager[object]) -> None:
+    """Run ``process``, which is up once its block is entered, until SIGTERM or SIGINT."""
+    async with process:
+        started()
+        await until_told()
 
 
 async def until_told() -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 from tests.support.api import Api, fresh_api
 
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import jwt
 import pytest
 from tests.support.api import PARENT, SECRET, STAFF, STUDENT, TUTOR, Api, imported, lesson_json, token_for
 
-from afterbell.api.auth import Unauthenticated, caller_of
+from afterbell.api.auth.bearer import Unauthenticated, caller_of
 
 pytestmark = pytest.mark.engines
 

@@ -8,13 +8,15 @@ import httpx2
 import pytest
 from sqlalchemy import text
 from structlog.testing import capture_logs
-from tests.support.api import SECRET, STAFF, Api, fresh_api, imported, token_for, until
+from tests.support.api import SECRET, STAFF, Api, fresh_api, imported, token_for
+from tests.support.queue import breaker_of
+from tests.support.waiting import until
 
-from afterbell.adapters.db import reports
-from afterbell.adapters.redis.queue import Ended
-from afterbell.api.admin_auth import AdminRole, mint_admin
-from afterbell.core.jobs import Cancelled, Dead, Defer, Outcome, Retry
-from afterbell.embedded.engines import EngineUrls
+from afterbell.adapters.db.reports import rows as reports
+from afterbell.adapters.queue.redis_queue import Ended
+from afterbell.api.admin.admin_tokens import AdminRole, mint_admin
+from afterbell.core.queue.outcomes import Cancelled, Dead, Defer, Outcome, Retry
+from afterbell.dev.engines.engines import EngineUrls
 from afterbell.settings import DEVELOPMENT_SECRET, ApiSettings, read
 
 pytestmark = pytest.mark.engines
@@ -34,11 +36,11 @@ def asked(api: Api, tenant: str = "school") -> str:
 def tried(api: Api, outcome: Outcome, tenant: str = "school") -> str:
     """The only job that waits, whose first try ended so, in the queue."""
     job_id = asked(api, tenant)
-    until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+    until(lambda: api.jobs(lambda queue: queue.stats()).waiting == 1)
 
     async def end(queue: Any) -> None:
-        (grant,) = (await queue.take("w-00000001", 1)).grants
-        await queue.take("w-00000001", 0, [], [Ended(grant, outcome)])
+        (grant,) = (await queue.poll("w-00000001", 1)).grants
+        await queue.poll("w-00000001", 0, [], [Ended(grant, outcome)])
 
     api.jobs(end)
     return job_id
@@ -87,7 +89,7 @@ def test_who_comes_without_a_token_of_ours_is_in_the_audit_log_however_often_the
     assert [line["tried"] for line in refused] == ["POST /admin/queue/pause", *["GET /admin/jobs"] * tries]
     assert {(act["actor"], act["action"]) for act in acts} == {("nobody", "admin.refused")}
     assert acts[-1]["subject"] == "POST /admin/queue/pause"
-    assert "send an admin token" in acts[-1]["reason"]
+    assert "missing admin token" in acts[-1]["reason"]
     assert len(acts) < 4, "a row in ten seconds, so that nobody fills the record by being refused"
     assert "eyJ" not in str((lines, acts))
 
@@ -124,8 +126,10 @@ def test_an_error_of_a_megabyte_and_hostile_text_is_cut_and_escaped(api: Api) ->
     job_id, stack = failed(api, "big"), "Traceback \x1b[2J\u202e<script>" + "frame\n" * 170_000
     assert len(stack) > 1_000_000
     spoil = text("UPDATE reports SET error = :error WHERE id = CAST(:id AS text)::uuid")
-    tried = text("INSERT INTO report_attempts (report_id, attempt, worker, outcome, error)"
-                 " VALUES (CAST(:id AS text)::uuid, 1, 'w', 'dead', :error)")  # fmt: skip
+    tried = text(
+        "INSERT INTO report_attempts (report_id, attempt, worker, outcome, error)"
+        " VALUES (CAST(:id AS text)::uuid, 1, 'w', 'dead', :error)"
+    )
     values = {"id": job_id.removeprefix("report-"), "error": stack}
     api.record(lambda connection: connection.execute(spoil, values))
     api.record(lambda connection: connection.execute(tried, values))
@@ -135,8 +139,11 @@ def test_an_error_of_a_megabyte_and_hostile_text_is_cut_and_escaped(api: Api) ->
         logs = client.get(f"/admin/jobs/{job_id}/logs")
         for answer in (listed, shown, logs):
             assert len(answer.content) < 20_000
-        for error in (listed.json()["jobs"][0]["error"], shown.json()["attempts"][0]["error"],
-                      logs.json()["tries"][0]["error"]):  # fmt: skip
+        for error in (
+            listed.json()["jobs"][0]["error"],
+            shown.json()["attempts"][0]["error"],
+            logs.json()["tries"][0]["error"],
+        ):
             assert error.startswith("Traceback \\x1b[2J\\u202e<script>frame\n")
             assert error.endswith("… (cut)")
 
@@ -159,8 +166,8 @@ def test_a_pause_stops_starts_and_is_written_down_with_who_and_why(api: Api) -> 
         cleared(client)
         assert client.post("/admin/queue/pause", json=WHY).status_code == 200
         asked(api)
-        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
-        assert api.jobs(lambda queue: queue.take("w-00000001", 1)).grants == ()
+        until(lambda: api.jobs(lambda queue: queue.stats()).waiting == 1)
+        assert api.jobs(lambda queue: queue.poll("w-00000001", 1)).grants == ()
         assert client.post("/admin/queue/resume", json=WHY).status_code == 200
         assert client.get("/admin/queue").json()["facts"]["paused"] is False
         first = client.get("/admin/audit").json()["acts"][0]
@@ -176,13 +183,13 @@ def test_why_work_waits_is_told_in_one_sentence(api: Api) -> None:
 
         with admin(api) as operator:
             cleared(operator)
-        assert why() == {"success": True, "cause": "nothing_waits", "sentence": "Nothing waits."}
+        assert why() == {"success": True, "cause": "nothing_waits", "sentence": "No jobs are waiting."}
         asked(api)
-        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+        until(lambda: api.jobs(lambda queue: queue.stats()).waiting == 1)
         assert why()["cause"] == "scaling"
-        api.jobs(lambda queue: queue.provider("wait", "small-1", 20_000))
+        api.jobs(lambda queue: breaker_of(queue).apply("wait", "small-1", 20_000, 1, 0, 0))
         assert (why()["cause"], "small-1" in why()["sentence"]) == ("told_to_wait", True)
-        api.jobs(lambda queue: queue.provider("ok", "small-1"))
+        api.jobs(lambda queue: breaker_of(queue).apply("ok", "small-1"))
         with admin(api) as operator:
             cleared(operator)
 
@@ -252,7 +259,7 @@ def test_a_failed_job_is_retried_once_and_the_queue_has_it_again(api: Api) -> No
         cleared(client)
         job_id = failed(api, "away")
         assert client.post(f"/admin/jobs/{job_id}/retry", json=WHY).status_code == 200
-        assert api.jobs(lambda queue: queue.look()).waiting == 1
+        assert api.jobs(lambda queue: queue.stats()).waiting == 1
         again = client.post(f"/admin/jobs/{job_id}/retry", json=WHY)
         assert (again.status_code, again.json()["code"]) == (409, "conflict")
         assert "queued" in again.json()["detail"]
@@ -281,11 +288,11 @@ def test_all_that_wait_for_their_time_are_promoted_or_cancelled(api: Api) -> Non
         where = {"where": {"tenant": f"tenant-{uuid.uuid4().hex}"}}
         job_id = tried(api, Retry(600, "away"), where["where"]["tenant"])
         assert client.post("/admin/jobs/promote", json=WHY | where).json()["done"] == 1
-        facts = api.jobs(lambda queue: queue.look())
+        facts = api.jobs(lambda queue: queue.stats())
         assert (facts.waiting, facts.due) == (1, 0)
         assert client.post("/admin/jobs/cancel", json=WHY | where).json()["done"] == 1
         assert client.get(f"/admin/jobs/{job_id}").json()["status"] == "cancelled"
-        assert api.jobs(lambda queue: queue.look()).waiting == 0
+        assert api.jobs(lambda queue: queue.stats()).waiting == 0
         assert [act["action"] for act in acts(client, job_id)] == ["job.cancel", "job.promote"]
 
 
@@ -294,7 +301,7 @@ def test_a_job_that_waits_for_its_next_try_is_promoted(api: Api) -> None:
         cleared(client)
         job_id = tried(api, Retry(600, "away"))
         assert client.post(f"/admin/jobs/{job_id}/promote", json=WHY).status_code == 200
-        facts = api.jobs(lambda queue: queue.look())
+        facts = api.jobs(lambda queue: queue.stats())
         assert (facts.waiting, facts.due) == (1, 0)
         assert client.post(f"/admin/jobs/{job_id}/promote", json=WHY).status_code == 409
         assert len(acts(client, job_id)) == 1
@@ -305,9 +312,9 @@ def test_a_cancelled_job_leaves_the_queue_and_a_removed_one_is_gone(api: Api) ->
     with admin(api) as client:
         cleared(client)
         job_id = asked(api)
-        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+        until(lambda: api.jobs(lambda queue: queue.stats()).waiting == 1)
         assert client.post(f"/admin/jobs/{job_id}/cancel", json=WHY).status_code == 200
-        assert api.jobs(lambda queue: queue.look()).waiting == 0
+        assert api.jobs(lambda queue: queue.stats()).waiting == 0
         assert client.get(f"/admin/jobs/{job_id}").json()["status"] == "cancelled"
         assert client.post(f"/admin/jobs/{job_id}/remove", json=WHY).status_code == 200
         assert client.get(f"/admin/jobs/{job_id}").status_code == 404
@@ -333,16 +340,16 @@ def test_a_running_job_is_told_to_stop_and_its_worker_may_write_no_more(api: Api
     with admin(api) as client:
         cleared(client)
         job_id = asked(api)
-        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
-        (grant,) = api.jobs(lambda queue: queue.take("w-00000001", 1)).grants
+        until(lambda: api.jobs(lambda queue: queue.stats()).waiting == 1)
+        (grant,) = api.jobs(lambda queue: queue.poll("w-00000001", 1)).grants
         report_id = uuid.UUID(job_id.removeprefix("report-"))
         claimed = api.record(lambda connection: reports.claim(connection, report_id, "w-00000001"))
         assert claimed is not None
         assert client.post(f"/admin/jobs/{job_id}/cancel", json=WHY).status_code == 200
-        assert api.jobs(lambda queue: queue.take("w-00000001", 0, [grant])).cancelled == {job_id}
+        assert api.jobs(lambda queue: queue.poll("w-00000001", 0, [grant])).cancelled == {job_id}
         assert not api.record(lambda connection: reports.advance(connection, claimed, 50, "writing"))
         assert client.get(f"/admin/jobs/{job_id}").json()["status"] == "cancelled"
-        api.jobs(lambda queue: queue.take("w-00000001", 0, [], [Ended(grant, Cancelled())]))
+        api.jobs(lambda queue: queue.poll("w-00000001", 0, [], [Ended(grant, Cancelled())]))
 
 
 @pytest.mark.parametrize("job_id", ["report-x", "report-5f0c1f0e-6f0b-4c53-9d0e-1f3f5a0d7c11", "nonsense"])
@@ -355,10 +362,15 @@ def test_an_unknown_job_is_named(api: Api, job_id: str) -> None:
 
 @pytest.mark.parametrize(
     ("path", "body"),
-    [("/admin/queue/pause", {}), ("/admin/queue/pause", {"reason": "  "}), ("/admin/queue/stop", WHY),
-     ("/admin/jobs/retry", WHY | {"where": {"colour": "red"}}), ("/admin/jobs/retry", WHY | {"page": "nonsense"}),
-     ("/admin/workers/a b/drain", WHY)],
-)  # fmt: skip
+    [
+        ("/admin/queue/pause", {}),
+        ("/admin/queue/pause", {"reason": "  "}),
+        ("/admin/queue/stop", WHY),
+        ("/admin/jobs/retry", WHY | {"where": {"colour": "red"}}),
+        ("/admin/jobs/retry", WHY | {"page": "nonsense"}),
+        ("/admin/workers/a b/drain", WHY),
+    ],
+)
 def test_what_cannot_be_meant_is_refused_and_says_where(api: Api, path: str, body: dict[str, Any]) -> None:
     with admin(api) as client:
         answer = client.post(path, json=body)

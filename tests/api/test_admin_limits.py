@@ -10,14 +10,16 @@ from typing import Any
 import pytest
 from rich.console import Console
 from tests.api.test_admin_api import admin, asked, cleared
-from tests.support.api import Api, fresh_api, until
+from tests.support.api import Api, fresh_api
+from tests.support.queue import breaker_of
+from tests.support.waiting import until
 
 from afterbell.adapters.db import costs
 from afterbell.adapters.db.costs import CallEnded, CallToOpen
-from afterbell.adapters.redis.queue import Queue
-from afterbell.cli import admin_views
-from afterbell.core.spending import Budgets
-from afterbell.embedded.engines import EngineUrls
+from afterbell.adapters.queue.redis_queue import Queue
+from afterbell.cli.admin import rendering
+from afterbell.core.money.budgets import Budgets
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = pytest.mark.engines
 WHY = {"reason": "trying it"}
@@ -41,17 +43,17 @@ def drawn(what: Any) -> str:
 def test_workers_are_seen_busy_idle_drained_and_gone(api: Api) -> None:
     with admin(api) as client:
         assert client.get("/admin/workers").json()["workers"] == []
-        assert drawn(admin_views.workers(client.get("/admin/workers").json(), wide=False)) == "no worker is there\n"
+        assert drawn(rendering.workers(client.get("/admin/workers").json(), wide=False)) == "no workers\n"
         asked(api)
-        until(lambda: api.jobs(lambda queue: queue.look()).waiting == 1)
+        until(lambda: api.jobs(lambda queue: queue.stats()).waiting == 1)
         client.post("/admin/workers/pod-c/drain", json=WHY)
 
         async def look(queue: Queue) -> dict[str, Any]:
-            async with queue._client.pubsub() as bells:
-                await bells.subscribe(queue.keys.bell("pod-a-00000001"), queue.keys.bell("pod-b-00000002"))
-                assert len((await queue.take("pod-a-00000001", 1)).grants) == 1
-                await queue.take("pod-b-00000002", 3)
-                await queue.take("pod-d-00000004", 3)
+            async with queue._client.pubsub() as channels:
+                await channels.subscribe(queue.keys.wakeup("pod-a-00000001"), queue.keys.wakeup("pod-b-00000002"))
+                assert len((await queue.poll("pod-a-00000001", 1)).grants) == 1
+                await queue.poll("pod-b-00000002", 3)
+                await queue.poll("pod-d-00000004", 3)
                 return dict((await asyncio.to_thread(client.get, "/admin/workers")).json())
 
         found = api.jobs(look)
@@ -61,9 +63,13 @@ def test_workers_are_seen_busy_idle_drained_and_gone(api: Api) -> None:
         assert (idle["jobs"], idle["idle"], idle["there"], idle["renewed_ms_ago"]) == (0, True, True, None)
         assert (gone["name"], gone["there"]) == ("pod-d-00000004", False)
         assert found["drained_unseen"] == ["pod-c"]
-        rows = [line.split()[:3] for line in drawn(admin_views.workers(found, wide=True)).splitlines()[1:]]
-        assert rows == [["pod-a-00000001", "busy", "1"], ["pod-b-00000002", "idle", "0"],
-                        ["pod-d-00000004", "gone", "0"], ["pod-c", "drained", "0"]]  # fmt: skip
+        rows = [line.split()[:3] for line in drawn(rendering.workers(found, wide=True)).splitlines()[1:]]
+        assert rows == [
+            ["pod-a-00000001", "busy", "1"],
+            ["pod-b-00000002", "idle", "0"],
+            ["pod-d-00000004", "gone", "0"],
+            ["pod-c", "drained", "0"],
+        ]
         cleared(client)
 
 
@@ -79,28 +85,33 @@ def test_limits_show_what_is_allowed_beside_what_has_been_used(api: Api) -> None
     with admin(api) as client:
         asked_before = asked(api)
         api.record(spend)
-        api.jobs(lambda queue: queue.provider("ask", "small-1", "c-1", 700, 60, 0, 0, 60_000))
-        api.jobs(lambda queue: queue.provider("wait", "other/model", 20_000))
+        api.jobs(lambda queue: breaker_of(queue).apply("ask", "small-1", "c-1", 700, 60, 0, 0, 60_000))
+        api.jobs(lambda queue: breaker_of(queue).apply("wait", "other/model", 20_000, 1, 0, 0))
         found = client.get("/admin/limits").json()
         assert found["limiter"]["starts_max"] == 10
         assert found["held_ms"] > 15_000
         assert [(one["model"], one["trips"]) for one in found["breakers"]] == [("other/model", 0)]
         assert found["quotas"]["used"] == [{"model": "small-1", "requests": 1, "tokens": 700, "in_flight": 1}]
-        held = {(one["tenant_id"], one["period"]): (Decimal(one["spent_usd"]), one["limit_usd"])
-                for one in found["budgets"]}  # fmt: skip
+        held = {
+            (one["tenant_id"], one["period"]): (Decimal(one["spent_usd"]), one["limit_usd"]) for one in found["budgets"]
+        }
         quarter = Decimal("0.25")
-        assert held == {(None, "day"): (quarter, "20"), (None, "month"): (quarter, None),
-                        ("school", "day"): (quarter, None), ("school", "month"): (quarter, "5")}  # fmt: skip
+        assert held == {
+            (None, "day"): (quarter, "20"),
+            (None, "month"): (quarter, None),
+            ("school", "day"): (quarter, None),
+            ("school", "month"): (quarter, "5"),
+        }
         spent = client.get("/admin/costs").json()
         assert (spent["since"], spent["calls"], Decimal(spent["cost_usd"])) == (today.isoformat(), 1, quarter)
         (line,) = spent["lines"]
         assert (line["tenant_id"], line["model"], line["calls"], line["reports"]) == ("school", "small-1", 1, 1)
         before = found["commands"]["today"]
         assert client.get("/admin/limits").json()["commands"]["today"] == before, "looking changes nothing"
-        text = drawn(admin_views.limits(found, wide=False))
+        text = drawn(rendering.limits(found, wide=False))
         for words in ("requests per minute  small-1", "the provider asked to wait", "5 USD", "no limit", "each 60 s"):
             assert words in text
-        api.jobs(lambda queue: queue.provider("ok", "other/model"))
+        api.jobs(lambda queue: breaker_of(queue).apply("ok", "other/model"))
         cleared(client)
 
 

@@ -4,12 +4,12 @@ import asyncio
 import re
 import uuid
 
-import httpx2
 import pytest
 from sqlalchemy import text
-from tests.support.api import STAFF, STUDENT, TUTOR, Api, imported, lesson_json, token_for, until
+from tests.support.api import STUDENT, TUTOR, Api, imported, lesson_json
+from tests.support.waiting import until
 
-from afterbell.adapters.redis.queue import Queue
+from afterbell.adapters.queue.redis_queue import Queue
 
 pytestmark = pytest.mark.engines
 
@@ -17,7 +17,7 @@ JOB_ID = re.compile(r"report-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def waiting_in_queue(api: Api) -> int:
-    return api.jobs(Queue.look).waiting
+    return api.jobs(Queue.stats).waiting
 
 
 def test_the_answer_to_a_request_is_exactly_the_promised_one(api: Api) -> None:
@@ -50,16 +50,11 @@ def test_asking_again_gives_the_same_job_and_queues_no_second_one(api: Api) -> N
     assert waiting_in_queue(api) == before + 2
 
 
-def test_a_hundred_clients_at_once_get_one_job_for_a_session(api: Api) -> None:
+async def test_a_hundred_clients_at_once_get_one_job_for_a_session(api: Api) -> None:
     with api.client() as client:
         session = imported(client)
-
-    async def ask() -> list[httpx2.Response]:
-        headers = {"Authorization": f"Bearer {token_for(**STAFF)}"}
-        async with httpx2.AsyncClient(base_url=api.url, headers=headers, timeout=20) as many:
-            return await asyncio.gather(*(many.post(f"/api/reports/session/{session}") for _ in range(100)))
-
-    answers = asyncio.run(ask())
+    async with api.async_client() as many:
+        answers = await asyncio.gather(*(many.post(f"/api/reports/session/{session}") for _ in range(100)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.json()["jobId"] for answer in answers}) == 1
 
@@ -159,12 +154,12 @@ def test_a_report_asked_for_in_bulk_starts_after_one_that_somebody_waits_for(api
         wanted = client.post(f"/api/reports/session/{one}").json()["jobId"]
 
         async def both_wait(queue: Queue) -> bool:
-            return await queue.act("promote", [waiting, wanted]) == ["waiting", "waiting"]
+            return await queue.apply("promote", [waiting, wanted]) == ["waiting", "waiting"]
 
         async def started(queue: Queue) -> list[str]:
             ours: list[str] = []
             while len(ours) < 2:
-                taken = await queue.take("w", 1)
+                taken = await queue.poll("w", 1)
                 ours += [grant.job_id for grant in taken.grants if grant.job_id in (waiting, wanted)]
             return ours
 

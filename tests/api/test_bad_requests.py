@@ -93,7 +93,7 @@ def test_what_is_no_json_object_is_refused_with_a_word_about_it(api: Api, conten
 def test_malformed_json_is_told_with_its_place(api: Api) -> None:
     answer = put(api, b'{"subject": }')
     assert answer.status_code == 422
-    assert "not JSON: Expecting value at character 13" in answer.json()["detail"]
+    assert "invalid JSON: Expecting value at character 13" in answer.json()["detail"]
 
 
 def test_a_body_of_another_content_type_is_told_which_one_to_send(api: Api) -> None:

@@ -7,7 +7,7 @@ import httpx2
 import pytest
 from tests.support.api import Api, fresh_api, imported
 
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = pytest.mark.engines
 

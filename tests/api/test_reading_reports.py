@@ -9,9 +9,10 @@ from sqlalchemy import text
 from tests.core.reports import report_of
 from tests.support.api import PARENT, STAFF, STUDENT, TUTOR, Api, imported
 
-from afterbell.adapters.db import content, reports
-from afterbell.api.report_schema import ReportOut
-from afterbell.core.report import ROLES
+from afterbell.adapters.db.reports import rows as reports
+from afterbell.adapters.db.reports import stored_report
+from afterbell.api.reports.schema import ReportOut
+from afterbell.core.report.report import ROLES
 
 pytestmark = pytest.mark.engines
 
@@ -25,17 +26,17 @@ WHO: dict[str, dict[str, Any]] = {
 }
 
 
-def finished(api: Api) -> str:
+def finished(api: Api, language: str = "en") -> str:
     """A session with a finished report on it, written as a worker writes one."""
     with api.client() as client:
         session = imported(client)
         report_id = uuid.UUID(client.post(f"/api/reports/session/{session}").json()["jobId"][len("report-") :])
-    report = replace(report_of(), id=str(report_id), session_id=session)
+    report = replace(report_of(), id=str(report_id), session_id=session, language=language)
 
     async def finish(connection: Any) -> bool:
         claimed = await reports.claim(connection, report_id, "w")
         assert claimed is not None
-        return await reports.finish(connection, claimed, content.dump(report), revision=1)
+        return await reports.finish(connection, claimed, stored_report.dump(report), revision=1)
 
     assert api.record(finish)
     return session
@@ -81,7 +82,7 @@ def test_a_browser_gets_a_page_that_loads_and_runs_nothing(api: Api, role: str) 
 def test_a_json_report_is_kept_by_no_cache(api: Api) -> None:
     answer = read(api, finished(api))
     assert "no-store" in answer.headers["cache-control"]
-    assert answer.headers["vary"] == "Accept, Authorization"
+    assert answer.headers["vary"] == "Accept, Accept-Language, Authorization"
 
 
 def test_asking_for_a_finished_report_says_that_it_is_ready_until_the_session_changes(api: Api) -> None:
@@ -127,3 +128,32 @@ def test_a_fault_of_ours_is_a_problem_with_an_id_and_shows_nothing_of_it(api: Ap
     assert answer.json()["code"] == "internal"
     assert answer.json()["requestId"] == answer.headers["x-request-id"]
     assert "validation" not in answer.text
+
+
+def page(api: Api, session: str, query: str = "", **headers: str) -> Any:
+    with api.client(**PARENT) as client:
+        return client.get(f"/api/reports/session/{session}{query}", headers={"Accept": "text/html", **headers})
+
+
+def test_a_page_is_labelled_in_the_reports_language_or_in_the_one_asked_for(api: Api) -> None:
+    german = finished(api, "de")
+    for query, wishes, language in (("", "fr", "de"), ("?language=ar", "fr", "ar"), ("?language=pt-BR", "", "pt-BR")):
+        answer = page(api, german, query, **{"Accept-Language": wishes})
+        assert answer.headers["content-language"] == language
+        assert f'<html lang="{language}"' in answer.text
+    assert "Accept-Language" in answer.headers["vary"]
+
+
+def test_where_the_reports_language_has_no_labels_the_readers_browser_decides(api: Api) -> None:
+    japanese = finished(api, "ja")
+    assert '<html lang="tr"' in page(api, japanese, **{"Accept-Language": "ja,tr;q=0.5"}).text
+    answer = page(api, japanese, **{"Accept-Language": "ja"})
+    assert '<html lang="en"' in answer.text
+    assert '<p class="summary" lang="ja" dir="ltr">' in answer.text
+
+
+def test_labels_in_a_language_that_is_not_there_are_refused_by_name(api: Api) -> None:
+    answer = page(api, "any", "?language=ja")
+    assert (answer.status_code, answer.json()["field"]) == (422, "language")
+    assert "'ja'" in answer.json()["detail"]
+    assert "tr (Turkish)" in answer.json()["detail"]

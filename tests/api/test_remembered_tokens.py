@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import jwt
 import pytest
 
-from afterbell.api.auth import LEEWAY_S, Unauthenticated, Verifier, mint
+from afterbell.api.auth.bearer import LEEWAY_S, Unauthenticated, Verifier, mint
 
 SECRET = "a-secret-of-these-tests-that-is-32-bytes"
 NOW = datetime.now(UTC)

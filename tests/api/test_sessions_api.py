@@ -1,10 +1,12 @@
 """Sessions and their messages over REST."""
 
 import asyncio
+from typing import Any
 
-import httpx2
 import pytest
-from tests.support.api import STAFF, Api, imported, lesson_json, token_for
+from tests.support.api import Api, imported, lesson_json
+
+from afterbell.adapters.db import sessions
 
 pytestmark = pytest.mark.engines
 
@@ -67,18 +69,13 @@ def test_a_message_sent_again_is_stored_once_and_its_id_cannot_say_two_things(ap
         assert len(client.get(path).json()["messages"]) == 3
 
 
-def test_fifty_messages_at_once_are_numbered_without_a_gap(api: Api) -> None:
+async def test_fifty_messages_at_once_are_numbered_without_a_gap(api: Api) -> None:
     with api.client() as client:
         path = f"/api/sessions/{imported(client, messages=[])}/messages"
-
-    async def send() -> list[int]:
-        headers = {"Authorization": f"Bearer {token_for(**STAFF)}"}
-        async with httpx2.AsyncClient(base_url=api.url, headers=headers, timeout=20) as many:
-            bodies = [{"sender": "p-tutor", "text": str(n)} for n in range(50)]
-            answers = await asyncio.gather(*(many.post(path, json=body) for body in bodies))
-        return [answer.json()["seq"] for answer in answers]
-
-    assert sorted(asyncio.run(send())) == list(range(1, 51))
+    bodies = [{"sender": "p-tutor", "text": str(number)} for number in range(50)]
+    async with api.async_client() as many:
+        answers = await asyncio.gather(*(many.post(path, json=body) for body in bodies))
+    assert sorted(answer.json()["seq"] for answer in answers) == list(range(1, 51))
 
 
 def test_moments_are_kept_whatever_their_offset(api: Api) -> None:
@@ -95,3 +92,35 @@ def test_a_full_session_takes_no_further_message(api: Api) -> None:
         answer = client.post(f"/api/sessions/{session}/messages", json={"text": "x", "sender": "p-tutor"})
     assert (answer.status_code, answer.json()["field"]) == (422, "messages")
     assert "5000" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "says"),
+    [
+        ("report_language", "ja", "ar (Arabic), de (German), en (English)"),
+        ("report_language", "german", "pattern"),
+        ("time_zone", "Berlin", "write it like Europe/Berlin"),
+        ("time_zone", "../../etc/passwd", "IANA"),
+    ],
+)
+def test_a_language_or_a_time_zone_that_is_not_there_is_refused_by_name(
+    api: Api, field: str, value: str, says: str
+) -> None:
+    with api.client() as client:
+        answer = client.put("/api/sessions/refused", json=lesson_json(**{field: value}))
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    assert says in answer.json()["detail"]
+
+
+def test_the_language_of_the_report_and_the_time_zone_are_part_of_a_session(api: Api) -> None:
+    said = {"report_language": "pt-BR", "time_zone": "America/Sao_Paulo"}
+    with api.client() as client:
+        session = imported(client)
+        assert client.put(f"/api/sessions/{session}", json=lesson_json(**said)).json()["changed"] is True
+        assert client.put(f"/api/sessions/{session}", json=lesson_json(**said)).json()["changed"] is False
+
+    async def stored(connection: Any) -> Any:
+        return await sessions.load(connection, "school", session)
+
+    loaded, _ = api.record(stored)
+    assert (loaded.report_language, loaded.time_zone) == ("pt-BR", "America/Sao_Paulo")

@@ -3,7 +3,8 @@
 import asyncio
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -13,13 +14,11 @@ import jwt
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
-from tests.support.api import SECRET, api_on, migrated
-from tests.support.engines import fresh_database
+from tests.support.api import SECRET, api_on
 from tests.support.sockets import Client
 
-from afterbell.api.auth import Unauthenticated
-from afterbell.api.signing_keys import KeysUnavailable, KeyVerifier, SigningKeys
-from afterbell.embedded.engines import EngineUrls
+from afterbell.api.auth.bearer import Unauthenticated
+from afterbell.api.auth.signing_keys import KeysUnavailable, KeyVerifier, SigningKeys
 
 KEYS: dict[str, Any] = {
     "RS256": rsa.generate_private_key(public_exponent=65_537, key_size=2048),
@@ -33,8 +32,10 @@ NOW = datetime.now(UTC).timestamp()
 
 def published(*names: str) -> dict[str, Any]:
     """Key ids are the algorithms' names."""
-    keys = [json.loads(WRITERS[name].to_jwk(KEYS[name].public_key())) | {"kid": name, "alg": name, "use": "sig"}
-            for name in names]  # fmt: skip
+    keys = [
+        json.loads(WRITERS[name].to_jwk(KEYS[name].public_key())) | {"kid": name, "alg": name, "use": "sig"}
+        for name in names
+    ]
     return {"keys": keys}
 
 
@@ -78,25 +79,22 @@ def signed(key: Any = None, algorithm: str = "ES256", kid: str | None = None, **
     return jwt.encode(claims, key or KEYS[algorithm], algorithm=algorithm, headers=headers)
 
 
-def within(platform: Platform, work: Callable[[KeyVerifier], Any], **options: float) -> None:
-    async def run() -> None:
-        keys = SigningKeys(platform.url, **options)
-        try:
-            await work(KeyVerifier(keys, None, None))
-        finally:
-            await keys.aclose()
+@asynccontextmanager
+async def within(platform: Platform, **options: float) -> AsyncIterator[KeyVerifier]:
+    """A verifier that reads the platform's keys."""
+    keys = SigningKeys(platform.url, **options)
+    try:
+        yield KeyVerifier(keys, None, None)
+    finally:
+        await keys.aclose()
 
-    asyncio.run(run())
 
-
-def test_every_kind_of_key_holds_and_many_at_once_cost_one_fetch(platform: Platform) -> None:
-    async def work(verifier: KeyVerifier) -> None:
+async def test_every_kind_of_key_holds_and_many_at_once_cost_one_fetch(platform: Platform) -> None:
+    async with within(platform) as verifier:
         tokens = [signed(algorithm=name, sub=f"{name}-{number}") for name in KEYS for number in range(20)]
         found = await asyncio.gather(*(verifier.check(token, NOW) for token in tokens))
         assert {caller.subject for caller, _ in found} == {f"{name}-{n}" for name in KEYS for n in range(20)}
         assert platform.asked == 1
-
-    within(platform, work)
 
 
 @pytest.mark.parametrize(
@@ -113,16 +111,14 @@ def test_every_kind_of_key_holds_and_many_at_once_cost_one_fetch(platform: Platf
     ],
     ids=["secret", "unsigned", "stranger", "other kid", "other algorithm", "expired", "role", "garbage"],
 )
-def test_no_other_signature_holds(platform: Platform, token: str) -> None:
-    async def work(verifier: KeyVerifier) -> None:
+async def test_no_other_signature_holds(platform: Platform, token: str) -> None:
+    async with within(platform) as verifier:
         with pytest.raises(Unauthenticated):
             await verifier.check(token, NOW)
 
-    within(platform, work)
 
-
-def test_made_up_key_ids_cause_one_fetch_and_a_new_key_is_found_by_the_next(platform: Platform) -> None:
-    async def work(verifier: KeyVerifier) -> None:
+async def test_made_up_key_ids_cause_one_fetch_and_a_new_key_is_found_by_the_next(platform: Platform) -> None:
+    async with within(platform, refetch_s=0.25) as verifier:
         await verifier.check(signed(), NOW)
         for number in range(20):
             with pytest.raises(Unauthenticated, match="does not publish"):
@@ -136,11 +132,9 @@ def test_made_up_key_ids_cause_one_fetch_and_a_new_key_is_found_by_the_next(plat
         with pytest.raises(Unauthenticated):
             await verifier.check(signed(), NOW)
 
-    within(platform, work, refetch_s=0.25)
 
-
-def test_known_keys_hold_while_their_server_is_away(platform: Platform) -> None:
-    async def work(verifier: KeyVerifier) -> None:
+async def test_known_keys_hold_while_their_server_is_away(platform: Platform) -> None:
+    async with within(platform, refetch_s=0.01, fresh_s=0.01) as verifier:
         await verifier.check(signed(), NOW)
         platform.answer = None
         for _ in range(5):
@@ -148,11 +142,9 @@ def test_known_keys_hold_while_their_server_is_away(platform: Platform) -> None:
             await asyncio.sleep(0.05)
         assert platform.asked > 1
 
-    within(platform, work, refetch_s=0.01, fresh_s=0.01)
 
-
-def test_without_any_key_yet_waiting_helps_and_it_heals(platform: Platform) -> None:
-    async def work(verifier: KeyVerifier) -> None:
+async def test_without_any_key_yet_waiting_helps_and_it_heals(platform: Platform) -> None:
+    async with within(platform, refetch_s=0.1) as verifier:
         platform.answer = {"keys": "nonsense"}
         with pytest.raises(KeysUnavailable):
             await verifier.check(signed(), NOW)
@@ -160,32 +152,29 @@ def test_without_any_key_yet_waiting_helps_and_it_heals(platform: Platform) -> N
         await asyncio.sleep(0.15)
         assert (await verifier.check(signed(), NOW))[0].subject == "boss"
 
-    within(platform, work, refetch_s=0.1)
+
+async def is_live(url: str, token: str) -> bool:
+    client = Client(url, token, reconnection=False)
+    try:
+        await client.connect()
+        return (await client.ask("auth:refresh", token=token))["ok"] is True
+    except Exception:
+        return False
+    finally:
+        await client.close()
 
 
 @pytest.mark.engines
-def test_the_api_and_the_sockets_take_the_platforms_tokens_and_no_others(
-    platform: Platform, engine_urls: EngineUrls
+async def test_the_api_and_the_sockets_take_the_platforms_tokens_and_no_others(
+    platform: Platform, redis_url: str, database_url: str
 ) -> None:
     settings = {"jwks_url": platform.url, "jwt_issuer": "https://id.example", "jwt_audience": "afterbell"}
-
-    async def live(url: str, token: str) -> bool:
-        client = Client(url, token, reconnection=False)
-        try:
-            await client.connect()
-            return (await client.ask("auth:refresh", token=token))["ok"] is True
-        except Exception:
-            return False
-        finally:
-            await client.close()
-
-    with fresh_database(engine_urls) as database_url:
-        migrated(database_url)
-        with api_on(engine_urls.redis_url or "", database_url, **settings) as api:
-            right = signed(iss="https://id.example", aud="afterbell", exp=datetime.now(UTC) + timedelta(hours=1))
-            wrong = signed(iss="https://elsewhere.example", aud="afterbell")
-            hs256 = jwt.encode({"sub": "b", "tenant": "s", "role": "admin", "exp": 4e9}, SECRET)
+    right = signed(iss="https://id.example", aud="afterbell", exp=datetime.now(UTC) + timedelta(hours=1))
+    wrong = signed(iss="https://elsewhere.example", aud="afterbell")
+    hs256 = jwt.encode({"sub": "b", "tenant": "s", "role": "admin", "exp": 4e9}, SECRET)
+    with api_on(redis_url, database_url, **settings) as api:
+        async with httpx2.AsyncClient(base_url=api.url) as http:
             for token, status in ((right, 404), (wrong, 401), (hs256, 401)):
                 headers = {"Authorization": f"Bearer {token}"}
-                assert httpx2.get(api.url + "/api/reports/session/none", headers=headers).status_code == status
-                assert asyncio.run(live(api.url, token)) is (status == 404)
+                assert (await http.get("/api/reports/session/none", headers=headers)).status_code == status
+                assert await is_live(api.url, token) is (status == 404)

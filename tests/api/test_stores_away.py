@@ -8,14 +8,15 @@ from urllib.parse import quote
 
 import httpx2
 import pytest
-from tests.support.api import Api, api_on, imported, lesson_json, migrated, until
+from tests.support.api import Api, api_on, imported, lesson_json
 from tests.support.engines import fresh_database
 from tests.support.links import Door, door_to, postgres_socket, redis_socket
 from tests.support.promises import Promised
+from tests.support.waiting import until
 
-from afterbell.adapters.redis.queue import Queue
-from afterbell.api.admin_auth import mint_admin
-from afterbell.embedded.engines import EngineUrls
+from afterbell.adapters.queue.redis_queue import Queue
+from afterbell.api.admin.admin_tokens import mint_admin
+from afterbell.dev.engines.engines import EngineUrls
 from afterbell.settings import DEVELOPMENT_SECRET
 
 pytestmark = pytest.mark.engines
@@ -30,7 +31,6 @@ def behind_doors(engine_urls: EngineUrls, folder: Path) -> Iterator[tuple[Api, D
         door_to(redis, folder / "r") as redis_door,
         door_to(postgres, folder / ".s.PGSQL.5432") as postgres_door,
     ):
-        migrated(database_url)
         through = f"{database_url.partition('?')[0]}?host={quote(str(folder))}"
         with api_on(f"unix://{folder}/r", through) as api:
             yield api, redis_door, postgres_door
@@ -40,8 +40,9 @@ def test_why_work_waits_is_told_while_redis_is_away(engine_urls: EngineUrls, tmp
     with behind_doors(engine_urls, tmp_path) as (api, redis, _), api.client() as client:
         redis.shut()
         assert client.post(f"/api/reports/session/{imported(client)}").status_code == 202
-        token = mint_admin(DEVELOPMENT_SECRET, subject="ada", role="viewer", now=datetime.now(UTC),
-                           lifetime=timedelta(hours=1))  # fmt: skip
+        token = mint_admin(
+            DEVELOPMENT_SECRET, subject="ada", role="viewer", now=datetime.now(UTC), lifetime=timedelta(hours=1)
+        )
         answer = httpx2.get(
             api.internal_url + "/admin/queue/why", headers={"Authorization": f"Bearer {token}"}, timeout=30
         )
@@ -104,4 +105,4 @@ def test_while_redis_is_away_reports_are_taken_and_put_when_it_is_back(
             assert client.get(f"/api/reports/session/{session}/status").json()["status"] == "waiting"
         assert httpx2.get(api.internal_url + "/readyz").status_code == 200
         redis.open()
-        until(lambda: api.jobs(Queue.look).waiting == 3)
+        until(lambda: api.jobs(Queue.stats).waiting == 3)

@@ -3,18 +3,20 @@
 import asyncio
 import json
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import httpx2
 import pytest
 from sqlalchemy import text
 from standardwebhooks import Webhook
-from tests.support.api import Api, fresh_api, imported
-from tests.support.receiver import Receiver, answer, receiver
+from tests.support.api import Api, api_on, fresh_api, imported
+from tests.support.receiver import answer, receiver
+from tests.support.waiting import eventually
 
-from afterbell.adapters.db import audit, reports
-from afterbell.embedded.engines import EngineUrls
+from afterbell.adapters.db import audit
+from afterbell.adapters.db.reports import rows as reports
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = pytest.mark.engines
 ADMIN = {"role": "admin", "subject": "ada"}
@@ -26,14 +28,6 @@ def sending(engine_urls: EngineUrls) -> Iterator[Api]:
     """An API that may send to this machine."""
     with fresh_api(engine_urls, webhook_allow=("127.0.0.0/8",), webhook_timeout_s=2) as found:
         yield found
-
-
-def receiving(work: Callable[[Receiver], Awaitable[None]], *answers: str) -> None:
-    async def run() -> None:
-        async with receiver(answers=[*answers]) as found:
-            await work(found)
-
-    asyncio.run(run())
 
 
 async def call(client: httpx2.Client, method: str, path: str, body: Any = None) -> Any:
@@ -58,12 +52,12 @@ async def finish(api: Api, client: httpx2.Client, tenant: str) -> str:
     return session
 
 
-def test_a_finished_report_arrives_signed_within_a_moment(sending: Api) -> None:
-    async def work(at: Receiver) -> None:
+async def test_a_finished_report_arrives_signed_within_a_moment(sending: Api) -> None:
+    async with receiver() as at:
         with sending.client("told", **ADMIN) as client:
             hook = await call(client, "POST", HOOKS, {"url": at.url})
             session = await finish(sending, client, "told")
-            await at.until(1, within_s=20)
+            await at.until(1)
             event: Any = Webhook(hook["secret"]).verify(at.got[0].body, at.got[0].headers)
             assert (event["type"], event["data"]["sessionId"]) == ("report.ready", session)
             followed = await call(client, "GET", event["data"]["statusUrl"])
@@ -72,21 +66,20 @@ def test_a_finished_report_arrives_signed_within_a_moment(sending: Api) -> None:
             assert (delivery["status"], delivery["answerStatus"], delivery["attempts"]) == ("delivered", 204, 1)
             assert delivery["messageId"] == at.got[0].headers["webhook-id"]
 
-    receiving(work)
-
 
 async def delivered(client: httpx2.Client, endpoint_id: str, state: str = "delivered") -> list[dict[str, Any]]:
     """The endpoint's deliveries, once the newest is in this state."""
-    async with asyncio.timeout(5):
-        while True:
-            found: list[dict[str, Any]] = (await call(client, "GET", f"{HOOKS}/{endpoint_id}/deliveries"))["deliveries"]
-            if found and found[0]["status"] == state and (state != "pending" or found[0]["error"]):
-                return found
-            await asyncio.sleep(0.02)
+
+    async def newest_settled() -> list[dict[str, Any]]:
+        found: list[dict[str, Any]] = (await call(client, "GET", f"{HOOKS}/{endpoint_id}/deliveries"))["deliveries"]
+        settled = found and found[0]["status"] == state and (state != "pending" or found[0]["error"])
+        return found if settled else []
+
+    return await eventually(newest_settled)
 
 
-def test_what_is_refused_is_tried_again_under_the_same_id_with_a_new_signature(sending: Api) -> None:
-    async def work(at: Receiver) -> None:
+async def test_what_is_refused_is_tried_again_under_the_same_id_with_a_new_signature(sending: Api) -> None:
+    async with receiver(answers=[answer(500)]) as at:
         with sending.client("again", **ADMIN) as client:
             hook = await call(client, "POST", HOOKS, {"url": at.url})
             endpoint_id = hook["webhook"]["id"]
@@ -94,7 +87,7 @@ def test_what_is_refused_is_tried_again_under_the_same_id_with_a_new_signature(s
             (waiting,) = await delivered(client, endpoint_id, "pending")
             assert (waiting["error"], waiting["attempts"]) == ("answered 500", 1)
             assert waiting["nextAttemptAt"] is not None
-            await at.until(2, within_s=20)  # after 5 s and up to a tenth
+            await at.until(2)  # after 5 s and up to a tenth
             first, second = at.got
             assert first.headers["webhook-id"] == second.headers["webhook-id"]
             assert first.body == second.body
@@ -102,24 +95,19 @@ def test_what_is_refused_is_tried_again_under_the_same_id_with_a_new_signature(s
             for got in at.got:
                 Webhook(hook["secret"]).verify(got.body, got.headers)
 
-    receiving(work, answer(500))
+
+async def test_a_slow_receiver_holds_up_nobody_else(redis_url: str, database_url: str) -> None:
+    patient = {"webhook_allow": ("127.0.0.0/8",), "webhook_timeout_s": 30}
+    async with receiver(answers=[""]) as slow, receiver() as quick:
+        with api_on(redis_url, database_url, **patient) as api, api.client("slow", **ADMIN) as client:
+            for at in (slow, quick):
+                await call(client, "POST", HOOKS, {"url": at.url})
+            await finish(api, client, "slow")
+            await quick.until(1)
 
 
-def test_a_slow_receiver_holds_up_nobody_else(engine_urls: EngineUrls) -> None:
-    async def work(slow: Receiver) -> None:
-        async with receiver() as quick:
-            with sending.client("slow", **ADMIN) as client:
-                for at in (slow, quick):
-                    await call(client, "POST", HOOKS, {"url": at.url})
-                await finish(sending, client, "slow")
-                await quick.until(1, within_s=20)
-
-    with fresh_api(engine_urls, webhook_allow=("127.0.0.0/8",), webhook_timeout_s=30) as sending:
-        receiving(work, "")
-
-
-def test_a_secret_is_rotated_while_receivers_change_over(sending: Api) -> None:
-    async def work(at: Receiver) -> None:
+async def test_a_secret_is_rotated_while_receivers_change_over(sending: Api) -> None:
+    async with receiver() as at:
         with sending.client("rotating", **ADMIN) as client:
             old = await call(client, "POST", HOOKS, {"url": at.url})
             path = f"{HOOKS}/{old['webhook']['id']}"
@@ -135,11 +123,9 @@ def test_a_secret_is_rotated_while_receivers_change_over(sending: Api) -> None:
             Webhook(last["secret"]).verify(at.got[1].body, at.got[1].headers)
             assert " " not in at.got[1].headers["webhook-signature"]
 
-    receiving(work)
 
-
-def test_410_switches_off_and_a_delivery_can_be_sent_again(sending: Api) -> None:
-    async def work(at: Receiver) -> None:
+async def test_410_switches_off_and_a_delivery_can_be_sent_again(sending: Api) -> None:
+    async with receiver(answers=[answer(410)]) as at:
         with sending.client("gone", **ADMIN) as client:
             hook = await call(client, "POST", HOOKS, {"url": at.url})
             path = f"{HOOKS}/{hook['webhook']['id']}"
@@ -153,8 +139,6 @@ def test_410_switches_off_and_a_delivery_can_be_sent_again(sending: Api) -> None
             assert at.got[0].headers["webhook-id"] == at.got[1].headers["webhook-id"]
             assert (await delivered(client, hook["webhook"]["id"]))[0]["status"] == "delivered"
 
-    receiving(work, answer(410))
-
 
 def test_a_url_into_our_own_network_is_refused_when_it_is_registered_and_when_it_is_changed(api: Api) -> None:
     with api.client("guarded", **ADMIN) as client:
@@ -167,13 +151,13 @@ def test_a_url_into_our_own_network_is_refused_when_it_is_registered_and_when_it
         assert client.get(HOOKS).json()["webhooks"] == [hook]
 
 
-def test_an_address_that_became_one_of_ours_is_refused_when_it_is_sent_to(api: Api) -> None:
+async def test_an_address_that_became_one_of_ours_is_refused_when_it_is_sent_to(api: Api) -> None:
     with api.client("moved", **ADMIN) as client:
         hook = client.post(HOOKS, json={"url": "https://93.184.215.14/hook"}).json()["webhook"]
         move = text("UPDATE webhook_endpoints SET url = 'https://127.0.0.1/hook' WHERE id = :id")
         api.record(lambda connection: connection.execute(move.bindparams(id=uuid.UUID(hook["id"]))))
         client.post(f"{HOOKS}/{hook['id']}/test")
-        (delivery,) = asyncio.run(delivered(client, hook["id"], "pending"))
+        (delivery,) = await delivered(client, hook["id"], "pending")
         assert "loopback" in delivery["error"]
 
 
@@ -188,18 +172,27 @@ def test_a_webhook_of_another_tenant_is_not_there(api: Api) -> None:
     with api.client("mine", **ADMIN) as mine, api.client("theirs", **ADMIN) as theirs:
         path = f"{HOOKS}/{mine.post(HOOKS, json={'url': 'https://93.184.215.14/'}).json()['webhook']['id']}"
         assert theirs.get(HOOKS).json()["webhooks"] == []
-        for method, more, body in (("GET", "", None), ("PATCH", "", {"enabled": False}), ("DELETE", "", None),
-                                   ("POST", "/rotate", {}), ("POST", "/test", None), ("GET", "/deliveries", None),
-                                   ("POST", f"/deliveries/{uuid.uuid4()}/resend", None)):  # fmt: skip
+        for method, more, body in (
+            ("GET", "", None),
+            ("PATCH", "", {"enabled": False}),
+            ("DELETE", "", None),
+            ("POST", "/rotate", {}),
+            ("POST", "/test", None),
+            ("GET", "/deliveries", None),
+            ("POST", f"/deliveries/{uuid.uuid4()}/resend", None),
+        ):
             assert theirs.request(method, path + more, json=body).status_code == 404, (method, more)
         assert mine.get(path).json()["webhook"]["enabled"]
 
 
 def test_bad_bodies_name_their_field(api: Api) -> None:
     with api.client("bad", **ADMIN) as client:
-        for body, field in (({}, "url"), ({"url": "https://93.184.215.14/", "events": []}, "events"),
-                            ({"url": "https://93.184.215.14/", "events": ["x"]}, "events.0"),
-                            ({"url": "https://93.184.215.14/", "secret": "x"}, "secret")):  # fmt: skip
+        for body, field in (
+            ({}, "url"),
+            ({"url": "https://93.184.215.14/", "events": []}, "events"),
+            ({"url": "https://93.184.215.14/", "events": ["x"]}, "events.0"),
+            ({"url": "https://93.184.215.14/", "secret": "x"}, "secret"),
+        ):
             refused = client.post(HOOKS, json=body)
             assert (refused.status_code, refused.json()["field"]) == (422, field)
         assert client.get(f"{HOOKS}/none").status_code == 422

@@ -8,6 +8,7 @@ import pytest
 from tests.architecture.repository import ROOT, name_of, pages, python_files, read
 
 from afterbell.settings import ApiSettings, OperatorSettings, RetentionSettings, WorkerSettings
+from afterbell.settings.environment import RENAMED
 
 LINK: Final = re.compile(r"\]\(([^)\s]+)\)|(?:src|srcset)=\"([^\"]+)\"")
 FENCE: Final = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -62,7 +63,7 @@ def test_every_environment_variable_is_a_setting(page: Path) -> None:
         for group in (ApiSettings, WorkerSettings, RetentionSettings, OperatorSettings)
         for field in group.model_fields.values()
     }
-    assert set(VARIABLE.findall(page.read_text("utf-8"))) <= known | OTHER_VARIABLES
+    assert set(VARIABLE.findall(page.read_text("utf-8"))) <= known | OTHER_VARIABLES | set(RENAMED)
 
 
 def test_every_page_of_the_documentation_is_reached_from_its_index() -> None:

@@ -6,11 +6,12 @@ from typing import Any, Final, cast
 
 import pytest
 import typer
+from starlette.routing import Route
 from tests.architecture.repository import ROOT, SERVICES, project, python_files, read, requirements
 from tools import settings_table
 from typer.core import TyperGroup
 
-from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.queue.keys import QueueKeys
 from afterbell.api.main import create_app
 from afterbell.api.services import Services
 from afterbell.cli.main import app as command_line
@@ -70,7 +71,7 @@ def test_every_command_and_option_is_on_the_page() -> None:
 
 
 def test_every_key_and_script_of_the_queue_is_on_the_page() -> None:
-    keys, scripts = QueueKeys("reports"), SERVICES / "afterbell/adapters/redis/scripts"
+    keys, scripts = QueueKeys("reports"), SERVICES / "afterbell/adapters/queue/scripts"
     names = [key.removeprefix(keys.prefix) for key in keys.script_keys]
     names += KEY_OF_ONE.findall((scripts / "prelude.lua").read_text("utf-8"))
     names += [path.name for path in scripts.glob("*.lua")]
@@ -99,18 +100,17 @@ def endpoints() -> Iterator[str]:
         return {"ready": True}
 
     nothing = cast("Any", None)  # building the app touches no store
-    for app in (
-        create_app(Services(ApiSettings(), *[nothing] * 7)),
-        create_internal_app(ready, drain=ready),
-    ):
-        for path, methods in app.openapi()["paths"].items():
-            yield from (f"{method.upper()} {path}" for method in methods)
+    for path, methods in create_app(Services(ApiSettings(), *[nothing] * 7)).openapi()["paths"].items():
+        yield from (f"{method.upper()} {path}" for method in methods)
+    for route in cast("list[Route]", create_internal_app(ready, drain=ready).routes):
+        yield from (f"{method} {route.path}" for method in (route.methods or set()) - {"HEAD"})
 
 
 def commands(command: Any, name: str) -> Iterator[tuple[str, Any]]:
     """Every command that does something, by its full name. (typer brings a click of its own.)"""
     if not isinstance(command, TyperGroup):
-        yield name, command
+        if not command.hidden:  # an old name, which only tells the new one
+            yield name, command
         return
     context = typer.Context(command)
     for part in command.list_commands(context):

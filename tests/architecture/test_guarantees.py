@@ -1,16 +1,31 @@
-"""Every promise of the queue names a test that exists."""
+"""Every promise of the queue names a test that exists, and that drives code which an entry point reaches."""
 
 import re
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 import pytest
+from tests.architecture.reachable import Code, names_of_test
 
 ROOT = Path(__file__).resolve().parents[2]
 ROW = re.compile(r"^\| (?!Promise|---)(?P<promise>.+?) \| .+ \| `(?P<file>tests/\S+\.py)::(?P<test>test_\w+)` \|$")
 ROWS = [
-    line for line in (ROOT / "docs/reference/guarantees.md").read_text().splitlines()
+    line
+    for line in (ROOT / "docs/reference/guarantees.md").read_text().splitlines()
     if line.startswith("|") and not line.startswith(("| Promise", "| ---"))
-]  # fmt: skip
+]
+
+# Reached by no entry point. Add nothing here.
+ONLY_TESTS: Final[frozenset[str]] = frozenset(
+    {
+        "services/afterbell/adapters/db/costs.py:set_budget",
+        "services/afterbell/adapters/db/costs.py:standings",
+        "services/afterbell/api/auth/bearer.py:caller_of",
+        "services/afterbell/core/report/grounding.py:ground",
+        "services/afterbell/core/report/statistics.py:measure_transcript",
+    }
+)
 
 
 @pytest.mark.parametrize("line", ROWS)
@@ -20,6 +35,25 @@ def test_a_promise_names_a_test_that_exists(line: str) -> None:
     proof = ROOT / row["file"]
     assert proof.is_file(), f"{row['file']} is not there"
     assert re.search(rf"^(async )?def {row['test']}\(", proof.read_text(), re.MULTILINE), f"no {row['test']} there"
+
+
+@pytest.mark.parametrize("line", ROWS)
+def test_the_proof_of_a_promise_drives_code_that_an_entry_point_reaches(line: str) -> None:
+    row = ROW.match(line)
+    assert row is not None
+    named = names_of_test(ROOT / row["file"], row["test"]) & code().defined.keys()
+    assert named - code().reached == set(), "the promise is kept by code that only tests call"
+
+
+def test_no_code_is_called_by_tests_alone() -> None:
+    unreached = set(code().only_named_by_tests())
+    assert unreached - ONLY_TESTS == set(), "delete it, or give it an entry point"
+    assert ONLY_TESTS - unreached == set(), "take it out of ONLY_TESTS"
+
+
+@cache
+def code() -> Code:
+    return Code()
 
 
 def test_there_are_promises_and_none_twice() -> None:

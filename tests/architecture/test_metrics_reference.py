@@ -19,7 +19,7 @@ each = pytest.mark.parametrize("metric", registered(), ids=lambda metric: metric
 
 def test_the_page_is_what_the_code_makes() -> None:
     page = PAGE.read_text("utf-8")
-    assert updated(page) == page, "run `make docs`"
+    assert updated(page) == page, "run `make reference`"
 
 
 @each
@@ -57,7 +57,9 @@ def test_every_metric_named_anywhere_is_registered() -> None:
         f"{name_of(path)}: {name}"
         for path in files
         for name in NAME.findall(path.read_text("utf-8"))
-        if name.startswith(prefixes) and name not in known and name not in prefixes
+        if name.startswith(prefixes)
+        and name not in known
+        and name not in prefixes
         and not any(one.startswith(f"{name}_") for one in series)
-    }  # fmt: skip
+    }
     assert {one for one in unknown if not one.endswith((": afterbell_operator", ".py"))} == set()

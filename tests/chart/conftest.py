@@ -19,11 +19,13 @@ import httpx2
 import pytest
 import yaml
 from tests.support.chart import CHART, CRDS, profile
-from tests.support.cluster import Cluster, absent, wait_until
-from tests.support.control_plane import LOOPBACK, free_port
+from tests.support.cluster import Cluster, absent
+from tests.support.control_plane import LOOPBACK
 from tests.support.platform import a_session
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
-from afterbell.api.auth import mint
+from afterbell.api.auth.bearer import mint
 
 RESTRICTED = {f"pod-security.kubernetes.io/{mode}": "restricted" for mode in ("enforce", "warn", "audit")}
 
@@ -60,8 +62,14 @@ class Release:
         self.cluster.apply(manifest, namespace=self.namespace)
 
     def token(self) -> str:
-        return mint(self.secret["AFTERBELL_JWT_SECRET"], subject="boss", tenant="school", role="staff",
-                    now=datetime.now(UTC), lifetime=timedelta(hours=1))  # fmt: skip
+        return mint(
+            self.secret["AFTERBELL_JWT_SECRET"],
+            subject="boss",
+            tenant="school",
+            role="staff",
+            now=datetime.now(UTC),
+            lifetime=timedelta(hours=1),
+        )
 
     def client(self, **options: Any) -> httpx2.AsyncClient:
         headers = {"Authorization": f"Bearer {self.token()}"}
@@ -88,10 +96,11 @@ class Release:
             "value": str(self.cluster.home / f"{self.namespace}-afterbell-operator.json"),
         }
         own = {
-            "api": {"extraEnv": [host]}, "operator": {"extraEnv": [host, kubeconfig]},
+            "api": {"extraEnv": [host]},
+            "operator": {"extraEnv": [host, kubeconfig]},
             "worker": {"extraEnv": [host, field_of("AFTERBELL_WORKER_NAME", "metadata.name")]},
             "settings": {"AFTERBELL_STARTS_PER_WINDOW": 0},
-        }  # fmt: skip
+        }
         return merged(own, more)
 
     def install(self, name: str, values: dict[str, Any]) -> float:
@@ -99,7 +108,7 @@ class Release:
         with ThreadPoolExecutor(1) as aside:
             installing = aside.submit(self.apply, "install", name, values, "--wait", "--timeout=150s")
             account = "afterbell-operator"
-            wait_until(lambda: self._has_account(account) or installing.done(), "the operator's account")
+            until(lambda: self._has_account(account) or installing.done(), "the operator's account")
             if not installing.done():
                 self.cluster.kubeconfig_of_service_account(self.namespace, account, in_pods=True)
             return installing.result()
@@ -108,8 +117,11 @@ class Release:
         """Pool as the chart has it, Helm its only owner: whom others applied it for, Helm would not overrule."""
         crds = str(CHART / "crds")
         self.cluster.kubectl("apply", "--server-side", "--force-conflicts", "--field-manager=helm", "-f", crds)
-        nothing = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition",
-                   "metadata": {"name": "pools.afterbell.dev"}}  # fmt: skip
+        nothing = {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": "pools.afterbell.dev"},
+        }
         self.cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(nothing))
 
     def _has_account(self, name: str) -> bool:
@@ -123,8 +135,11 @@ def field_of(variable: str, path: str) -> dict[str, Any]:
 
 def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
     """As helm merges values files."""
-    both = {key: merged(one[key], other[key]) for key in one.keys() & other.keys()
-            if isinstance(one[key], dict) and isinstance(other[key], dict)}  # fmt: skip
+    both = {
+        key: merged(one[key], other[key])
+        for key in one.keys() & other.keys()
+        if isinstance(one[key], dict) and isinstance(other[key], dict)
+    }
     return one | other | both
 
 
@@ -166,7 +181,7 @@ def model(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterato
         words = [sys.executable, "-m", "afterbell", "llm-stub", "--port", str(port), "--pace", "quick"]
         process = subprocess.Popen(words, stdout=said, stderr=said)
     try:
-        wait_until(lambda: b"OPENAI_BASE_URL" in log.read_bytes(), "the stub model to start")
+        until(lambda: b"OPENAI_BASE_URL" in log.read_bytes(), "the stub model to start")
         yield f"http://{cluster.let_out(port, LOOPBACK)}/v1"
     finally:
         process.terminate()

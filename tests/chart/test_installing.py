@@ -13,14 +13,15 @@ import pytest
 from sqlalchemy import text
 from tests.chart.conftest import Load, Release, merged
 from tests.support.chart import CHART
-from tests.support.cluster import Cluster, wait_until
+from tests.support.cluster import Cluster
 from tests.support.control_plane import TOOLS
-from tests.support.engines import fresh_database
+from tests.support.engines import empty_database
 from tests.support.promises import Promised
 from tests.support.sockets import clients
+from tests.support.waiting import until
 
-from afterbell.adapters.db.engine import Database
-from afterbell.embedded.engines import EngineUrls
+from afterbell.adapters.db.database import Database
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engines]
 INSTALL_S = 60
@@ -36,7 +37,7 @@ def installed(
     promised: Promised,
 ) -> Iterator[Release]:
     """Installed with `--wait`: every pod is ready, and it did not take long."""
-    with fresh_database(engine_urls) as database_url:
+    with empty_database(engine_urls) as database_url:
         release.make_secret(DATABASE_URL=database_url, REDIS_URL=str(engine_urls.redis_url))
         release.serve()
         promised("install_to_all_ready", release.install("production", values_of(release, model)), INSTALL_S)
@@ -45,10 +46,11 @@ def installed(
 
 def values_of(release: Release, model: str, **more: Any) -> dict[str, Any]:
     given = {
-        "model": {"baseUrl": model}, "queue": {"name": release.namespace},
+        "model": {"baseUrl": model},
+        "queue": {"name": release.namespace},
         "tests": {"url": release.url_inside},
         "worker": {"pool": {"minReplicas": HELD}},
-    }  # fmt: skip
+    }
     return release.values(**merged(given, more))
 
 
@@ -56,60 +58,53 @@ def test_helm_test_gets_a_real_report(installed: Release) -> None:
     assert "a report was made" in installed.helm("test", "afterbell", "--logs")
 
 
-def test_upgrade_and_rollback_under_load_lose_and_double_nothing(
+async def test_upgrade_and_rollback_under_load_lose_and_double_nothing(
     installed: Release, model: str, record_testsuite_property: Callable[[str, object], None]
 ) -> None:
-    wait_until(lambda: installed.replicas("worker") == HELD, "the operator to scale")
+    until(lambda: installed.replicas("worker") == HELD, "the operator to scale")
 
-    async def run() -> Load:
-        load = Load(installed, every_s=0.25)
-        before = installed.pod_names("api") | installed.pod_names("worker")
-        changed = values_of(installed, model, worker={"concurrency": 3})
-        await asyncio.to_thread(installed.apply, "upgrade", "production", changed, "--wait", "--timeout=150s")
-        between = installed.pod_names("api") | installed.pod_names("worker")
-        await asyncio.to_thread(installed.helm, "rollback", "afterbell", "1", "--wait", "--timeout=150s")
-        after = installed.pod_names("api") | installed.pod_names("worker")
-        await load.end()
-        assert not before & between
-        assert not between & after
-        return load
-
-    load = asyncio.run(run())
+    load = Load(installed, every_s=0.25)
+    before = installed.pod_names("api") | installed.pod_names("worker")
+    changed = values_of(installed, model, worker={"concurrency": 3})
+    await asyncio.to_thread(installed.apply, "upgrade", "production", changed, "--wait", "--timeout=150s")
+    between = installed.pod_names("api") | installed.pod_names("worker")
+    await asyncio.to_thread(installed.helm, "rollback", "afterbell", "1", "--wait", "--timeout=150s")
+    after = installed.pod_names("api") | installed.pod_names("worker")
+    await load.end()
+    assert not before & between
+    assert not between & after
     for name, figure in (("requests", load.requests), ("resets", load.resets), ("reports", len(load.sessions))):
         record_testsuite_property(name, figure)
     assert load.failures == []
-    tries = asyncio.run(tries_of_each_report(installed))
+    tries = await tries_of_each_report(installed)
     assert [name for name in load.sessions if tries.get(name) != 1] == []
     assert set(load.replicas) == {HELD}
 
 
-def test_a_socket_misses_no_message_while_its_pod_is_replaced(installed: Release) -> None:
-    async def run() -> None:
-        async with clients((installed.url, installed.token()), (installed.url, installed.token())) as (one, other):
-            await hold_a_lesson(installed)
-            await one.join("lesson")
-            await other.join("lesson")
-            restart = asyncio.create_task(asyncio.to_thread(restart_api, installed))
-            said = 0
-            while not restart.done() or said < 20:
-                answer = await one.say(f"message {said}")
-                assert answer["ok"], answer
-                said += 1
-                await asyncio.sleep(0.3)
-            await restart
-            await other.until(lambda: len(other.shown) == said, within_s=40)
-            texts = [other.shown[seq]["text"] for seq in sorted(other.shown)]
-            assert texts == [f"message {number}" for number in range(said)]
-            assert len(other.events["connect"]) >= 2
-
-    asyncio.run(run())
+async def test_a_socket_misses_no_message_while_its_pod_is_replaced(installed: Release) -> None:
+    async with clients((installed.url, installed.token()), (installed.url, installed.token())) as (one, other):
+        await hold_a_lesson(installed)
+        await one.join("lesson")
+        await other.join("lesson")
+        restart = asyncio.create_task(asyncio.to_thread(restart_api, installed))
+        said = 0
+        while not restart.done() or said < 20:
+            answer = await one.say(f"message {said}")
+            assert answer["ok"], answer
+            said += 1
+            await asyncio.sleep(0.3)
+        await restart
+        await other.until(lambda: len(other.shown) == said, within_s=40)
+        texts = [other.shown[seq]["text"] for seq in sorted(other.shown)]
+        assert texts == [f"message {number}" for number in range(said)]
+        assert len(other.events["connect"]) >= 2
 
 
 def test_two_upgrades_after_writes_of_the_operator_meet_no_conflict(installed: Release, model: str) -> None:
     for number in (4, 5):
         pool = {"pool": {"minReplicas": number}}
         installed.apply("upgrade", "production", values_of(installed, model, worker=pool))
-        wait_until(lambda: installed.replicas("worker") == number, "the operator to scale")  # noqa: B023  # waits here
+        until(lambda: installed.replicas("worker") == number, "the operator to scale")  # noqa: B023  # waits here
         installed.apply(
             "upgrade", "production", values_of(installed, model, worker=pool, service={"port": 80 + number})
         )
@@ -139,21 +134,24 @@ def test_a_pool_takes_over_the_number_of_api_pods_and_none_goes(installed: Relea
             installed.apply("upgrade", "production", given, "--wait", "--timeout=150s")
             words = ("--for=condition=Ready", "pool/afterbell-api", "--timeout=60s")
             installed.kubectl("wait", *words)
-            wait_until(lambda: installed.replicas("api") == max(3, least), "the operator to scale")  # noqa: B023  # waits here
+            until(lambda: installed.replicas("api") == max(3, least), "the operator to scale")  # noqa: B023  # waits here
     assert numbers == [3, 4]
     assert not helm_owns_the_number(installed, "api")
 
 
-def test_uninstall_leaves_the_definition_the_data_and_the_secret_and_says_so(installed: Release) -> None:
-    asyncio.run(hold_a_lesson(installed))
+async def test_uninstall_leaves_the_definition_the_data_and_the_secret_and_says_so(installed: Release) -> None:
+    await hold_a_lesson(installed)
     notes = installed.helm("get", "notes", "afterbell")
-    assert "keeps the Pool definition (CRD) and never touches your stores" in notes
+    assert "keeps the Pool's CRD and never touches" in notes
     installed.helm("uninstall", "afterbell", "--wait", "--timeout=150s")
     installed.cluster.get("crd", "pools.afterbell.dev")
     installed.get("secret", "afterbell")
-    assert asyncio.run(rows(installed, "SELECT id FROM sessions WHERE id = 'lesson'"))
-    left = installed.get("deployments,pools,services,configmaps,jobs,cronjobs,roles,rolebindings", "-l",
-                         "app.kubernetes.io/part-of=afterbell")["items"]  # fmt: skip
+    assert await rows(installed, "SELECT id FROM sessions WHERE id = 'lesson'")
+    left = installed.get(
+        "deployments,pools,services,configmaps,jobs,cronjobs,roles,rolebindings",
+        "-l",
+        "app.kubernetes.io/part-of=afterbell",
+    )["items"]
     assert left == []
 
 
@@ -167,8 +165,18 @@ def helm_owns_the_number(installed: Release, deployment: str) -> bool:
 def asked(installed: Release, deployment: str) -> Iterator[list[int]]:
     """Every number of pods that is asked for in the block, once it has ended; each change is one more."""
     numbers: list[int] = []
-    words = ["get", "deployment", f"afterbell-{deployment}", "-n", installed.namespace, "--watch",
-             "-o", 'jsonpath={.spec.replicas}{"\\n"}', "--kubeconfig", str(installed.cluster.kubeconfig)]  # fmt: skip
+    words = [
+        "get",
+        "deployment",
+        f"afterbell-{deployment}",
+        "-n",
+        installed.namespace,
+        "--watch",
+        "-o",
+        'jsonpath={.spec.replicas}{"\\n"}',
+        "--kubeconfig",
+        str(installed.cluster.kubeconfig),
+    ]
     with subprocess.Popen([str(TOOLS / "kubectl"), *words], stdout=subprocess.PIPE, text=True, bufsize=1) as watch:
         assert watch.stdout is not None
         first = int(watch.stdout.readline())

@@ -11,8 +11,8 @@ from tools import manifests
 
 def test_the_manifests_are_what_the_chart_renders() -> None:
     helm("version")  # absent: skip, or fail in CI
-    there = {str(path.relative_to(manifests.FOLDER)): path.read_text("utf-8")
-             for path in manifests.FOLDER.rglob("*.yaml")}  # fmt: skip
+    paths = [*manifests.FOLDER.rglob("*.yaml"), manifests.DASHBOARDS]
+    there = {path: path.read_text("utf-8") for path in paths}
     assert there == manifests.files(), "run `make manifests`"
 
 

@@ -6,10 +6,11 @@ import pytest
 from tests.chart.conftest import Release, new_release
 from tests.chart.test_rendering import EVERYTHING
 from tests.support.chart import CHART, PROFILES, helm, parsed, profile, rendered
-from tests.support.cluster import Cluster, Refused, wait_until
-from tests.support.engines import fresh_database
+from tests.support.cluster import Cluster, Refused
+from tests.support.engines import empty_database
+from tests.support.waiting import until
 
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engines]
 
@@ -19,10 +20,28 @@ def test_the_api_server_accepts_every_field_of_every_object(cluster_with_resourc
     words = ["-f", profile("production" if name == "everything" else name)]
     with new_release(cluster_with_resources) as release:
         release.own_the_definition()
-        text = helm("template", "afterbell", str(CHART), "-n", release.namespace, *words, "-f", "-",
-                    stdin=str(EVERYTHING if name == "everything" else {}))  # fmt: skip
-        accepted = release.cluster.kubectl("apply", "--server-side", "--dry-run=server", "--validate=strict", "-f", "-",
-                                           "-n", release.namespace, stdin=text)  # fmt: skip
+        text = helm(
+            "template",
+            "afterbell",
+            str(CHART),
+            "-n",
+            release.namespace,
+            *words,
+            "-f",
+            "-",
+            stdin=str(EVERYTHING if name == "everything" else {}),
+        )
+        accepted = release.cluster.kubectl(
+            "apply",
+            "--server-side",
+            "--dry-run=server",
+            "--validate=strict",
+            "-f",
+            "-",
+            "-n",
+            release.namespace,
+            stdin=text,
+        )
         assert len(accepted.splitlines()) == len(parsed(text))
 
 
@@ -30,12 +49,15 @@ def test_the_api_server_accepts_every_field_of_every_object(cluster_with_resourc
 def test_every_pod_of_an_installed_profile_is_let_in(
     cluster_with_resources: Cluster, engine_urls: EngineUrls, name: str
 ) -> None:
-    with fresh_database(engine_urls) as database_url, new_release(cluster_with_resources) as release:
+    with empty_database(engine_urls) as database_url, new_release(cluster_with_resources) as release:
         release.make_secret(DATABASE_URL=database_url, REDIS_URL=str(engine_urls.redis_url))
         release.apply("install", name, resources_kept_small(name, release))
-        workloads = {f"{each['kind']}/{each['metadata']['name']}" for each in rendered(name)
-                     if each["kind"] in ("Deployment", "StatefulSet")}  # fmt: skip
-        wait_until(lambda: with_pods(release) >= workloads, "a pod of each workload")
+        workloads = {
+            f"{each['kind']}/{each['metadata']['name']}"
+            for each in rendered(name)
+            if each["kind"] in ("Deployment", "StatefulSet")
+        }
+        until(lambda: with_pods(release) >= workloads, "a pod of each workload")
         refused = [each["message"] for each in release.get("events")["items"] if each["reason"] == "FailedCreate"]
         assert refused == []
 

@@ -36,7 +36,7 @@ NONSENSE = [
     ("settings.AFTERBELL_JWT_SECRET=mine", ["/settings", "'AFTERBELL_JWT_SECRET' not allowed"]),
     ("worker.pool.idleAfter=soon", ["/worker/pool/idleAfter"]),
     ("migrations.run=sometimes", ["/migrations/run"]),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("settings", "words"), NONSENSE, ids=[settings[:60] for settings, _ in NONSENSE])

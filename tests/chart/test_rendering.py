@@ -13,15 +13,24 @@ EVERYTHING = {
     "ingress": {"enabled": True, "hosts": ["lessons.example.com"], "className": "traefik"},
     "httpRoute": {"enabled": True, "parentRefs": [{"name": "public"}], "hostnames": ["sockets.example.com"]},
     "networkPolicy": {"enabled": True, "internalFrom": [{"namespaceSelector": {}}], "apiFrom": [{"podSelector": {}}]},
-    "monitoring": {"podMonitor": {"enabled": True}, "prometheusRule": {"enabled": True}, "annotations": True,
-                   "dashboards": {"enabled": True}},
+    "monitoring": {
+        "podMonitor": {"enabled": True},
+        "prometheusRule": {"enabled": True},
+        "annotations": True,
+        "dashboards": {"enabled": True},
+    },
     "image": {"pullSecrets": [{"name": "regcred"}]},
-    "api": {"priorityClassName": "system-cluster-critical", "podAnnotations": {"a": "b"},
-            "nodeSelector": {"disk": "fast"}, "tolerations": [{"operator": "Exists"}],
-            "extraEnv": [{"name": "TZ", "value": "UTC"}]},
-    "commonLabels": {"team": "lessons"}, "commonAnnotations": {"owner": "lessons"},
+    "api": {
+        "priorityClassName": "system-cluster-critical",
+        "podAnnotations": {"a": "b"},
+        "nodeSelector": {"disk": "fast"},
+        "tolerations": [{"operator": "Exists"}],
+        "extraEnv": [{"name": "TZ", "value": "UTC"}],
+    },
+    "commonLabels": {"team": "lessons"},
+    "commonAnnotations": {"owner": "lessons"},
     "extraObjects": [{"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "{{ .Release.Name }}-more"}}],
-}  # fmt: skip
+}
 RESTRICTED = {"allowPrivilegeEscalation": False, "readOnlyRootFilesystem": True, "capabilities": {"drop": ["ALL"]}}
 SECRET = re.compile(r"PASSWORD|SECRET|API_KEY|_URL$")
 
@@ -98,8 +107,13 @@ def test_helm_holds_no_number_of_pods_that_somebody_else_decides(name: str) -> N
 def test_api_pods_tell_their_sockets_where_a_pool_follows_them_and_nowhere_else(name: str) -> None:
     objects = objects_of(name)
     followed = [each for each in of_kind(objects, "Pool") if "connections" in each["spec"]["source"]]
-    telling = [where for where, spec in pods(objects) for each in containers(spec)
-               for one in each.get("env", ()) if one["name"] == "AFTERBELL_POD_NAME"]  # fmt: skip
+    telling = [
+        where
+        for where, spec in pods(objects)
+        for each in containers(spec)
+        for one in each.get("env", ())
+        if one["name"] == "AFTERBELL_POD_NAME"
+    ]
     wanted = name == "large"
     assert telling == ["Deployment/afterbell-api"] * wanted
     assert [each["metadata"]["name"] for each in followed] == ["afterbell-api"] * wanted
@@ -143,8 +157,13 @@ def test_every_variable_the_chart_sets_is_one_the_code_reads() -> None:
     known |= {"AFTERBELL_JWT_SECRET", "AFTERBELL_ADMIN_SECRET"}
     objects = rendered("production", values=EVERYTHING)
     data = named(objects, "ConfigMap", "afterbell-settings")["data"]
-    env = {one["name"] for where, spec in pods(objects) if "test" not in where
-           for each in containers(spec) for one in each.get("env", ())}  # fmt: skip
+    env = {
+        one["name"]
+        for where, spec in pods(objects)
+        if "test" not in where
+        for each in containers(spec)
+        for one in each.get("env", ())
+    }
     assert (data.keys() | env) - {"TZ"} <= known
 
 
@@ -168,11 +187,53 @@ def test_the_operator_may_do_what_it_does_and_nothing_else() -> None:
     rules = [rule for each in of_kind(rendered(), "Role") for rule in each["rules"]]
     verbs = {(resource, verb) for rule in rules for resource in rule["resources"] for verb in rule["verbs"]}
     writes = {pair for pair in verbs if pair[1] not in ("get", "list", "watch")}
-    assert writes == {("pools/status", "patch"), ("deployments/scale", "patch"), ("pods", "patch"),
-                      ("events", "create"), ("leases", "create"), ("leases", "update")}  # fmt: skip
+    assert writes == {
+        ("pools/status", "patch"),
+        ("deployments/scale", "patch"),
+        ("pods", "patch"),
+        ("events", "create"),
+        ("leases", "create"),
+        ("leases", "update"),
+    }
     assert not {resource for resource, _ in verbs} & {"secrets", "*"}
     assert not of_kind(rendered(), "ClusterRole")
     assert of_kind(rendered("", "operator.clusterWide=true"), "ClusterRole")
+
+
+def test_the_pools_of_a_release_name_its_operator_and_no_other() -> None:
+    def names(*settings: str) -> tuple[str | None, set[str | None]]:
+        made = rendered("", "api.pool.enabled=true", *settings)
+        variables = {
+            item["name"]: item.get("value")
+            for _, spec in pods(made)
+            for each in containers(spec)
+            for item in each["env"]
+        }
+        pools = of_kind(made, "Pool")
+        return variables.get("AFTERBELL_OPERATOR_NAME"), {pool["spec"].get("operatorName") for pool in pools}
+
+    assert names() == ("lessons.afterbell", {"lessons.afterbell"})
+    assert names("fullnameOverride=second") == ("lessons.second", {"lessons.second"})
+    assert names("operator.name=shared") == ("shared", {"shared"})
+    assert names("operator.enabled=false") == (None, {None}), "any operator that watches it"
+    assert names("operator.enabled=false", "operator.name=shared") == (None, {"shared"})
+
+
+def test_the_limiter_of_the_workers_is_a_ceiling_of_their_pool() -> None:
+    def ceilings(*settings: str) -> list[dict[str, Any]]:
+        (pool,) = of_kind(rendered("", *settings), "Pool")
+        found: list[dict[str, Any]] = pool["spec"].get("ceilings", [])
+        return found
+
+    limiter = {"name": "limiter", "jobsPerMinute": 10, "jobDuration": "45s"}
+    assert ceilings() == [limiter]
+    assert ceilings("settings.AFTERBELL_STARTS_PER_WINDOW=0") == [], "no limiter"
+    more = ("settings.AFTERBELL_STARTS_PER_WINDOW=5", "settings.AFTERBELL_STARTS_WINDOW_SECONDS=2.5")
+    assert ceilings(*more) == [limiter | {"jobsPerMinute": 120}]
+    openai = "worker.pool.ceilings[0].name=openai,worker.pool.ceilings[0].jobsPerMinute=60"
+    assert ceilings(openai) == [{"name": "openai", "jobsPerMinute": 60}, limiter]
+    own = "worker.pool.ceilings[0].name=limiter,worker.pool.ceilings[0].jobsPerMinute=30"
+    assert ceilings(own) == [{"name": "limiter", "jobsPerMinute": 30}]
 
 
 def test_migrations_run_before_the_pods_or_in_them_where_the_database_comes_with_the_release() -> None:
@@ -181,7 +242,7 @@ def test_migrations_run_before_the_pods_or_in_them_where_the_database_comes_with
     dev = rendered("dev")
     assert not of_kind(dev, "Job")
     api = named(dev, "Deployment", "afterbell-api")["spec"]["template"]["spec"]
-    assert [each["args"] for each in api["initContainers"]] == [["migrate"]]
+    assert [each["args"][0] for each in api["initContainers"]] == ["migrate"]
 
 
 def test_sockets_have_no_timeout_at_the_gateway() -> None:
@@ -211,8 +272,12 @@ def test_rules_and_dashboards_are_taken_as_they_are() -> None:
     rules, dashboards = sorted((CHART / "rules").glob("*.yaml")), sorted((CHART / "dashboards").glob("*.json"))
     made = [each["spec"] for each in of_kind(objects, "PrometheusRule")]
     assert made == [yaml.safe_load(path.read_text("utf-8")) for path in rules]
-    shown = {key: text for each in of_kind(objects, "ConfigMap") if "dashboard" in each["metadata"]["name"]
-             for key, text in each["data"].items()}  # fmt: skip
+    shown = {
+        key: text
+        for each in of_kind(objects, "ConfigMap")
+        if "dashboard" in each["metadata"]["name"]
+        for key, text in each["data"].items()
+    }
     assert {name: text.strip() for name, text in shown.items()} == {
         path.name: path.read_text("utf-8").strip() for path in dashboards
     }
@@ -220,7 +285,7 @@ def test_rules_and_dashboards_are_taken_as_they_are() -> None:
 
 def test_what_is_made_from_the_values_is_up_to_date() -> None:
     for path, text in chart_reference.files().items():
-        assert path.read_text("utf-8") == text, "run `make docs`"
+        assert path.read_text("utf-8") == text, "run `make reference`"
 
 
 def test_every_value_says_what_it_is_for() -> None:

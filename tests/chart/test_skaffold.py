@@ -10,8 +10,9 @@ from typing import Any, Final
 import pytest
 import yaml
 from tests.support.chart import CHART, helm, named, parsed, rendered
-from tests.support.cluster import wait_until
 from tests.support.control_plane import ENVIRONMENT, ROOT
+from tests.support.dockerfile import TARGETS
+from tests.support.waiting import until
 
 CONFIG: Final = yaml.safe_load((ROOT / "skaffold.yaml").read_text("utf-8"))
 PROFILES: Final = ["dev", "production", "ci"]
@@ -36,10 +37,7 @@ def test_profiles_are_those_the_docs_name() -> None:
 
 
 def test_every_artifact_is_a_target_of_the_dockerfile_and_syncs_files_that_are_there() -> None:
-    targets = set(
-        re.findall(r"^FROM runtime AS (\w+)$", (ROOT / "services/Dockerfile").read_text("utf-8"), re.MULTILINE)
-    )
-    assert {each["docker"]["target"] for each in CONFIG["build"]["artifacts"]} == targets
+    assert {each["docker"]["target"] for each in CONFIG["build"]["artifacts"]} == set(TARGETS)
     for each in CONFIG["build"]["artifacts"]:
         assert (ROOT / each["context"] / each["docker"]["dockerfile"]).is_file()
         assert each["image"] == f"afterbell-{each['docker']['target']}"
@@ -88,9 +86,9 @@ def test_reload_starts_the_process_anew_when_a_file_changes(tmp_path: Path) -> N
     with log.open("wb") as said:
         process = subprocess.Popen(words, stdout=said, stderr=said, env=environment)
     try:
-        wait_until(lambda: "before worker" in log.read_text(), "the first start")
+        until(lambda: "before worker" in log.read_text(), "the first start")
         (copied / "afterbell" / "__main__.py").write_text(code.format("after"))
-        wait_until(lambda: "after worker" in log.read_text(), "the second start")
+        until(lambda: "after worker" in log.read_text(), "the second start")
     finally:
         process.terminate()
         assert process.wait(15) == 0

@@ -10,11 +10,13 @@ from pathlib import Path
 import pytest
 import yaml
 from sqlalchemy import text
-from tests.support.api import Api, fresh_api, imported, until
+from tests.support.api import Api, fresh_api, imported
 from tests.support.command import PROGRAM, environment_of, refused, run
-from tests.support.fleet import free_port
+from tests.support.ports import free_port
+from tests.support.waiting import until
 
-from afterbell.embedded.engines import EngineUrls
+from afterbell.cli.admin.commands import MOVED
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = pytest.mark.engines
 WHY = ("--reason", "trying it")
@@ -22,8 +24,8 @@ WHY = ("--reason", "trying it")
 
 @pytest.fixture(scope="module")
 def api(engine_urls: EngineUrls) -> Iterator[Api]:
-    with fresh_api(engine_urls) as found:
-        yield found
+    with fresh_api(engine_urls) as served:
+        yield served
 
 
 @pytest.fixture(scope="module")
@@ -36,20 +38,20 @@ def operator(api: Api) -> dict[str, str]:
 def test_the_queue_is_seen_paused_resumed_drained_and_undrained(api: Api, operator: dict[str, str]) -> None:
     assert run("queue", "pause", *WHY, **operator).returncode == 0
     assert run("queue", "drain", "pod-7", *WHY, **operator).returncode == 0
-    found = json.loads(run("queue", "status", "-o", "json", **operator).stdout)
-    assert (found["facts"]["paused"], found["drained"]) == (True, ["pod-7"])
+    status = json.loads(run("queue", "status", "-o", "json", **operator).stdout)
+    assert (status["facts"]["paused"], status["drained"]) == (True, ["pod-7"])
     assert "paused" in run("queue", "status", **operator).stdout
     assert run("queue", "why", **operator).stdout.startswith("nothing_waits: ")
     assert run("queue", "resume", *WHY, **operator).returncode == 0
     assert run("queue", "undrain", "pod-7", *WHY, **operator).returncode == 0
-    found = json.loads(run("queue", "status", "-o", "json", **operator).stdout)
-    assert (found["facts"]["paused"], found["drained"]) == (False, [])
+    status = json.loads(run("queue", "status", "-o", "json", **operator).stdout)
+    assert (status["facts"]["paused"], status["drained"]) == (False, [])
 
 
 def test_jobs_are_listed_shown_and_acted_on_one_by_one_or_all_that_match(api: Api, operator: dict[str, str]) -> None:
     with api.client() as client:
         made = [client.post(f"/api/reports/session/{imported(client)}").json()["jobId"] for _ in range(3)]
-    until(lambda: api.jobs(lambda queue: queue.look()).waiting == 3)
+    until(lambda: api.jobs(lambda queue: queue.stats()).waiting == 3)
     listed = json.loads(run("jobs", "list", "--state", "queued", "-o", "json", **operator).stdout)
     assert [job["jobId"] for job in listed["jobs"]] == made[::-1]
     assert "queued" in run("jobs", "show", made[0], **operator).stdout
@@ -61,7 +63,7 @@ def test_jobs_are_listed_shown_and_acted_on_one_by_one_or_all_that_match(api: Ap
     assert run("jobs", "remove", "--all", "--dry-run", *WHY, **operator).stdout == "3 jobs match\n"
     every = run("jobs", "cancel", "--all", "--tenant", "school", "--yes", *WHY, **operator)
     assert (every.returncode, every.stdout) == (0, "2 jobs match\ncancel: 2 done\n"), every.stderr
-    assert api.jobs(lambda queue: queue.look()).waiting == 0
+    assert api.jobs(lambda queue: queue.stats()).waiting == 0
     assert run("jobs", "show", "report-x", **operator).returncode == 1
 
 
@@ -73,21 +75,25 @@ def test_each_try_of_a_job_is_shown_with_its_time_and_error(api: Api, operator: 
                (CAST(:id AS text)::uuid, 2, 'w-2', '2026-03-03T16:01:00Z', NULL, NULL, NULL)""")
     api.record(lambda connection: connection.execute(insert, {"id": job_id.removeprefix("report-")}))
     rows = [line.split() for line in run("jobs", "show", job_id, **operator).stdout.splitlines()[-3:]]
-    assert rows == [["TRY", "WORKER", "STARTED", "TOOK", "OUTCOME", "ERROR"],
-                    ["1", "w-1", "2026-03-03T16:00:00", "31s", "retry", "away"],
-                    ["2", "w-2", "2026-03-03T16:01:00", "-", "-", "-"]]  # fmt: skip
+    assert rows == [
+        ["ATTEMPT", "WORKER", "STARTED", "TOOK", "OUTCOME", "ERROR"],
+        ["1", "w-1", "2026-03-03T16:00:00", "31s", "retry", "away"],
+        ["2", "w-2", "2026-03-03T16:01:00", "-", "-", "-"],
+    ]
 
 
 def test_the_lines_of_a_job_are_printed_and_cannot_move_the_terminal(api: Api, operator: dict[str, str]) -> None:
     with api.client() as client:
         job_id = client.post(f"/api/reports/session/{imported(client)}").json()["jobId"]
     line = json.dumps([{"event": "try_failed", "level": "error", "exception": "Trace\n\u001b[2Jline"}])
-    insert = text("INSERT INTO report_attempts (report_id, attempt, worker, outcome, log)"
-                  " VALUES (CAST(:id AS text)::uuid, 1, 'w-1', 'retry', CAST(:line AS text)::jsonb)")  # fmt: skip
+    insert = text(
+        "INSERT INTO report_attempts (report_id, attempt, worker, outcome, log)"
+        " VALUES (CAST(:id AS text)::uuid, 1, 'w-1', 'retry', CAST(:line AS text)::jsonb)"
+    )
     values = {"id": job_id.removeprefix("report-"), "line": line}
     api.record(lambda connection: connection.execute(insert, values))
     shown = run("jobs", "logs", job_id, **operator).stdout
-    assert shown.splitlines()[0] == "try 1 on w-1: retry"
+    assert shown.splitlines()[0] == "attempt 1 on w-1: retry"
     assert "try_failed exception=Trace\\n\\x1b[2Jline" in shown
     assert json.loads(run("jobs", "logs", job_id, "-o", "json", **operator).stdout)["tries"][0]["attempt"] == 1
 
@@ -105,23 +111,23 @@ def test_every_format_prints_the_same_queue(operator: dict[str, str]) -> None:
 def test_the_queue_group_has_the_words_for_jobs_as_well(api: Api, operator: dict[str, str]) -> None:
     with api.client() as client:
         job_id = client.post(f"/api/reports/session/{imported(client)}").json()["jobId"]
-    assert job_id in run("queue", "jobs", "--state", "queued", **operator).stdout
-    assert "asked" not in run("queue", "jobs", "--error", "no such words", **operator).stdout
-    assert "queued" in run("queue", "job", job_id, **operator).stdout
-    assert run("queue", "logs", job_id, **operator).stdout == "no try yet\n"
-    assert run("queue", "cancel", "--all", "--session", "none", *WHY, **operator).stdout == "0 jobs match\n"
-    assert run("queue", "cancel", job_id, *WHY, **operator).returncode == 0
+    assert job_id in run("jobs", "list", "--state", "queued", **operator).stdout
+    assert "asked" not in run("jobs", "list", "--error", "no such words", **operator).stdout
+    assert "queued" in run("jobs", "show", job_id, **operator).stdout
+    assert run("jobs", "logs", job_id, **operator).stdout == "no attempts yet\n"
+    assert run("jobs", "cancel", "--all", "--session", "none", *WHY, **operator).stdout == "0 jobs match\n"
+    assert run("jobs", "cancel", job_id, *WHY, **operator).returncode == 0
 
 
 def test_without_a_yes_nothing_is_done_to_all_that_match(api: Api, operator: dict[str, str]) -> None:
     with api.client() as client:
         session = imported(client)
         job_id = client.post(f"/api/reports/session/{session}").json()["jobId"]
-    asked = run("queue", "cancel", "--all", "--session", session, *WHY, stdin=b"n\n", **operator)
+    asked = run("jobs", "cancel", "--all", "--session", session, *WHY, stdin=b"n\n", **operator)
     assert (asked.returncode, asked.stdout.strip()) == (1, "1 job matches")
     assert "cancel 1 jobs?" in asked.stderr
-    assert "queued" in run("queue", "job", job_id, **operator).stdout
-    assert run("queue", "cancel", "--all", "--session", session, "-y", *WHY, **operator).returncode == 0
+    assert "queued" in run("jobs", "show", job_id, **operator).stdout
+    assert run("jobs", "cancel", "--all", "--session", session, "-y", *WHY, **operator).returncode == 0
 
 
 def test_ten_thousand_jobs_are_named_before_anything_is_done_to_them(api: Api, operator: dict[str, str]) -> None:
@@ -163,8 +169,14 @@ def test_a_watch_prints_what_changes_until_it_is_interrupted(api: Api, operator:
 
 def test_a_shell_completes_commands_and_formats() -> None:
     words = {"_AFTERBELL_COMPLETE": "complete_bash", "COMP_WORDS": "afterbell queue dr", "COMP_CWORD": "2"}
-    done = subprocess.run(["afterbell"], executable=str(Path(sys.executable).with_name("afterbell")),
-                          env=environment_of(**words), capture_output=True, text=True, timeout=60)  # fmt: skip
+    done = subprocess.run(
+        ["afterbell"],
+        executable=str(Path(sys.executable).with_name("afterbell")),
+        env=environment_of(**words),
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
     assert done.stdout.split() == ["drain"], done.stderr
 
 
@@ -174,7 +186,14 @@ def test_a_command_that_cannot_be_meant_says_so_and_changes_nothing(operator: di
     away = run("queue", "why", **nobody)
     assert (away.returncode, away.stdout) == (1, "")
     assert f"GET {nobody['AFTERBELL_ADMIN_URL']}/admin/queue/why: no answer" in away.stderr
-    refused(run("jobs", "retry", *WHY, **operator), "which jobs?")
-    refused(run("jobs", "retry", "report-x", "--all", *WHY, **operator), "which jobs?")
+    refused(run("jobs", "retry", *WHY, **operator), "name the jobs")
+    refused(run("jobs", "retry", "report-x", "--all", *WHY, **operator), "name the jobs")
     refused(run("token", "--admin", "owner"), "viewer, operator")
     assert run("queue", "pause", **operator).returncode == 2
+
+
+@pytest.mark.parametrize(("old", "new"), MOVED.items())
+def test_a_command_that_moved_names_its_new_place(old: str, new: str) -> None:
+    done = run("queue", old, "report-1", "--all", "--reason", "none")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert f"`queue {old}` was renamed: use `jobs {new}`" in done.stderr

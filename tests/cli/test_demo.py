@@ -58,7 +58,7 @@ def test_a_session_that_is_refused_is_told_and_the_others_get_their_reports(redi
 def test_the_example_is_shown_to_be_read(redis_url: str, database_url: str, tmp_path: Path) -> None:
     done = demo(redis_url, database_url, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for title in ("Report · session", "Basic report (no AI)", "Worked on", "Went well", "Next"):
+    for title in ("Report · session", "Basic report (no AI)", "Can now do", "Still open", "Next"):
         assert title in done.stdout
     assert "1 report, 0 failed" in done.stderr
     assert list(tmp_path.iterdir()) == []  # with both URLs set nothing is started here
@@ -68,7 +68,7 @@ def test_the_example_is_shown_to_be_read(redis_url: str, database_url: str, tmp_
     ("arguments", "stdin", "said"),
     [
         (("none.json",), "", "none.json: cannot be read (No such file or directory)"),
-        (("-",), '{"id": ', "-: not JSON (Expecting value at character 8)"),
+        (("-",), '{"id": ', "-: invalid JSON (Expecting value at character 8)"),
     ],
 )
 def test_what_is_no_session_is_refused_before_anything_is_started(

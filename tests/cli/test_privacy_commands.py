@@ -1,13 +1,12 @@
 """`afterbell retention run`, `afterbell student export` and `erase`, as an operator types them."""
 
-import asyncio
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import text
-from tests.support.api import in_transaction, migrated
 from tests.support.command import refused, run
-from tests.support.record import Record, on
+from tests.support.record import Record, record_in
 
 from afterbell.adapters.db import audit
 
@@ -15,17 +14,19 @@ pytestmark = pytest.mark.engines
 TEXT = text("SELECT participants FROM sessions")
 
 
-def test_an_operator_exports_erases_and_keeps_nothing_too_long(database_url: str) -> None:
-    migrated(database_url)
-
-    async def work(record: Record) -> str:
+@pytest.fixture
+async def stored(database_url: str) -> AsyncIterator[Record]:
+    """A tenant with one session."""
+    async with record_in(database_url) as record:
         await record.stored()
-        return record.tenant
+        yield record
 
+
+async def test_an_operator_exports_erases_and_keeps_nothing_too_long(database_url: str, stored: Record) -> None:
     given = {"DATABASE_URL": database_url}
-    whose = ("--tenant", on(database_url, work), "--reason", "asked")
-    people = on(database_url, lambda record: record.run(TEXT))[0]["participants"]
-    student = next(one["id"] for one in people if one["role"] == "student")
+    whose = ("--tenant", stored.tenant, "--reason", "asked")
+    people = (await stored.run(TEXT))[0]["participants"]
+    student = next(person["id"] for person in people if person["role"] == "student")
     done = run("student", "export", student, *whose, **given)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["student"] == student
@@ -37,7 +38,8 @@ def test_an_operator_exports_erases_and_keeps_nothing_too_long(database_url: str
     assert "audit log: 3 would be deleted" in done.stdout
     done = run("retention", "run", **given, AFTERBELL_KEEP_AUDIT_DAYS="0.0000001")
     assert "audit log: 3 deleted" in done.stdout
-    (act,) = asyncio.run(in_transaction(database_url, lambda connection: audit.read(connection, None)))
+    async with stored.database.statement() as connection:
+        (act,) = await audit.read(connection, None)
     assert act.act.action == "retention.run"
     assert act.act.actor.startswith("cli:")
     refused(run("retention", "run", **given, AFTERBELL_KEEP_AUDIT_DAYS="0"), "AFTERBELL_KEEP_AUDIT_DAYS")

@@ -11,15 +11,15 @@ from tests.support.api import SECRET as API_SECRET
 from tests.support.api import Api, fresh_api, lesson_json, token_for
 from tests.support.command import refused, run
 
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = pytest.mark.engines
 
 
 @pytest.fixture(scope="module")
 def api(engine_urls: EngineUrls) -> Iterator[Api]:
-    with fresh_api(engine_urls) as found:
-        yield found
+    with fresh_api(engine_urls) as served:
+        yield served
 
 
 def sent(api: Api, *arguments: str, stdin: str = "", token: str | None = None, url: str | None = None) -> Any:
@@ -66,7 +66,7 @@ def test_a_dash_reads_standard_input(api: Api) -> None:
 
 def test_a_bad_line_is_named_with_its_number_and_nothing_is_sent(api: Api) -> None:
     done = sent(api, "-", stdin=f"{session('not-sent')}\n\n{{broken\n")
-    refused(done, "-, line 3: not JSON")
+    refused(done, "-, line 3: invalid JSON")
     with api.client() as client:
         assert client.get("/api/sessions/not-sent/messages").status_code == 404
 
@@ -81,8 +81,8 @@ def test_what_the_api_refuses_is_told_in_its_words(api: Api) -> None:
     [
         ('{"subject": "x"}', 'add "id"'),
         ('{"id": "\\ud800"}', "surrogate"),
-        ('{"id": "x", "subject": "\\ud800"}', "cannot be sent as JSON"),
-        ('{"id": "x", "subject": NaN}', "cannot be sent as JSON"),
+        ('{"id": "x", "subject": "\\ud800"}', "cannot be encoded as JSON"),
+        ('{"id": "x", "subject": NaN}', "cannot be encoded as JSON"),
         ('{"id": "a/b"}', "404"),
     ],
 )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from afterbell.cli.sessions import parse_sessions, read_sessions
+from afterbell.cli.session_files import parse_sessions, read_sessions
 from afterbell.core.errors import InvalidInput
 
 
@@ -21,22 +21,22 @@ def test_many_sessions_stand_one_on_a_line_and_blank_lines_do_not_matter() -> No
 @pytest.mark.parametrize("separator", ["\u2028", "\u2029", "\x85"])
 def test_only_a_line_feed_ends_a_line(separator: str) -> None:
     text = json.dumps({"id": "a", "text": f"one{separator}two"}, ensure_ascii=False)
-    assert [one["id"] for one in parse_sessions(f"{text}\n{text}", "f")] == ["a", "a"]
+    assert [session["id"] for session in parse_sessions(f"{text}\n{text}", "f")] == ["a", "a"]
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("", "f: there is no session in it"),
-        (" \n\n", "f: there is no session in it"),
-        ('{"id": "a"}\n\n{"id": }\n', "f, line 3: not JSON (Expecting value at character 8)"),
+        ("", "f: contains no session"),
+        (" \n\n", "f: contains no session"),
+        ('{"id": "a"}\n\n{"id": }\n', "f, line 3: invalid JSON (Expecting value at character 8)"),
         ('{"id": "a"}\n[1]\n', "f, line 2: expected a session object, found list"),
         ('{"id": "a"}\nnull', "f, line 2: expected a session object, found NoneType"),
         ("[1]", "f: expected a session object, found list"),
-        ('{"id": ', "f: not JSON (Expecting value at character 8)"),
+        ('{"id": ', "f: invalid JSON (Expecting value at character 8)"),
         (
             '{\n  "id": 1,,\n}',
-            "f: not JSON (Expecting property name enclosed in double quotes at line 2, character 11)",
+            "f: invalid JSON (Expecting property name enclosed in double quotes at line 2, character 11)",
         ),
         ("[" * 100_000, "f: cannot be read as JSON"),
         ('{"n": ' + "9" * 5_000 + "}", "f: cannot be read as JSON"),
@@ -50,7 +50,7 @@ def test_what_is_wrong_is_told_with_its_place(text: str, said: str) -> None:
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "latin").write_bytes(b'{"id": "\xe9"}')
-    cases = {"none.json": "No such file", ".": "Is a directory", "latin": "not UTF-8 at byte 9"}
+    cases = {"none.json": "No such file", ".": "Is a directory", "latin": "not valid UTF-8 at byte 9"}
     for name, said in cases.items():
         with pytest.raises(InvalidInput, match=said) as refused:
             read_sessions(str(tmp_path / name))

@@ -3,7 +3,16 @@
 import pytest
 
 from afterbell.core.errors import SettingsError
-from afterbell.settings import DEVELOPMENT_SECRET, ApiSettings, ProcessSettings, WorkerSettings, read, required
+from afterbell.settings import (
+    DEVELOPMENT_SECRET,
+    ApiSettings,
+    ProcessSettings,
+    WorkerSettings,
+    read,
+    required,
+    unknown_names,
+)
+from afterbell.settings.environment import RENAMED, unknown
 
 SECRET = "s3cret-s3cret-s3cret-s3cret-s3cret-s3cret"
 
@@ -20,9 +29,9 @@ SECRET = "s3cret-s3cret-s3cret-s3cret-s3cret-s3cret"
         ("AFTERBELL_STARTS_WINDOW_SECONDS", "inf"),
         ("AFTERBELL_STARTS_WINDOW_SECONDS", "0"),
         ("AFTERBELL_STARTS_PER_WINDOW", "1.5"),
-        ("AFTERBELL_RETRY_LADDER", "2,four"),
-        ("AFTERBELL_RETRY_LADDER", "2,-4"),
-        ("AFTERBELL_RETRY_LADDER", "inf"),
+        ("AFTERBELL_RETRY_BACKOFF_SECONDS", "2,four"),
+        ("AFTERBELL_RETRY_BACKOFF_SECONDS", "2,-4"),
+        ("AFTERBELL_RETRY_BACKOFF_SECONDS", "inf"),
         ("AFTERBELL_QUEUE", "Reports Of Mine"),
         ("AFTERBELL_QUEUE", "a}b"),
         ("AFTERBELL_BODY_BYTES_MAX", "2MB"),
@@ -68,13 +77,13 @@ def test_no_secret_is_in_the_text_of_the_settings(monkeypatch: pytest.MonkeyPatc
     for variable in ("REDIS_URL", "DATABASE_URL", "OPENAI_API_KEY", "AFTERBELL_JWT_SECRET"):
         monkeypatch.setenv(variable, SECRET)
     for group in (ApiSettings, WorkerSettings):
-        found = read(group)
-        assert "s3cret" not in str(found) + repr(found) + found.model_dump_json()
+        settings = read(group)
+        assert "s3cret" not in str(settings) + repr(settings) + settings.model_dump_json()
 
 
-def test_the_ladder_is_read_from_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("AFTERBELL_RETRY_LADDER", "1, 0.5,3")
-    assert read(ApiSettings).retry_ladder_s == (1.0, 0.5, 3.0)
+def test_the_back_offs_are_read_from_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERBELL_RETRY_BACKOFF_SECONDS", "1, 0.5,3")
+    assert read(ApiSettings).retry_backoff_s == (1.0, 0.5, 3.0)
 
 
 def test_production_refuses_the_development_secret_and_listens_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -84,5 +93,30 @@ def test_production_refuses_the_development_secret_and_listens_everywhere(monkey
     assert read(ApiSettings, jwt_secret=SECRET).bind == "0.0.0.0"  # noqa: S104
     assert read(ProcessSettings).log_style == "json"
     monkeypatch.setenv("APP_ENV", "development")
-    found = read(ApiSettings)
-    assert (found.bind, found.jwt_secret.get_secret_value()) == ("127.0.0.1", DEVELOPMENT_SECRET)
+    settings = read(ApiSettings)
+    assert (settings.bind, settings.jwt_secret.get_secret_value()) == ("127.0.0.1", DEVELOPMENT_SECRET)
+
+
+@pytest.mark.parametrize(("old", "new"), RENAMED.items())
+def test_a_renamed_setting_is_refused_with_its_new_name(monkeypatch: pytest.MonkeyPatch, old: str, new: str) -> None:
+    monkeypatch.setenv(old, "3")
+    with pytest.raises(SettingsError, match=f"{old} was renamed to {new}"):
+        read(WorkerSettings)
+
+
+def test_every_renamed_setting_leads_to_one_that_exists() -> None:
+    known = {str(field.alias) for group in (ApiSettings, WorkerSettings) for field in group.model_fields.values()}
+    assert set(RENAMED.values()) <= known
+    assert not known & set(RENAMED)
+
+
+def test_a_misspelled_setting_is_reported_with_the_name_it_may_have_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AFTERBELL_STARTS_PER_WINDO", "3")
+    monkeypatch.setenv("AFTERBELL_NOTHING_LIKE_IT", "3")
+    assert ("AFTERBELL_STARTS_PER_WINDO", "AFTERBELL_STARTS_PER_WINDOW") in unknown_names()
+    assert ("AFTERBELL_NOTHING_LIKE_IT", None) in unknown_names()
+
+
+def test_what_kubernetes_says_of_its_services_is_no_misspelled_setting() -> None:
+    links = ("AFTERBELL_API_SERVICE_HOST", "AFTERBELL_API_PORT", "AFTERBELL_API_PORT_5000_TCP_ADDR")
+    assert list(unknown(dict.fromkeys(links, "x"), ())) == []

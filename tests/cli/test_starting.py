@@ -2,18 +2,18 @@
 
 import asyncio
 import socket
-import subprocess
 
 import pytest
 from sqlalchemy import text
-from tests.support.api import migrated
 from tests.support.command import SECRET, refused, run
+from tests.support.record import record_in
+from tests.support.waiting import eventually
 
 from afterbell import __version__
-from afterbell.adapters.db.engine import STATEMENT_TIMEOUT_S, Database
+from afterbell.adapters.db import revision
+from afterbell.adapters.db.database import STATEMENT_TIMEOUT_S
 
-WAITING = """SELECT count(*) FROM pg_locks JOIN pg_database ON pg_database.oid = pg_locks.database
-             WHERE NOT granted AND locktype = 'advisory' AND datname = current_database()"""
+CONNECTED = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
 AWAY = {
     "DATABASE_URL": f"postgresql://u:{SECRET}@127.0.0.1:1/db?password={SECRET}",
     "REDIS_URL": f"redis://u:{SECRET}@127.0.0.1:1/0?password={SECRET}",
@@ -31,7 +31,6 @@ def test_a_database_that_does_not_answer_is_named(command: str) -> None:
 
 @pytest.mark.engines
 def test_a_redis_that_does_not_answer_is_named(database_url: str) -> None:
-    migrated(database_url)
     refused(run("worker", **AWAY | {"DATABASE_URL": database_url}), "REDIS_URL redis://u:***@127.0.0.1:1/0", "111")
 
 
@@ -51,7 +50,6 @@ def test_a_setting_that_makes_no_sense_is_named_and_no_secret_shown(variable: st
 
 @pytest.mark.engines
 def test_a_worker_without_a_model_says_what_to_set(redis_url: str, database_url: str) -> None:
-    migrated(database_url)
     stores = {"DATABASE_URL": database_url, "REDIS_URL": redis_url, "OPENAI_API_KEY": ""}
     refused(run("worker", **AWAY | stores), "OPENAI_API_KEY is not set")
 
@@ -74,28 +72,23 @@ def test_a_port_that_is_taken_is_one_line_about_it(command: str, variable: str) 
 
 
 @pytest.mark.engines
-def test_migrate_says_where_the_tables_are_and_again_changes_nothing(database_url: str) -> None:
+def test_migrate_says_where_the_tables_are_and_again_changes_nothing(empty_database_url: str) -> None:
     for _ in range(2):
-        done = run("migrate", DATABASE_URL=database_url)
-        assert (done.returncode, done.stdout, done.stderr) == (0, "the tables are at revision 0009\n", "")
+        done = run("migrate", DATABASE_URL=empty_database_url)
+        assert (done.returncode, done.stdout, done.stderr) == (0, f"the tables are at revision {revision.NEEDED}\n", "")
 
 
 @pytest.mark.engines
-def test_migrate_waits_for_another_that_takes_longer_than_a_statement_may(database_url: str) -> None:
-    async def migrate_beside_another() -> subprocess.CompletedProcess[str]:
-        other = Database(database_url, pool_size=1)
-        try:
-            async with other.transaction() as connection:
-                await connection.execute(text("SELECT pg_advisory_xact_lock(hashtext('afterbell.migrate'))"))
-                done = asyncio.create_task(asyncio.to_thread(run, "migrate", DATABASE_URL=database_url))
-                while not await connection.scalar(text(WAITING)):
-                    await asyncio.sleep(0.1)
-                await asyncio.sleep(STATEMENT_TIMEOUT_S + 2)
-            return await done
-        finally:
-            await other.close()
-
-    done = asyncio.run(migrate_beside_another())
+async def test_migrate_waits_for_another_that_takes_longer_than_a_statement_may(empty_database_url: str) -> None:
+    async with record_in(empty_database_url) as other:
+        async with other.database.statement() as connection:
+            await connection.execute(text("SELECT pg_advisory_lock(hashtext('afterbell.migrate'))"))
+            migrating = asyncio.create_task(asyncio.to_thread(run, "migrate", DATABASE_URL=empty_database_url))
+            await eventually(lambda: connection.scalar(text(CONNECTED)), "the other to come")
+            await asyncio.sleep(STATEMENT_TIMEOUT_S + 2)
+            assert not migrating.done()
+            await connection.execute(text("SELECT pg_advisory_unlock(hashtext('afterbell.migrate'))"))
+        done = await migrating
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -12,16 +12,13 @@ SECRET = "whsec_" + "QUJD" * 8
 ALLOW = {"AFTERBELL_WEBHOOK_ALLOW": "127.0.0.1"}
 
 
-def tried(*answers: str, options: tuple[str, ...] = ()) -> tuple[Any, Receiver]:
-    async def work() -> tuple[Any, Receiver]:
-        async with receiver(answers=[*answers]) as at:
-            return await asyncio.to_thread(lambda: run("webhook", "test", at.url, *options, **ALLOW)), at
-
-    return asyncio.run(work())
+async def tried(*answers: str, options: tuple[str, ...] = ()) -> tuple[Any, Receiver]:
+    async with receiver(answers=[*answers]) as at:
+        return await asyncio.to_thread(lambda: run("webhook", "test", at.url, *options, **ALLOW)), at
 
 
-def test_a_signed_event_is_sent_and_told() -> None:
-    done, at = tried(options=("--secret", SECRET))
+async def test_a_signed_event_is_sent_and_told() -> None:
+    done, at = await tried(options=("--secret", SECRET))
     assert done.returncode == 0, done.stderr
     assert "accepted: 204" in done.stdout
     assert "127.0.0.1 at 127.0.0.1" in done.stdout
@@ -33,8 +30,8 @@ def test_a_signed_event_is_sent_and_told() -> None:
 
 
 @pytest.mark.parametrize(("status", "said"), [(410, "gone"), (302, "redirects"), (403, "signature"), (500, "2xx")])
-def test_a_refusal_is_told_with_what_to_do(status: int, said: str) -> None:
-    done, at = tried(answer(status))
+async def test_a_refusal_is_told_with_what_to_do(status: int, said: str) -> None:
+    done, at = await tried(answer(status))
     assert done.returncode == 1
     assert f"answered {status}" in done.stdout
     assert said in done.stdout

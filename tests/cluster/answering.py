@@ -40,13 +40,13 @@ def say(text: str) -> None:
 
 
 def main() -> None:
-    told = threading.Event()
-    signal.signal(signal.SIGTERM, lambda *_: told.set())
+    stopping = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stopping.set())
     # Pods without a network of their own share a loopback; with one, the whole address range is theirs.
     server = ThreadingHTTPServer((ENVIRONMENT.get("BIND") or "0.0.0.0", PORT), Handler)  # noqa: S104
     threading.Thread(target=server.serve_forever, daemon=True).start()
     say("started")
-    while not told.wait(0.1):
+    while not stopping.wait(0.1):
         pass
     say("SIGTERM")
     time.sleep(float(ENVIRONMENT.get("LAST_WORK_S", "0")))

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 WHY: Final = {"reason": "trying it"}
 REASON: Final = ("--reason", WHY["reason"])
+DRAIN: Final = 'Drain a worker or a pod (not on the old board; "quiet" in Sidekiq)'
 # What no terminal should be sent, and longer than the record may be shown.
 HOSTILE: Final = "Traceback \x1b[2J\u202e<script>" + "frame\n" * 170_000
 
@@ -46,75 +47,89 @@ ROWS: Final = {
     "Jobs of a state, in pages": _read(
         "/admin/jobs?state=failed&limit=1", "jobs list --state failed --limit 1", "nextPage", job="failed"
     ),
-    "Find a job by tenant, session, participant, time, words of its error (the old board could not)": _read(
+    "Find jobs by tenant, session, participant, time or error text (not on the old board)": _read(
         "/admin/jobs?tenant=school&participant=p-1&error=marked&older_than_s=0&newer_than_s=3600",
-        "jobs list --tenant school --participant p-1 --error marked --older-than 0s --since 1h", "jobs", job="failed",
+        "jobs list --tenant school --participant p-1 --error marked --older-than 0s --since 1h",
+        "jobs",
+        job="failed",
         error="marked",
     ),
-    "One job, from its id": _read("/admin/jobs/{job}", "jobs show {job}", "status", job="failed"),
+    "One job, by id": _read("/admin/jobs/{job}", "jobs show {job}", "status", job="failed"),
     "A job's progress and stage": _read("/admin/jobs/{job}", "jobs show {job}", "stage", job="running"),
-    "A job's tries: when, on which worker, how they ended, with which error": _read(
+    "A job's attempts: when, on which worker, how they ended, with which error": _read(
         "/admin/jobs/{job}", "jobs show {job}", "attempts", job="failed", says="w-1"
     ),
-    "What a job cost (the old board could not)": _read(
-        "/admin/jobs/{job}", "jobs show {job}", "cost_usd", job="failed"
-    ),
-    "A job's log lines, kept with each try": _read(
+    "What a job cost (not on the old board)": _read("/admin/jobs/{job}", "jobs show {job}", "cost_usd", job="failed"),
+    "A job's log lines, kept with each attempt": _read(
         "/admin/jobs/{job}/logs", "jobs logs {job}", "tries", job="failed", says="model_failed"
     ),
-    "Follow one request through api, worker and model (the old board could not)": _read(
+    "Follow one request through api, worker and model (not on the old board)": _read(
         "/admin/jobs/{job}", "jobs show {job}", "trace_id", job="failed", says="ab" * 16
     ),
     "Retry one": _act("/admin/jobs/{job}/retry", "jobs retry {job}", job="failed", becomes="queued"),
-    "Retry all, here with a filter and a dry run": _act(
+    "Retry all, with a filter and a dry run": _act(
         "/admin/jobs/retry", "jobs retry --all --yes --error {error}", job="failed", becomes="queued"
     ),
     "Promote": _act("/admin/jobs/{job}/promote", "jobs promote {job}", job="deferred", becomes="deferred"),
-    "Promote all that wait for their time": _act(
-        "/admin/jobs/promote", "jobs promote --all --yes --error {error}", job="deferred", error="has its time",
+    "Promote all delayed jobs": _act(
+        "/admin/jobs/promote",
+        "jobs promote --all --yes --error {error}",
+        job="deferred",
+        error="has its time",
         becomes="deferred",
     ),
-    "Cancel all that match (the old board could not)": _act(
-        "/admin/jobs/cancel", "jobs cancel --all --yes --error {error}", job="deferred", error="is not wanted",
+    "Cancel all matching jobs (not on the old board)": _act(
+        "/admin/jobs/cancel",
+        "jobs cancel --all --yes --error {error}",
+        job="deferred",
+        error="is not wanted",
         becomes="cancelled",
     ),
-    "How many a verb would touch, before it does (the old board could not)": Row(
-        "POST /admin/jobs/remove", ("jobs", "remove", "--all", "--dry-run", "--error", "{error}", *REASON),
-        body=WHY | {"dry_run": True}, job="failed", error="is counted", becomes="failed", says="1 job matches",
+    "Preview how many jobs an action would affect (not on the old board)": Row(
+        "POST /admin/jobs/remove",
+        ("jobs", "remove", "--all", "--dry-run", "--error", "{error}", *REASON),
+        body=WHY | {"dry_run": True},
+        job="failed",
+        error="is counted",
+        becomes="failed",
+        says="1 job matches",
     ),
-    "Remove one, clean all that match; cancel what waits (the old board could not)": _act(
+    "Remove one job or all matching jobs; cancel waiting jobs (not on the old board)": _act(
         "/admin/jobs/remove", "jobs remove --all --yes --error {error}", job="failed", error="is broken", becomes="gone"
     ),
-    "Stop a job that runs (the old board could not)": _act(
+    "Stop a running job (not on the old board)": _act(
         "/admin/jobs/{job}/cancel", "jobs cancel {job}", job="running", becomes="cancelled"
     ),
     "Pause": _act("/admin/queue/pause", "queue pause"),
     "Resume": _act("/admin/queue/resume", "queue resume"),
-    "Drain a worker or a pod (the old board could not; Sidekiq's \"quiet\")": _act(
-        "/admin/workers/{way}/drain", "queue drain {way}"
-    ),
-    "Workers, also the idle ones (the old board had none; Flower has)": _read(
+    DRAIN: _act("/admin/workers/{way}/drain", "queue drain {way}"),
+    "Workers, idle ones included (not on the old board; in Flower)": _read(
         "/admin/workers", "queue workers", "drained_unseen"
     ),
     "Let a drained worker start jobs again": _act("/admin/workers/{way}/undrain", "queue undrain {way}"),
-    "The limiter's state; with it breakers, quotas and budgets (the old board had none of these)": _read(
+    "The state of limiter, breakers, quotas and budgets (not on the old board)": _read(
         "/admin/limits", "queue limits", "limiter"
     ),
-    "Why work waits (the old board could not say)": _read("/admin/queue/why", "queue why", "cause"),
-    "The board's live page: counts, workers, running jobs, here with costs": Row(
+    "Why jobs are waiting (not on the old board)": _read("/admin/queue/why", "queue why", "cause"),
+    "The live page: counts, workers, running jobs; here also costs": Row(
         "GET /admin/costs", ("queue", "top", "--frames", "1")
     ),
-    "Lists for scripts (the old board had none)": _read(
+    "Lists for scripts (not on the old board)": _read(
         "/admin/jobs?limit=1", "jobs list --limit 1", "nextPage", output="yaml", job="failed"
     ),
-    "Reach it with cluster access only (the old board needed an Ingress)": _read(
+    "Access with a kubeconfig only (the old board needed an Ingress)": _read(
         "/admin/queues/{queue}", "queue status", "name"
     ),
     "Read-only mode": _act("/admin/queue/pause", "queue pause", role="viewer", refused=403),
-    "A long or hostile error does no harm (the old board showed it raw)": _read(
-        "/admin/jobs/{job}", "jobs show {job}", "status", output="wide", job="failed", error=HOSTILE,
+    "Long or hostile error texts do no harm (shown raw on the old board)": _read(
+        "/admin/jobs/{job}",
+        "jobs show {job}",
+        "status",
+        output="wide",
+        job="failed",
+        error=HOSTILE,
         says="\\x1b[2J\\u202e<script>frame",
     ),
     "Access guard": Row("GET /admin/queue", ("queue", "status"), role=None, refused=401),
-    "Audit (the old board had none)": _read("/admin/audit?limit=1", "queue audit --limit 1", "acts"),
-}  # fmt: skip
+    "Audit log (not on the old board)": _read("/admin/audit?limit=1", "queue audit --limit 1", "acts"),
+}

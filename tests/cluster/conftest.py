@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.support.cluster import Cluster, Manifest, wait_until
+from tests.support.cluster import Cluster, Manifest
+from tests.support.waiting import until
 
 READY: Manifest = {"httpGet": {"path": "/readyz", "port": "internal"}, "periodSeconds": 1}
 COMMAND = ["python", "-m", "tests.cluster.answering"]
@@ -25,8 +26,14 @@ class Workload:
         if not self.cluster.isolated:
             env.append({"name": "BIND", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}})
         ports = [{"name": "internal", "containerPort": 9000}]
-        return {"name": "answering", "image": "none", "command": COMMAND, "ports": ports, "env": env,
-                "readinessProbe": READY} | more  # fmt: skip
+        return {
+            "name": "answering",
+            "image": "none",
+            "command": COMMAND,
+            "ports": ports,
+            "env": env,
+            "readinessProbe": READY,
+        } | more
 
     def template(self, container: Manifest, *, grace_s: int = 10, **more: Any) -> Manifest:
         spec = {"terminationGracePeriodSeconds": grace_s, "containers": [container]} | more
@@ -35,10 +42,11 @@ class Workload:
     def deploy(self, replicas: int = 1, **container: Any) -> None:
         """Apply a Deployment, which never has fewer pods than wanted, and wait until it is available."""
         spec = {
-            "replicas": replicas, "selector": {"matchLabels": {"app": "answering"}},
+            "replicas": replicas,
+            "selector": {"matchLabels": {"app": "answering"}},
             "strategy": {"rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
             "template": self.template(self.container(**container)),
-        }  # fmt: skip
+        }
         meta = {"name": "answering"}
         self.apply({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec})
         self.cluster.kubectl("rollout", "status", "deployment/answering", "-n", self.namespace, "--timeout=60s")
@@ -58,19 +66,19 @@ class Workload:
 
     def wait_for(self, pod: str, happened: Callable[[Manifest], bool], what: str) -> Manifest:
         """Wait until the first container's status is so; the status."""
-        found: list[Manifest] = []
+        latest: list[Manifest] = []
 
         def look() -> bool:
             statuses = self.cluster.get("pod", pod, "-n", self.namespace)["status"].get("containerStatuses", [])
-            found[:] = statuses
+            latest[:] = statuses
             return bool(statuses) and happened(statuses[0])
 
-        wait_until(look, what)
-        return found[0]
+        until(look, what)
+        return latest[0]
 
     def process(self, pod: str) -> Path:
         """A file that is there as long as the process of the first container is."""
-        status = self.wait_for(pod, lambda found: "running" in found["state"], "the container to run")
+        status = self.wait_for(pod, lambda container: "running" in container["state"], "the container to run")
         return Path("/proc", str(status["containerID"]).removeprefix("process://"))
 
     def kubectl(self, *words: str) -> str:

@@ -6,7 +6,8 @@ import time
 
 import pytest
 from tests.cluster.conftest import Workload
-from tests.support.cluster import Cluster, Manifest, Refused, absent, wait_until
+from tests.support.cluster import Cluster, Manifest, Refused, absent
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -106,16 +107,16 @@ def test_the_pods_of_a_node_die_with_its_power_and_start_anew_with_it(workload: 
     process = workload.process(pod)
     node = workload.cluster.program["node-2"]
     node.kill()
-    wait_until(lambda: not process.exists(), "the process to die")
+    until(lambda: not process.exists(), "the process to die")
     node.start()
-    wait_until(lambda: workload.said(pod).count("started") == 2, "it to be started again")
+    until(lambda: workload.said(pod).count("started") == 2, "it to be started again")
 
 
 def test_nothing_of_a_pod_is_left_when_it_is_gone(workload: Workload) -> None:
     grandchild = "python -c 'import time; time.sleep(60)' & echo $!; wait"
     container: Manifest = {"name": "x", "image": "none", "command": ["sh", "-c", grandchild]}
     pod = workload.run(template=workload.template(container, grace_s=1))
-    wait_until(lambda: bool(workload.said(pod)), "it to say its child's number")
+    until(lambda: bool(workload.said(pod)), "it to say its child's number")
     (number,) = workload.said(pod)
     workload.kubectl("delete", "pod", pod)
     time.sleep(0.1)

@@ -4,8 +4,8 @@ import time
 
 import pytest
 from tests.cluster.conftest import Workload
-from tests.support.cluster import wait_until
 from tests.support.promises import Promised
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.cluster
 
@@ -17,7 +17,7 @@ def test_a_deployment_becomes_available_and_follows_its_replicas(workload: Workl
     workload.kubectl("wait", "--for=jsonpath={.status.readyReplicas}=4", "deployment/answering", "--timeout=60s")
     assert before < workload.names()
     workload.kubectl("scale", "deployment/answering", "--replicas=1")
-    wait_until(lambda: len(workload.cluster.pods(workload.namespace)) == 1, "three pods to be gone")
+    until(lambda: len(workload.cluster.pods(workload.namespace)) == 1, "three pods to be gone")
     (left,) = workload.names()
     assert "SIGTERM" not in workload.said(left)
 
@@ -28,7 +28,7 @@ def test_a_rollout_replaces_every_pod_and_never_has_too_few(workload: Workload) 
     workload.deploy(2, environment={"LAST_WORK_S": "0.1"})
     assert len(workload.names()) == 2
     assert not before & workload.names()
-    wait_until(lambda: all(workload.said(pod)[-1] == "finished" for pod in before), "the old pods to end by themselves")
+    until(lambda: all(workload.said(pod)[-1] == "finished" for pod in before), "the old pods to end by themselves")
 
 
 def test_the_pod_with_the_lowest_deletion_cost_is_the_one_that_goes(workload: Workload) -> None:
@@ -36,7 +36,7 @@ def test_the_pod_with_the_lowest_deletion_cost_is_the_one_that_goes(workload: Wo
     victim = sorted(workload.names())[1]
     workload.kubectl("annotate", "pod", victim, "controller.kubernetes.io/pod-deletion-cost=-100")
     workload.kubectl("scale", "deployment/answering", "--replicas=2")
-    wait_until(lambda: len(workload.names()) == 2, "one pod to go")
+    until(lambda: len(workload.names()) == 2, "one pod to go")
     assert victim not in workload.names()
 
 
@@ -79,4 +79,4 @@ def test_a_forced_deletion_kills_at_once(workload: Workload) -> None:
     workload.wait(pod)
     process = workload.process(pod)
     workload.kubectl("delete", "pod", pod, "--force", "--grace-period=0")
-    wait_until(lambda: not process.exists(), "its process to be gone")
+    until(lambda: not process.exists(), "its process to be gone")

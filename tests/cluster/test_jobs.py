@@ -54,9 +54,11 @@ def a_chart(folder: Path, workload: Workload, script: str) -> Path:
     hook["metadata"]["annotations"] = {"helm.sh/hook": "pre-install"}
     labels = {"app": "answering"}
     deployment = {
-        "apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "answering"},
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": "answering"},
         "spec": {"selector": {"matchLabels": labels}, "template": workload.template(workload.container())},
-    }  # fmt: skip
+    }
     (folder / "templates").mkdir()
     (folder / "Chart.yaml").write_text(json.dumps({"apiVersion": "v2", "name": "tiny", "version": "0.1.0"}))
     for name, manifest in (("hook", hook), ("deployment", deployment)):

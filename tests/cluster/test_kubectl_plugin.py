@@ -10,12 +10,11 @@ from typing import Any
 
 import pytest
 from tests.cluster.conftest import Workload
-from tests.support.api import migrated
 from tests.support.cluster import ENVIRONMENT
 from tests.support.control_plane import TOOLS
 from tests.support.engines import fresh_database
 
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engines]
 LABELS = {"app.kubernetes.io/name": "afterbell", "app.kubernetes.io/component": "api"}
@@ -25,58 +24,76 @@ WHY = ("--reason", "trying it")
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """On PATH: kubectl, and the plugin under the name kubectl looks for."""
-    found = tmp_path_factory.mktemp("bin")
-    (found / "kubectl").symlink_to(TOOLS / "kubectl")
-    plugin = found / "kubectl-afterbell"
-    plugin.write_text(f"#!{sys.executable}\nfrom afterbell.cli.kubectl import main\nmain()\n")
+    programs = tmp_path_factory.mktemp("bin")
+    (programs / "kubectl").symlink_to(TOOLS / "kubectl")
+    plugin = programs / "kubectl-afterbell"
+    plugin.write_text(f"#!{sys.executable}\nfrom afterbell.cli.kubectl.plugin import main\nmain()\n")
     plugin.chmod(0o755)
-    return found
+    return programs
 
 
 @pytest.fixture
 def api(workload: Workload, engine_urls: EngineUrls) -> Iterator[Workload]:
     """The api as a Deployment with its Service, as the chart has them."""
     with fresh_database(engine_urls) as database_url:
-        migrated(database_url)
         deploy(workload, DATABASE_URL=database_url, REDIS_URL=str(engine_urls.redis_url))
         yield workload
 
 
 def deploy(workload: Workload, *, admin_secret: str = "", jwt_secret: str = "", **stores: str) -> None:
-    secret = {"AFTERBELL_ADMIN_SECRET": admin_secret or secrets.token_hex(32),
-              "AFTERBELL_JWT_SECRET": jwt_secret or secrets.token_hex(32)}  # fmt: skip
+    secret = {
+        "AFTERBELL_ADMIN_SECRET": admin_secret or secrets.token_hex(32),
+        "AFTERBELL_JWT_SECRET": jwt_secret or secrets.token_hex(32),
+    }
     reference = {"valueFrom": {"secretKeyRef": {"name": "afterbell", "key": "AFTERBELL_ADMIN_SECRET"}}}
     env: list[dict[str, Any]] = [{"name": name, "value": value} for name, value in stores.items()]
     env += [
-        {"name": "AFTERBELL_QUEUE", "value": workload.namespace}, {"name": "APP_ENV", "value": "production"},
+        {"name": "AFTERBELL_QUEUE", "value": workload.namespace},
+        {"name": "APP_ENV", "value": "production"},
         {"name": "AFTERBELL_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
         {"name": "AFTERBELL_JWT_SECRET", "value": secret["AFTERBELL_JWT_SECRET"]},
         {"name": "AFTERBELL_ADMIN_SECRET"} | reference,
-    ]  # fmt: skip
+    ]
     container = {
-        "name": "api", "image": "afterbell", "args": ["api"], "env": env,
+        "name": "api",
+        "image": "afterbell",
+        "args": ["api"],
+        "env": env,
         "ports": [{"name": "http", "containerPort": 5000}, {"name": "internal", "containerPort": 9000}],
         "readinessProbe": {"httpGet": {"path": "/readyz", "port": "internal"}, "periodSeconds": 1},
-    }  # fmt: skip
-    spec = {"replicas": 1, "selector": {"matchLabels": LABELS},
-            "template": {"metadata": {"labels": LABELS}, "spec": {"containers": [container]}}}  # fmt: skip
+    }
+    spec = {
+        "replicas": 1,
+        "selector": {"matchLabels": LABELS},
+        "template": {"metadata": {"labels": LABELS}, "spec": {"containers": [container]}},
+    }
     meta = {"name": "afterbell-api", "labels": LABELS}
     ports = [{"name": "internal", "port": 9000, "targetPort": "internal"}]
     workload.apply(
         {"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "afterbell"}, "stringData": secret},
-        {"apiVersion": "v1", "kind": "Service", "metadata": meta | {"name": "afterbell-api-internal"},
-         "spec": {"selector": LABELS, "ports": ports}},
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta | {"name": "afterbell-api-internal"},
+            "spec": {"selector": LABELS, "ports": ports},
+        },
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": meta, "spec": spec},
-    )  # fmt: skip
+    )
     workload.kubectl("rollout", "status", "deployment/afterbell-api", "--timeout=60s")
 
 
 def kubectl(folder: Path, workload: Workload, *words: str, **more: str) -> Any:
     """`kubectl afterbell …` as a user types it."""
-    environment = {**ENVIRONMENT, "PATH": f"{folder}:/usr/bin:/bin", "PYTHONPATH": ":".join(sys.path),
-                   "KUBECONFIG": str(workload.cluster.kubeconfig), "COLUMNS": "200"} | more  # fmt: skip
-    return subprocess.run([folder / "kubectl", "afterbell", *words], env=environment, capture_output=True, text=True,
-                          timeout=100)  # fmt: skip
+    environment = {
+        **ENVIRONMENT,
+        "PATH": f"{folder}:/usr/bin:/bin",
+        "PYTHONPATH": ":".join(sys.path),
+        "KUBECONFIG": str(workload.cluster.kubeconfig),
+        "COLUMNS": "200",
+    } | more
+    return subprocess.run(
+        [folder / "kubectl", "afterbell", *words], env=environment, capture_output=True, text=True, timeout=100
+    )
 
 
 def test_a_kubeconfig_is_enough_to_see_and_steer_the_queue(api: Workload, folder: Path) -> None:
@@ -88,7 +105,7 @@ def test_a_kubeconfig_is_enough_to_see_and_steer_the_queue(api: Workload, folder
     assert (paused.returncode, paused.stdout) == (0, "the queue is paused\n"), paused.stderr
     assert f"queue {api.namespace}: paused\n" in kubectl(folder, api, "queue", "status", *where, "-o", "wide").stdout
     listed = kubectl(folder, api, "jobs", "list", "--namespace", api.namespace)
-    assert listed.stdout == "no job matches\n"
+    assert listed.stdout == "no matching jobs\n"
     (act,) = json.loads(kubectl(folder, api, "queue", "audit", *where, "-o", "json").stdout)["acts"]
     assert (act["action"], act["reason"]) == ("queue.pause", "trying it")
     assert act["actor"].startswith("operator:")

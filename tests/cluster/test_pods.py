@@ -2,7 +2,8 @@
 
 import pytest
 from tests.cluster.conftest import COMMAND, READY, Workload
-from tests.support.cluster import Manifest, wait_until
+from tests.support.cluster import Manifest
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.cluster
 LIVE = {"httpGet": {"path": "/livez", "port": "internal"}, "periodSeconds": 1, "failureThreshold": 2}
@@ -36,10 +37,16 @@ def test_a_container_gets_the_environment_its_manifest_describes(workload: Workl
     meta = workload.cluster.get("pod", pod, "-n", workload.namespace)
     said = workload.said(pod)
     for line in (
-        "FIRST=one", "SECOND=one-two-$(THIRD)-$(FIRST)", f"POD={pod}", "LABEL=answering",
-        f"NODE={meta['spec']['nodeName']}", f"ADDRESS={meta['status']['podIP']}", "SECRET=redis://:pass@host",
-        "P_level=debug", meta["status"]["podIP"],
-    ):  # fmt: skip
+        "FIRST=one",
+        "SECOND=one-two-$(THIRD)-$(FIRST)",
+        f"POD={pod}",
+        "LABEL=answering",
+        f"NODE={meta['spec']['nodeName']}",
+        f"ADDRESS={meta['status']['podIP']}",
+        "SECRET=redis://:pass@host",
+        "P_level=debug",
+        meta["status"]["podIP"],
+    ):
         assert line in said
     assert not [line for line in said if line.startswith("ABSENT")]
 
@@ -47,13 +54,16 @@ def test_a_container_gets_the_environment_its_manifest_describes(workload: Workl
 def test_a_container_whose_secret_is_missing_waits_for_it(workload: Workload) -> None:
     env = [{"name": "SECRET", "valueFrom": {"secretKeyRef": {"name": "late", "key": "word"}}}]
     pod = workload.run(template=workload.template(shell("echo $SECRET; sleep 60", env=env)))
-    status = workload.wait_for(pod, lambda found: "message" in found["state"].get("waiting", {}), "it to say why")
+    status = workload.wait_for(
+        pod, lambda container: "message" in container["state"].get("waiting", {}), "it to say why"
+    )
     assert status["state"]["waiting"] == {
-        "reason": "CreateContainerConfigError", "message": "no key word in secrets late",
-    }  # fmt: skip
+        "reason": "CreateContainerConfigError",
+        "message": "no key word in secrets late",
+    }
     workload.apply(config("Secret", "late", word="here"))
     workload.wait(pod)
-    wait_until(lambda: workload.said(pod) == ["here"], "the container to start")
+    until(lambda: workload.said(pod) == ["here"], "the container to start")
 
 
 def test_a_pod_is_ready_as_long_as_its_probe_succeeds_and_is_not_restarted_for_it(workload: Workload) -> None:
@@ -69,7 +79,9 @@ def test_a_process_that_fails_its_liveness_probe_is_ended_and_started_again(work
     pod = workload.run(environment={"BROKEN_AT": "/livez"}, livenessProbe=LIVE)
     workload.wait(pod)
     tell(workload, pod, "/break")
-    status = workload.wait_for(pod, lambda found: bool(found["restartCount"] and found["ready"]), "the restart")
+    status = workload.wait_for(
+        pod, lambda container: bool(container["restartCount"] and container["ready"]), "the restart"
+    )
     assert status["lastState"]["terminated"]["exitCode"] == 0
     assert workload.kubectl("logs", pod, "--previous").splitlines()[-2:] == ["SIGTERM", "finished"]
     assert "SIGTERM" not in workload.kubectl("logs", pod)
@@ -79,14 +91,16 @@ def test_a_process_that_dies_is_started_again_and_its_exit_code_kept(workload: W
     pod = workload.run()
     workload.wait(pod)
     tell(workload, pod, "/crash")
-    status = workload.wait_for(pod, lambda found: bool(found["restartCount"] and found["ready"]), "the restart")
+    status = workload.wait_for(
+        pod, lambda container: bool(container["restartCount"] and container["ready"]), "the restart"
+    )
     assert (status["restartCount"], status["lastState"]["terminated"]["exitCode"]) == (1, 3)
 
 
 def test_a_process_that_dies_at_once_is_backed_off(workload: Workload) -> None:
     pod = workload.run(template=workload.template(shell("exit 7")))
     status = workload.wait_for(
-        pod, lambda found: found["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff", "the back-off"
+        pod, lambda container: container["state"].get("waiting", {}).get("reason") == "CrashLoopBackOff", "the back-off"
     )
     assert status["lastState"]["terminated"]["exitCode"] == 7
 
@@ -96,17 +110,17 @@ def test_readiness_and_liveness_wait_for_the_startup_probe(workload: Workload) -
     never = {"exec": {"command": ["sh", "-c", "test -e up"]}, "periodSeconds": 1, "failureThreshold": 1}
     container = shell("sleep 2; touch up; sleep 60", startupProbe=started, livenessProbe=never, readinessProbe=never)
     pod = workload.run(template=workload.template(container))
-    status = workload.wait_for(pod, lambda found: "running" in found["state"], "it to run")
+    status = workload.wait_for(pod, lambda container: "running" in container["state"], "it to run")
     assert (status["started"], status["ready"]) == (False, False)
     workload.wait(pod)
-    assert workload.wait_for(pod, lambda found: found["started"], "it to have started")["restartCount"] == 0
+    assert workload.wait_for(pod, lambda container: container["started"], "it to have started")["restartCount"] == 0
 
 
 def test_a_startup_probe_that_never_succeeds_ends_the_container(workload: Workload) -> None:
     refusing = {"tcpSocket": {"port": 9}, "periodSeconds": 1, "failureThreshold": 1}
     container = shell("exec sleep 60", startupProbe=refusing)
     pod = workload.run(template=workload.template(container, restartPolicy="Never"))
-    status = workload.wait_for(pod, lambda found: "terminated" in found["state"], "the container to be ended")
+    status = workload.wait_for(pod, lambda container: "terminated" in container["state"], "the container to be ended")
     assert status["state"]["terminated"]["exitCode"] == 128 + 15
 
 
@@ -139,7 +153,7 @@ def test_init_containers_run_one_after_the_other_before_the_first_container(work
     template = workload.template(shell("cat order; sleep 60"), initContainers=[first, second])
     pod = workload.run(template=template)
     workload.wait(pod)
-    wait_until(lambda: workload.said(pod) == ["a", "a", "b"], "all three to have run in turn")
+    until(lambda: workload.said(pod) == ["a", "a", "b"], "all three to have run in turn")
 
 
 def test_a_failing_init_container_keeps_the_pod_from_starting(workload: Workload) -> None:
@@ -163,7 +177,9 @@ def test_a_sidecar_starts_before_and_ends_after_the_container(workload: Workload
 
 def test_an_image_nobody_knows_says_so(workload: Workload) -> None:
     pod = workload.run(template=workload.template({"name": "x", "image": "registry.example/unheard:1"}))
-    status = workload.wait_for(pod, lambda found: "message" in found["state"].get("waiting", {}), "it to say why")
+    status = workload.wait_for(
+        pod, lambda container: "message" in container["state"].get("waiting", {}), "it to say why"
+    )
     assert "knows no words for 'registry.example/unheard:1'" in status["state"]["waiting"]["message"]
 
 
@@ -177,7 +193,7 @@ def test_an_image_of_the_product_runs_its_command(workload: Workload) -> None:
 def test_a_command_that_does_not_exist_fails(workload: Workload) -> None:
     container = {"name": "x", "image": "none", "command": ["no-such-program"]}
     pod = workload.run(template=workload.template(container, restartPolicy="Never"))
-    status = workload.wait_for(pod, lambda found: "terminated" in found["state"], "it to fail")
+    status = workload.wait_for(pod, lambda container: "terminated" in container["state"], "it to fail")
     assert status["state"]["terminated"]["exitCode"] == 127
 
 
@@ -193,4 +209,4 @@ def tell(workload: Workload, pod: str, path: str) -> None:
     def asked() -> bool:
         return workload.cluster.get("pod", name, "-n", workload.namespace)["status"]["phase"] in ended
 
-    wait_until(asked, f"{path} to be asked for")
+    until(asked, f"{path} to be asked for")

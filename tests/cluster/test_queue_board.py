@@ -14,17 +14,18 @@ import httpx2
 import pytest
 import yaml
 from sqlalchemy import text
-from tests.cluster.board import ROWS, WHY, Row
+from tests.cluster.board import DRAIN, ROWS, WHY, Row
 from tests.cluster.conftest import Workload
 from tests.cluster.test_kubectl_plugin import deploy, folder, kubectl
-from tests.support.api import SECRET, Api, migrated
-from tests.support.cluster import Cluster, wait_until
+from tests.support.api import SECRET, Api
+from tests.support.cluster import Cluster
 from tests.support.command import run
 from tests.support.engines import fresh_database
+from tests.support.waiting import until
 
-from afterbell.adapters.redis.queue import Put
-from afterbell.api.admin_auth import mint_admin
-from afterbell.embedded.engines import EngineUrls
+from afterbell.adapters.queue.redis_queue import NewJob
+from afterbell.api.admin.admin_tokens import mint_admin
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engines]
 __all__ = ["folder"]
@@ -58,8 +59,13 @@ class Site:
     def make(self, status: str, error: str) -> str:
         """A job of this status, in the record and, where it waits for its time, in the queue."""
         report_id = str(uuid.uuid4())
-        values = {"id": report_id, "session": report_id, "status": status, "error": error,
-                  "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01"}  # fmt: skip
+        values = {
+            "id": report_id,
+            "session": report_id,
+            "status": status,
+            "error": error,
+            "traceparent": f"00-{'ab' * 16}-{'cd' * 8}-01",
+        }
 
         async def write(connection: Any) -> None:
             await connection.execute(TENANT)
@@ -70,7 +76,7 @@ class Site:
         self.api.record(write)
         job_id = f"report-{report_id}"
         if status == "deferred":
-            self.api.jobs(lambda queue: queue.put([Put(job_id, b"x", delay_s=600)]))
+            self.api.jobs(lambda queue: queue.enqueue([NewJob(job_id, b"x", delay_s=600)]))
         return job_id
 
     def status(self, job_id: str) -> str:
@@ -88,11 +94,10 @@ def site(cluster: Cluster, folder: Path, engine_urls: EngineUrls) -> Iterator[Si
     cluster.kubectl("create", "namespace", name)
     workload, secret = Workload(cluster, name), secrets.token_hex(32)
     with fresh_database(engine_urls) as database_url:
-        migrated(database_url)
         stores = {"DATABASE_URL": database_url, "REDIS_URL": str(engine_urls.redis_url)}
         deploy(workload, admin_secret=secret, jwt_secret=SECRET, **stores)
         internal = cluster.serve(name, "afterbell-api-internal", "internal")
-        wait_until(lambda: answers(internal), "the Service to lead to the api")
+        until(lambda: answers(internal), "the Service to lead to the api")
         yield Site(workload, Api("", internal, stores["REDIS_URL"], database_url, name), secret, folder)
         cluster.kubectl("delete", "deployment", "--all", "-n", name)
     cluster.kubectl("delete", "namespace", name, "--wait=false")
@@ -113,7 +118,7 @@ def test_a_row_of_the_board_is_done_by_rest_by_the_cli_and_by_kubectl(site: Site
     for way in ("afterbell", "kubectl"):
         assert said[way].returncode == 0, said[way].stderr
         assert row.says in said[way].stdout
-        assert said[way].stdout.replace("\n", "").isprintable() or name.startswith("The board's live page")
+        assert said[way].stdout.replace("\n", "").isprintable() or name.startswith("The live page")
     if row.same:
         assert_alike(row, said)
     if row.becomes:
@@ -121,17 +126,17 @@ def test_a_row_of_the_board_is_done_by_rest_by_the_cli_and_by_kubectl(site: Site
 
 
 def test_what_was_steered_shows_and_is_written_down_three_times_with_who_and_why(site: Site) -> None:
-    def found(path: str) -> Any:
+    def read(path: str) -> Any:
         return site.rest("GET", path, None, "viewer").json()
 
     made = {way: site.make("deferred", "later") for way in WAYS}
     three_ways(site, ROWS["Promote"], made)
-    assert site.api.jobs(lambda queue: queue.look()).due == 0
+    assert site.api.jobs(lambda queue: queue.stats()).due == 0
     three_ways(site, ROWS["Pause"], made)
-    three_ways(site, ROWS['Drain a worker or a pod (the old board could not; Sidekiq\'s "quiet")'], made)
-    status = found("/admin/queue")
+    three_ways(site, ROWS[DRAIN], made)
+    status = read("/admin/queue")
     assert (status["facts"]["paused"], set(status["drained"])) == (True, set(WAYS))
-    acts = [act for act in found("/admin/audit?limit=9")["acts"] if act["subject"] in (*WAYS, *made.values())]
+    acts = [act for act in read("/admin/audit?limit=9")["acts"] if act["subject"] in (*WAYS, *made.values())]
     assert {act["subject"] for act in acts} == {*WAYS, *made.values()}
     assert {act["reason"] for act in acts} == {WHY["reason"]}
     assert site.rest("POST", "/admin/queue/resume", WHY, "operator").status_code == 200
@@ -179,8 +184,8 @@ def assert_alike(row: Row, said: dict[str, Any]) -> None:
     assert row.same is not None
     if row.words[-1] == "wide":
         return
-    told = {way: yaml.safe_load(said[way].stdout)[row.same] for way in ("afterbell", "kubectl")}
-    told["rest"] = json.loads(said["rest"].content)[row.same]
-    assert told["rest"]
+    printed = {way: yaml.safe_load(said[way].stdout)[row.same] for way in ("afterbell", "kubectl")}
+    printed["rest"] = json.loads(said["rest"].content)[row.same]
+    assert printed["rest"]
     if row.same not in ("tries", "attempts", "nextPage"):
-        assert told["afterbell"] == told["kubectl"] == told["rest"]
+        assert printed["afterbell"] == printed["kubectl"] == printed["rest"]

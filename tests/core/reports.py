@@ -4,13 +4,14 @@ from dataclasses import replace
 
 from tests.core.sessions import START, lesson
 
-from afterbell.core.extractive import write_narrative
-from afterbell.core.grounding import ground
-from afterbell.core.metrics import measure
+from afterbell.core.basic.basic_report import write_narrative
 from afterbell.core.narrative import Concern, Evidence
-from afterbell.core.prompt import PROMPT_VERSION, SCHEMA_VERSION
-from afterbell.core.report import Engine, Provenance, Report, Usage
+from afterbell.core.report.grounding import ground
+from afterbell.core.report.prompt import PROMPT_VERSION, SCHEMA_VERSION
+from afterbell.core.report.report import Engine, Provenance, Report
+from afterbell.core.report.statistics import measure
 from afterbell.core.session import Session, transcript_of
+from afterbell.core.usage import Usage
 
 LESSON = lesson(
     "T: Shall we compare fractions with different denominators today?",
@@ -34,7 +35,8 @@ def report_of(session: Session = LESSON, *, engine: Engine = "extractive", conce
         id="r-1",
         session_id=session.id,
         version=1,
-        language="en",
+        language=transcript_of(session).written_in,
+        lesson_language=session.language,
         narrative=narrative,
         metrics=measure(session),
         checks=checks,

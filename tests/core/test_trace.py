@@ -21,10 +21,21 @@ def test_a_later_version_is_read_as_far_as_it_is_known() -> None:
 
 @pytest.mark.parametrize(
     "header",
-    [None, "", "nonsense", GIVEN + "-more", "ff" + GIVEN[2:], GIVEN.upper(), GIVEN[:-1], " " + GIVEN, GIVEN + "\n",
-     "00-" + "0" * 32 + "-00f067aa0ba902b7-01", "00-4bf92f3577b34da6a3ce929d0e0e4736-" + "0" * 16 + "-01",
-     "x" * 100_000],
-)  # fmt: skip
+    [
+        None,
+        "",
+        "nonsense",
+        GIVEN + "-more",
+        "ff" + GIVEN[2:],
+        GIVEN.upper(),
+        GIVEN[:-1],
+        " " + GIVEN,
+        GIVEN + "\n",
+        "00-" + "0" * 32 + "-00f067aa0ba902b7-01",
+        "00-4bf92f3577b34da6a3ce929d0e0e4736-" + "0" * 16 + "-01",
+        "x" * 100_000,
+    ],
+)
 def test_what_breaks_the_specification_is_no_trace(header: str | None) -> None:
     assert read(header) is None
 

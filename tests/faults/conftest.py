@@ -1,25 +1,25 @@
 """Servers to break, and the table of what became of the jobs: ``--ledger PATH`` writes it."""
 
-import asyncio
 import json
 import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.faults.ledger import COLUMNS, Allowed
+from tests.faults.ledger import COLUMNS
 from tests.faults.links import Link
-from tests.faults.rig import ROOT, Rig, rig
+from tests.faults.rig import Rig, rig
 from tests.faults.servers import ProxyServer, TcpPostgres, TcpValkey
 from tests.support.engines import require_wheels
+from tests.support.processes import ROOT
 
 ENVIRONMENT = os.environ  # noqa: TID251 - CI and a tool elsewhere are told by it
 TOXIPROXY = ROOT / ".tools" / "toxiproxy-server"
-Body = Callable[[Rig], Awaitable[Allowed | None]]
 _rows: list[dict[str, str]] = []
 
 
@@ -80,29 +80,23 @@ def proxy(home: Path) -> Iterator[ProxyServer]:
 
 
 class Faults:
-    """Runs one case: the body breaks something, then every promise is checked and the ledger gets its row."""
+    """Runs one case: the block breaks something, then every promise is checked and the ledger gets its row."""
 
-    def __init__(self, request: pytest.FixtureRequest) -> None:
-        self._request = request
+    def __init__(self, request: pytest.FixtureRequest, valkey: TcpValkey, postgres: TcpPostgres) -> None:
+        self._request, self._valkey, self._postgres = request, valkey, postgres
 
-    def __call__(self, broken: str, body: Body, *, wires: tuple[str, ...] = (), **settings: Any) -> None:
-        valkey = self._request.getfixturevalue("valkey")
-        postgres = self._request.getfixturevalue("postgres")
+    @asynccontextmanager
+    async def __call__(self, broken: str, *, wires: tuple[str, ...] = (), **settings: Any) -> AsyncIterator[Rig]:
         links = {}
         if wires:
             control_url = self._request.getfixturevalue("proxy").url
             links = {name: Link(control_url, f"{name}-{uuid.uuid4().hex[:8]}") for name in wires}
-        database = f"t_{uuid.uuid4().hex}"
-        postgres.execute(f"CREATE DATABASE {database} TEMPLATE template0")
-        try:
-            asyncio.run(self._run(broken, body, rig(valkey, postgres, database, links, **settings)))
-        finally:
-            postgres.execute(f"DROP DATABASE {database} WITH (FORCE)")
-
-    async def _run(self, broken: str, body: Body, opening: Any) -> None:
-        async with opening as up:
-            allowed = await body(up) or Allowed()
-            ledger = await up.ledger(allowed)
+        async with (
+            self._postgres.fresh_database() as database,
+            rig(self._valkey, self._postgres, database, links, **settings) as up,
+        ):
+            yield up
+            ledger = await up.ledger()
             self._add(ledger.row(self._case, broken))
             assert not ledger.faults, "\n".join([*ledger.faults, up.said()])
 
@@ -113,17 +107,31 @@ class Faults:
     def _add(self, row: dict[str, str]) -> None:
         self._request.node.user_properties.append(("ledger", json.dumps(row)))
 
-    def note(self, broken: str, *, enqueued: int, completed: int, starts: int, doubled: int, why: str,
-             recovered_s: float) -> None:  # fmt: skip
+    def note(
+        self, broken: str, *, enqueued: int, completed: int, starts: int, doubled: int, why: str, recovered_s: float
+    ) -> None:
         """The row of a case that works on the queue alone and has checked everything itself."""
-        values = (self._case, broken, enqueued, completed, 0, 0, starts, doubled, why, 0, 0, enqueued - completed,
-                  f"{recovered_s:.1f} s")  # fmt: skip
+        values = (
+            self._case,
+            broken,
+            enqueued,
+            completed,
+            0,
+            0,
+            starts,
+            doubled,
+            why,
+            0,
+            0,
+            enqueued - completed,
+            f"{recovered_s:.1f} s",
+        )
         self._add(dict(zip(COLUMNS, map(str, values), strict=True)))
 
 
 @pytest.fixture
-def faults(request: pytest.FixtureRequest) -> Faults:
-    return Faults(request)
+def faults(request: pytest.FixtureRequest, valkey: TcpValkey, postgres: TcpPostgres) -> Faults:
+    return Faults(request, valkey, postgres)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -8,14 +8,27 @@ from typing import Any
 
 from tests.faults.servers import TcpValkey
 
-from afterbell.adapters.redis.keys import QueueKeys
+from afterbell.adapters.queue.keys import QueueKeys
 
 Rows = Callable[[str], Awaitable[list[dict[str, Any]]]]
 ENDED_STATES = {"completed", "cancelled", "dead"}
 # Facts about the fleet and the limiter, none about a job that is still to be done.
 BOOKKEEPING = {"idle", "watch", "control", "ended", "starts", "dead", "spent"}
-COLUMNS = ("case", "what was broken", "enqueued", "completed", "dead", "cancelled", "starts", "doubled", "why doubled",
-           "refused results", "model calls", "lost", "recovered in")  # fmt: skip
+COLUMNS = (
+    "case",
+    "what was broken",
+    "enqueued",
+    "completed",
+    "dead",
+    "cancelled",
+    "starts",
+    "doubled",
+    "why doubled",
+    "refused results",
+    "model calls",
+    "lost",
+    "recovered in",
+)
 # A start calls the model once, in parts where the session is long, and once more to put an answer right.
 CALL_OF_A_START = re.compile(r"-(part\d+|whole|repair)$")
 
@@ -54,16 +67,33 @@ class Ledger:
         """One line of the table."""
         counts = self.statuses
         recovered = "-" if self.recovered_s is None else f"{self.recovered_s:.1f} s"
-        values = (case, broken, self.enqueued, counts["succeeded"], counts["failed"], counts["cancelled"], self.starts,
-                  self.doubled, self.because if self.doubled else "-", self.refused, self.model_calls, self.lost,
-                  recovered)  # fmt: skip
+        values = (
+            case,
+            broken,
+            self.enqueued,
+            counts["succeeded"],
+            counts["failed"],
+            counts["cancelled"],
+            self.starts,
+            self.doubled,
+            self.because if self.doubled else "-",
+            self.refused,
+            self.model_calls,
+            self.lost,
+            recovered,
+        )
         return dict(zip(COLUMNS, map(str, values), strict=True))
 
 
 async def read_ledger(
-    rows: Rows, valkey: TcpValkey, keys: QueueKeys, enqueued: list[str], requests: list[dict[str, Any]],
-    allowed: Allowed, recovered_s: float | None,
-) -> Ledger:  # fmt: skip
+    rows: Rows,
+    valkey: TcpValkey,
+    keys: QueueKeys,
+    enqueued: list[str],
+    requests: list[dict[str, Any]],
+    allowed: Allowed,
+    recovered_s: float | None,
+) -> Ledger:
     """Collect the facts from PostgreSQL, the model's log and Redis, and compare them with the promises."""
     found, attempts = await rows(_REPORTS), await rows(_ATTEMPTS)
     ledger = Ledger(
@@ -76,8 +106,14 @@ async def read_ledger(
         model_calls=len(requests),
         recovered_s=recovered_s,
     )
-    ledger.faults.extend([*_rows_wrong(found, attempts, enqueued, allowed), *_ledger_wrong(ledger, allowed),
-                          *_model_wrong(requests, attempts), *_redis_wrong(valkey, keys)])  # fmt: skip
+    ledger.faults.extend(
+        [
+            *_rows_wrong(found, attempts, enqueued, allowed),
+            *_ledger_wrong(ledger, allowed),
+            *_model_wrong(requests, attempts),
+            *_redis_wrong(valkey, keys),
+        ]
+    )
     return ledger
 
 

@@ -69,9 +69,9 @@ def worker_steps(fault: Fault) -> None:
     """granted: Redis gave the job. claimed, prepared, sent, written: PostgreSQL or the model answered. saving: inside
     the transaction that saves. committed: saved, Redis does not know. scheduling: a failed try is saved, Redis does
     not know. settled: Redis knows as well."""
-    from afterbell.adapters.db import reports
-    from afterbell.adapters.llm.responses import ResponsesClient
-    from afterbell.adapters.redis.queue import Queue
+    from afterbell.adapters.db.reports import rows as reports
+    from afterbell.adapters.models.responses import ResponsesClient
+    from afterbell.adapters.queue.redis_queue import Queue
     from afterbell.worker.pipeline import ReportPipeline
 
     wrap(ReportPipeline, "run", lambda *_: fault.reached("granted"), before=True)
@@ -82,13 +82,13 @@ def worker_steps(fault: Fault) -> None:
     wrap(reports, "finish", lambda _, claimed, *__: fault.reached("saving", claimed.session_id))
     wrap(ReportPipeline, "_commit", lambda _, claimed, *__: fault.reached("committed", claimed.session_id))
     wrap(ReportPipeline, "_end_try", lambda _, claimed, *__: fault.reached("scheduling", claimed.session_id))
-    wrap(Queue, "take", lambda *given: fault.reached("settled") if len(given) > 4 and given[4] else None)
+    wrap(Queue, "poll", lambda *given: fault.reached("settled") if len(given) > 4 and given[4] else None)
 
 
 def api_steps(fault: Fault) -> None:
     """requested: the report is committed, Redis does not know. put: Redis knows, PostgreSQL not that it does."""
-    from afterbell.adapters.redis.queue import Queue
-    from afterbell.api.outbox import Outbox
+    from afterbell.adapters.queue.redis_queue import Queue
+    from afterbell.api.reports.outbox import Outbox
 
     offer = Outbox.offer
 
@@ -97,7 +97,7 @@ def api_steps(fault: Fault) -> None:
         offer(self, report)
 
     Outbox.offer = offered  # type: ignore[method-assign]
-    wrap(Queue, "put", lambda *_: fault.reached("put"))
+    wrap(Queue, "enqueue", lambda *_: fault.reached("put"))
 
 
 def main(role: str) -> None:

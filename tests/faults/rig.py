@@ -1,96 +1,32 @@
 """The platform on servers a test may break: real api, stub and workers, the last ones always as processes."""
 
 import asyncio
-import os
-import signal
-import subprocess
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import httpx2
-import psutil
 from tests.faults.ledger import Allowed, Ledger, read_ledger
 from tests.faults.links import Link
 from tests.faults.servers import TcpPostgres, TcpValkey
 from tests.support.platform import SLOW, Platform, a_session, a_token, platform
+from tests.support.processes import Process, variables_of
+from tests.support.waiting import eventually
 
-from afterbell.adapters.db import reports
-from afterbell.adapters.db.engine import Database
-from afterbell.adapters.redis.client import connect
-from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.queue import Queue, QueueRules
+from afterbell.adapters.db.database import Database
+from afterbell.adapters.db.reports import rows as reports
+from afterbell.adapters.queue.keys import QueueKeys
+from afterbell.adapters.queue.redis_queue import Queue, QueueRules
+from afterbell.adapters.redis.connections import connect
 from afterbell.core.errors import StoreUnavailable
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ  # noqa: TID251 - the processes under test inherit it
 LEASE_S = 2.0
-QUICK_SWEEP = {"sweep_s": 0.5, "unput_s": 1.0, "reput_s": 1.5, "silent_s": 4.0}
+RETRIES_S = (0.3, 0.6, 1.2)
+BREAKABLE = (sys.executable, "-m", "tests.faults.process")
+QUICK_SWEEP = {"sweep_s": 0.5, "pending_s": 1.0, "waiting_s": 1.5, "silent_s": 4.0}
 SETTLE_PATIENCE_S = 60.0
-
-
-class Process:
-    """An api or a worker of the product, with the faults of ``tests.faults.process``."""
-
-    def __init__(self, role: str, environment: dict[str, str]) -> None:
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed by close()
-        paths = [str(ROOT / "services"), str(ROOT), *filter(None, sys.path)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.process", role], stderr=self._log, stdout=self._log, cwd=ROOT,
-            env={**ENVIRONMENT, "PYTHONPATH": os.pathsep.join(paths), **environment},
-        )  # fmt: skip
-
-    def send(self, number: signal.Signals) -> None:
-        self.process.send_signal(number)
-
-    @property
-    def running(self) -> bool:
-        return self.process.poll() is None
-
-    @property
-    def stopped(self) -> bool:
-        return psutil.Process(self.process.pid).status() == psutil.STATUS_STOPPED
-
-    def connections_to(self, port: int) -> int:
-        found = psutil.Process(self.process.pid).net_connections("tcp")
-        return sum(1 for one in found if one.raddr and one.raddr.port == port and one.status == "ESTABLISHED")
-
-    async def ended(self, within_s: float = 20) -> int:
-        """Its exit code; minus the signal's number where it was killed."""
-        await until(lambda: not self.running, within_s, self.said)
-        return self.process.returncode
-
-    async def kill(self) -> None:
-        if self.running:
-            self.process.kill()
-            await self.ended()
-
-    async def close(self) -> None:
-        await self.kill()
-        self._log.close()
-
-    def said(self) -> str:
-        self._log.seek(0)
-        return self._log.read().decode(errors="replace")
-
-
-async def until(
-    condition: Callable[[], bool | Awaitable[bool]], within_s: float, explain: Callable[[], str] = str
-) -> None:
-    """Wait for a condition; a failure tells what ``explain`` says."""
-    try:
-        async with asyncio.timeout(within_s):
-            while True:
-                answer = condition()
-                if await answer if isinstance(answer, Awaitable) else answer:
-                    return
-                await asyncio.sleep(0.03)
-    except TimeoutError:
-        raise AssertionError(f"not within {within_s:g} s: {condition.__qualname__}\n{explain()[-6000:]}") from None
 
 
 @dataclass
@@ -107,6 +43,7 @@ class Rig:
     stack: AsyncExitStack
     enqueued: list[str] = field(default_factory=list)
     processes: list[Process] = field(default_factory=list)
+    allowed: Allowed = field(default_factory=Allowed)
     _broken_at: float | None = None
     _whole_at: float | None = None
 
@@ -117,19 +54,19 @@ class Rig:
         return await self._started("api", {"PORT": "0", **more})
 
     async def _started(self, role: str, more: dict[str, str]) -> Process:
-        process = Process(role, {**self.environment, **more})
+        process = Process(*BREAKABLE, role, variables={**self.environment, **more})
         self.processes.append(process)
-        await until(lambda: f"{role}_up" in process.said() or not process.running, 60, process.said)
+        await eventually(lambda: f"{role}_up" in process.said() or not process.running, process.said)
         assert process.running, process.said()
         return process
 
     async def heir(self, **more: str) -> Process:
         """A worker that is up and takes nothing before ``let_in``: so that recovery is not the start of a process."""
-        await self.queue.steer("drain", "heir")
+        await self.queue.drain("heir")
         return await self.worker(AFTERBELL_WORKER_NAME="heir", **more)
 
     async def let_in(self) -> None:
-        await self.queue.steer("undrain", "heir")
+        await self.queue.undrain("heir")
 
     async def enqueue(self, count: int = 1, *, tenant: str = "school", name: str = "lesson") -> list[str]:
         """Ask for ``count`` reports of new sessions; every one was answered 202."""
@@ -161,7 +98,7 @@ class Rig:
 
     async def rows(self, statement: str) -> list[dict[str, Any]]:
         """Straight from PostgreSQL, also a moment after it was restarted."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 try:
                     return await Platform(self.up.http, self.up.stub, self.database, {}).rows(statement)
@@ -175,7 +112,7 @@ class Rig:
             found = await self.rows("SELECT count(*) AS n FROM reports WHERE status = 'running' AND progress >= 15")
             return bool(found[0]["n"] >= count)
 
-        await until(enough, 20, self.said)
+        await eventually(enough, self.said)
 
     async def statuses(self) -> dict[str, int]:
         found = await self.rows("SELECT status, count(*) AS n FROM reports GROUP BY status")
@@ -196,22 +133,24 @@ class Rig:
         async def quiet() -> bool:
             if set(await self.statuses()) & set(reports.UNFINISHED):
                 return False
-            facts = await self.queue.look()
+            facts = await self.queue.stats()
             return not (facts.waiting or facts.active or facts.due)
 
-        await until(quiet, within_s, self.said)
+        await eventually(quiet, self.said, within_s=within_s)
         self._whole_at = asyncio.get_running_loop().time()
 
-    async def ledger(self, allowed: Allowed) -> Ledger:
+    async def ledger(self) -> Ledger:
         """What became of every job, checked."""
         recovered_s = None
         if self._broken_at is not None and self._whole_at is not None:
             recovered_s = self._whole_at - self._broken_at
         requests = await self.up.model_requests()
-        return await read_ledger(self.rows, self.valkey, self.queue.keys, self.enqueued, requests, allowed, recovered_s)
+        return await read_ledger(
+            self.rows, self.valkey, self.queue.keys, self.enqueued, requests, self.allowed, recovered_s
+        )
 
     def said(self) -> str:
-        return "\n".join(f"--- process {one.process.pid}\n{one.said()[-2500:]}" for one in self.processes)
+        return "\n".join(f"--- process {one.pid}\n{one.said()[-2500:]}" for one in self.processes)
 
 
 @asynccontextmanager
@@ -235,33 +174,25 @@ async def rig(
         client = connect(valkey.url)
         stack.push_async_callback(client.aclose)
         rules = QueueRules(up.settings["lease_s"], up.settings["starts_max"], up.settings.get("window_s", 60))
-        found = Rig(valkey, postgres, up, database, Queue(client, QueueKeys(up.settings["queue"]), rules), wires,
-                    _environment(up.settings), stack)  # fmt: skip
+        found = Rig(
+            valkey,
+            postgres,
+            up,
+            database,
+            Queue(client, QueueKeys(up.settings["queue"]), rules),
+            wires,
+            _environment(up.settings),
+            stack,
+        )
         try:
             yield found
         finally:
             for process in found.processes:
-                await process.close()
+                process.end()
 
 
 def _environment(settings: dict[str, Any]) -> dict[str, str]:
-    return {
-        "REDIS_URL": settings["redis_url"],
-        "DATABASE_URL": settings["database_url"],
-        "OPENAI_API_KEY": "test",
-        "OPENAI_BASE_URL": settings["base_url"],
-        "AFTERBELL_QUEUE": settings["queue"],
-        "AFTERBELL_STARTS_PER_WINDOW": str(settings["starts_max"]),
-        "AFTERBELL_STARTS_WINDOW_SECONDS": str(settings.get("window_s", 60)),
-        "AFTERBELL_LEASE_SECONDS": str(settings["lease_s"]),
-        "AFTERBELL_DELIVERIES_MAX": str(settings.get("deliveries_max", 3)),
-        "AFTERBELL_RETRY_LADDER": "0.3,0.6,1.2",
-        "AFTERBELL_WHEN_MODEL_FAILS": "fail",
-        "AFTERBELL_INTERNAL_PORT": "0",
+    return variables_of(settings | {"retry_backoff_s": RETRIES_S}) | {
         "AFTERBELL_SAFETY_TICK_SECONDS": "3",
         "AFTERBELL_LOG_FORMAT": "text",
-        "AFTERBELL_SWEEP_SECONDS": str(settings["sweep_s"]),
-        "AFTERBELL_SWEEP_UNPUT_SECONDS": str(settings["unput_s"]),
-        "AFTERBELL_SWEEP_REPUT_SECONDS": str(settings["reput_s"]),
-        "AFTERBELL_SWEEP_SILENT_SECONDS": str(settings["silent_s"]),
     }

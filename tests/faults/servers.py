@@ -8,26 +8,24 @@ import socket
 import subprocess
 import tempfile
 import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 from redis import Redis
 from redis.exceptions import RedisError
+from tests.support.ports import free_port
 
-from afterbell.embedded.engines import engine_programs
-from afterbell.embedded.folder import EngineFolder
-from afterbell.embedded.launch import launcher
-from afterbell.embedded.postgres import Postgres
-from afterbell.embedded.valkey import Valkey
+from afterbell.dev.engines.engines import engine_programs
+from afterbell.dev.engines.folder import EngineFolder
+from afterbell.dev.engines.launch import launcher
+from afterbell.dev.engines.postgres import Postgres
+from afterbell.dev.engines.valkey import Valkey
 
 LOOPBACK = "127.0.0.1"
 START_PATIENCE_S = 30.0
-
-
-def free_port() -> int:
-    with socket.socket() as probing:
-        probing.bind((LOOPBACK, 0))
-        return probing.getsockname()[1]
 
 
 class Server:
@@ -157,15 +155,23 @@ class TcpPostgres(Server):
 
     def answers(self) -> bool:
         try:
-            asyncio.run(self._execute("SELECT 1"))
+            asyncio.run(self.execute("SELECT 1"))
         except (OSError, asyncpg.PostgresError, TimeoutError):
             return False
         return True
 
-    def execute(self, statement: str) -> None:
-        asyncio.run(self._execute(statement))
+    @asynccontextmanager
+    async def fresh_database(self) -> AsyncIterator[str]:
+        """The name of an empty database for the block."""
+        name = f"t_{uuid.uuid4().hex}"
+        await self.execute(f"CREATE DATABASE {name} TEMPLATE template0")
+        try:
+            yield name
+        finally:
+            await self.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
-    async def _execute(self, statement: str) -> None:
+    async def execute(self, statement: str) -> None:
+        """One statement, straight to the server."""
         connection = await asyncpg.connect(self.url, timeout=2)
         try:
             await connection.execute(statement)

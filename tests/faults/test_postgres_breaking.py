@@ -8,7 +8,7 @@ import psutil
 import pytest
 from tests.faults.conftest import Faults
 from tests.faults.ledger import Allowed
-from tests.faults.rig import Rig, until
+from tests.support.waiting import eventually
 
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
 long = pytest.mark.long
@@ -16,22 +16,20 @@ long = pytest.mark.long
 NO_ANSWER = "PostgreSQL did not answer, so the try began again"
 
 
-def test_postgresql_killed_during_the_commit_of_a_report(faults: Faults) -> None:
-    async def body(up: Rig) -> Allowed:
+async def test_postgresql_killed_during_the_commit_of_a_report(faults: Faults) -> None:
+    async with faults("kill -9 of PostgreSQL while it commits a report") as up:
         await up.worker(FAULT_AT="saving:KILL", FAULT_PID=str(up.postgres.pid))
         await up.enqueue(3)
-        await until(lambda: not up.postgres.running, 20, up.said)
+        await eventually(lambda: not up.postgres.running, up.said)
         await up.postgres.restart()
         up.broken()
         await up.settled()
-        return Allowed(doubled=3, because=NO_ANSWER)
-
-    faults("kill -9 of PostgreSQL while it commits a report", body)
+        up.allowed = Allowed(doubled=3, because=NO_ANSWER)
 
 
 @pytest.mark.parametrize("times", [pytest.param(4, marks=long)])
-def test_postgresql_killed_under_load(faults: Faults, times: int) -> None:
-    async def body(up: Rig) -> Allowed:
+async def test_postgresql_killed_under_load(faults: Faults, times: int) -> None:
+    async with faults(f"kill -9 of PostgreSQL {times} times under load") as up:
         for _ in range(2):
             await up.worker()
         await up.enqueue(120)
@@ -41,24 +39,20 @@ def test_postgresql_killed_under_load(faults: Faults, times: int) -> None:
             await up.postgres.restart()
             up.broken()
         await up.settled(within_s=90)
-        return Allowed(doubled=10 * times, because=NO_ANSWER)
-
-    faults(f"kill -9 of PostgreSQL {times} times under load", body)
+        up.allowed = Allowed(doubled=10 * times, because=NO_ANSWER)
 
 
-def test_postgresql_throws_everybody_out(faults: Faults) -> None:
-    async def body(up: Rig) -> Allowed:
+async def test_postgresql_throws_everybody_out(faults: Faults) -> None:
+    async with faults("pg_terminate_backend of every connection, 5 times") as up:
         await up.worker()
         await up.enqueue(4)
         await up.writing(2)
         for _ in range(5):
-            await asyncio.to_thread(up.postgres.execute, _THROW_OUT)
+            await up.postgres.execute(_THROW_OUT)
             up.broken()
             await asyncio.sleep(0.3)
         await up.settled()
-        return Allowed(doubled=8, because=NO_ANSWER)
-
-    faults("pg_terminate_backend of every connection, 5 times", body)
+        up.allowed = Allowed(doubled=8, because=NO_ANSWER)
 
 
 _THROW_OUT = (
@@ -68,8 +62,8 @@ _THROW_OUT = (
 
 
 @long
-def test_postgresql_hung(faults: Faults) -> None:
-    async def body(up: Rig) -> Allowed:
+async def test_postgresql_hung(faults: Faults) -> None:
+    async with faults("every connection of PostgreSQL hung for 12 s") as up:
         await up.worker()
         await up.enqueue(4)
         await up.writing(2)
@@ -81,9 +75,7 @@ def test_postgresql_hung(faults: Faults) -> None:
         _signal_all([row["pid"] for row in backends], signal.SIGCONT)
         up.broken()
         await up.settled()
-        return Allowed(doubled=8, because=NO_ANSWER)
-
-    faults("every connection of PostgreSQL hung for 12 s", body)
+        up.allowed = Allowed(doubled=8, because=NO_ANSWER)
 
 
 def _signal_all(pids: list[int], number: signal.Signals) -> None:

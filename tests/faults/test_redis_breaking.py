@@ -8,12 +8,13 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 import pytest
 from tests.faults.conftest import Faults
 from tests.faults.ledger import Allowed
-from tests.faults.rig import Rig, until
+from tests.faults.rig import Rig
 from tests.faults.servers import TcpValkey
+from tests.support.waiting import eventually
 
-from afterbell.adapters.redis.client import connect
-from afterbell.adapters.redis.queue import Queue
-from afterbell.llm_stub.settings import StubSettings
+from afterbell.adapters.queue.redis_queue import Queue
+from afterbell.adapters.redis.connections import connect
+from afterbell.dev.stub.settings import StubSettings
 
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
 long = pytest.mark.long
@@ -81,11 +82,11 @@ async def loading(up: Rig) -> AsyncIterator[None]:
             facts = client.info("persistence")
         return not (facts["aof_rewrite_in_progress"] or facts["aof_rewrite_scheduled"])
 
-    await until(rewritten, 20)
+    await eventually(rewritten)
     up.valkey.kill()
     up.valkey.launch("--key-load-delay", "400", "--loading-process-events-interval-bytes", "1024")
     yield
-    await until(lambda: asyncio.to_thread(up.valkey.answers), 30)
+    await eventually(lambda: asyncio.to_thread(up.valkey.answers))
     for start in range(0, 20_000, 2_000):
         up.valkey.ask("DEL", *[f"pad:{number}" for number in range(start, start + 2_000)])
 
@@ -95,7 +96,7 @@ EVIDENCE = {
     read_only: "ReadOnlyError",
     forbidding: "NoPermissionError",
     loading: "BusyLoadingError",
-    killed: "take_waits",
+    killed: "service_waits",
 }
 
 
@@ -114,8 +115,10 @@ EVIDENCE = {
     ],
     ids=lambda value: getattr(value, "__name__", f"{value}s"),
 )
-def test_reports_asked_for_while_redis_is(faults: Faults, breaking: Breaking, seconds: float) -> None:
-    async def body(up: Rig) -> Allowed:
+async def test_reports_asked_for_while_redis_is(faults: Faults, breaking: Breaking, seconds: float) -> None:
+    async with faults(
+        f"Redis {breaking.__name__.replace('_', '-')} for {seconds:g} s, 3 of 7 reports asked for meanwhile"
+    ) as up:
         await up.worker()
         await up.enqueue(4)
         await up.writing(2)
@@ -126,47 +129,42 @@ def test_reports_asked_for_while_redis_is(faults: Faults, breaking: Breaking, se
         await up.settled()
         assert EVIDENCE.get(breaking, "") in "".join(process.said() for process in up.processes)
         # A take whose answer was lost leased a job to a worker that does not know of it.
-        return Allowed(doubled=7, because=LEASE_OUT)
-
-    faults(f"Redis {breaking.__name__.replace('_', '-')} for {seconds:g} s, 3 of 7 reports asked for meanwhile", body)
+        up.allowed = Allowed(doubled=7, because=LEASE_OUT)
 
 
-def test_running_jobs_end_while_redis_is_full(faults: Faults) -> None:
-    async def body(up: Rig) -> Allowed:
+async def test_running_jobs_end_while_redis_is_full(faults: Faults) -> None:
+    async with faults("Redis out of memory (noeviction) while 2 jobs run") as up:
         await up.worker()
         await up.enqueue(2)
         await up.writing(2)
         async with full(up):
 
             async def ended() -> bool:
-                return (await up.queue.look()).active == 0
+                return (await up.queue.stats()).active == 0
 
-            await until(ended, 10, up.said)
+            await eventually(ended, up.said)
             assert await up.statuses() == {"succeeded": 2}
             assert len(await up.enqueue(1)) == 1, "answered 202 all the same"
         up.broken()
         await up.settled()
-        return Allowed()
-
-    faults("Redis out of memory (noeviction) while 2 jobs run", body)
 
 
 @pytest.mark.parametrize("jobs", [15, pytest.param(105, marks=long)])
-def test_an_emptied_redis_loses_no_report(faults: Faults, jobs: int) -> None:
-    async def body(up: Rig) -> Allowed:
+async def test_an_emptied_redis_loses_no_report(faults: Faults, jobs: int) -> None:
+    async with faults("FLUSHALL with jobs queued and 5 running", stub=STEADY, silent_s=10) as up:
         await up.worker()
         await up.enqueue(jobs)
         await up.writing(3)
         up.valkey.ask("FLUSHALL")
         up.broken()
         await up.settled(within_s=120)
-        return Allowed(doubled=5, because="Redis forgot the running job, and its report made no progress for long")
+        up.allowed = Allowed(
+            doubled=5, because="Redis forgot the running job, and its report made no progress for long"
+        )
 
-    faults("FLUSHALL with jobs queued and 5 running", body, stub=STEADY, silent_s=10)
 
-
-def test_an_empty_redis_in_its_place_loses_no_report(faults: Faults, empty_valkey: TcpValkey) -> None:
-    async def body(up: Rig) -> Allowed:
+async def test_an_empty_redis_in_its_place_loses_no_report(faults: Faults, empty_valkey: TcpValkey) -> None:
+    async with faults("Redis swapped for an empty one, 5 jobs running", wires=("redis",), silent_s=10) as up:
         await up.worker()
         await up.enqueue(8)
         await up.writing(3)
@@ -180,6 +178,4 @@ def test_an_empty_redis_in_its_place_loses_no_report(faults: Faults, empty_valke
         up.queue = Queue(client, up.queue.keys, up.queue.rules)
         up.broken()
         await up.settled(within_s=90)
-        return Allowed(doubled=5, because="the new Redis did not know the running job")
-
-    faults("Redis swapped for an empty one, 5 jobs running", body, wires=("redis",), silent_s=10)
+        up.allowed = Allowed(doubled=5, because="the new Redis did not know the running job")

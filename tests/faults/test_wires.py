@@ -8,7 +8,6 @@ import pytest
 from tests.faults.conftest import Faults
 from tests.faults.ledger import Allowed
 from tests.faults.links import DRIBBLE, HALF_OPEN, LATENCY, MUTE, RESET, STALL, Link, Toxic
-from tests.faults.rig import Rig
 
 pytestmark = [pytest.mark.faults, pytest.mark.engines]
 long = pytest.mark.long
@@ -58,8 +57,8 @@ async def wrong(link: Link, how: str) -> AsyncIterator[None]:
         pytest.param("postgres", "dribbling", 4.0, marks=long),
     ],
 )
-def test_reports_survive_a_wire_that_is(faults: Faults, store: str, how: str, seconds: float) -> None:
-    async def body(up: Rig) -> Allowed:
+async def test_reports_survive_a_wire_that_is(faults: Faults, store: str, how: str, seconds: float) -> None:
+    async with faults(f"the wire to {store} {how} for {seconds:g} s", wires=(store,)) as up:
         await up.worker()
         await up.enqueue(4)
         await up.writing(2)
@@ -69,6 +68,4 @@ def test_reports_survive_a_wire_that_is(faults: Faults, store: str, how: str, se
             await asyncio.sleep(seconds)
         up.broken()
         await up.settled(within_s=60)
-        return Allowed(doubled=6, because=f"the answer of {store} did not arrive")
-
-    faults(f"the wire to {store} {how} for {seconds:g} s", body, wires=(store,))
+        up.allowed = Allowed(doubled=6, because=f"the answer of {store} did not arrive")

@@ -1,8 +1,7 @@
 """The bill, on the real parts: what the books say is what the provider says."""
 
-import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 from tests.support.platform import Platform, a_session, platform
+from tests.support.waiting import eventually
 
 pytestmark = pytest.mark.engines
 
@@ -27,12 +27,8 @@ def prices(tmp_path: Path) -> Path:
     return path
 
 
-def on(redis_url: str, database_url: str, body: Callable[[Platform], Awaitable[None]], **settings: Any) -> None:
-    async def run() -> None:
-        async with platform(redis_url, database_url, model="afterbell-stub", **settings) as up:
-            await body(up)
-
-    asyncio.run(run())
+def billed_platform(redis_url: str, database_url: str, **settings: Any) -> AbstractAsyncContextManager[Platform]:
+    return platform(redis_url, database_url, model="afterbell-stub", **settings)
 
 
 async def billed(up: Platform) -> Decimal:
@@ -51,12 +47,27 @@ async def made(up: Platform, *names: str, state: str = "completed") -> None:
         assert (await up.until(name, "completed", "failed"))[-1]["status"] == state
 
 
-def test_the_ledger_equals_the_providers_own_token_log_failed_and_thrown_away_calls_included(
+async def test_the_ledger_equals_the_providers_own_token_log_failed_and_thrown_away_calls_included(
     redis_url: str, database_url: str, prices: Path
 ) -> None:
-    async def body(up: Platform) -> None:
-        await up.faults("ok", "500", "cut", "wrong_schema", "ok", "failed", "bad_json", "eof", "incomplete",
-                        "error_event", "429:1", "html502", "ok")  # fmt: skip
+    async with billed_platform(
+        redis_url, database_url, prices=prices, retry_backoff_s=(0.05,) * 12, breaker_failures=99
+    ) as up:
+        await up.faults(
+            "ok",
+            "500",
+            "cut",
+            "wrong_schema",
+            "ok",
+            "failed",
+            "bad_json",
+            "eof",
+            "incomplete",
+            "error_event",
+            "429:1",
+            "html502",
+            "ok",
+        )
         for number in range(3):
             await made(up, f"lesson-{number}")
         # The second call puts right what the first invented; both are paid for.
@@ -76,18 +87,17 @@ def test_the_ledger_equals_the_providers_own_token_log_failed_and_thrown_away_ca
         estimated = [call["request_id"] for call in calls if call["estimated"]]
         assert estimated == [one["request_id"] for one in requests if one["fault"] in {"cut", "eof", "error_event"}]
 
-    on(redis_url, database_url, body, prices=prices, retry_ladder_s=(0.05,) * 12, breaker_failures=99)
 
-
-def test_each_mark_of_a_budget_is_told_once_and_from_80_percent_on_as_an_error(
+async def test_each_mark_of_a_budget_is_told_once_and_from_80_percent_on_as_an_error(
     redis_url: str, database_url: str, prices: Path
 ) -> None:
-    budget = Decimal("0.30")
-
-    async def body(up: Platform) -> None:
+    budget = Decimal("0.45")
+    async with billed_platform(
+        redis_url, database_url, prices=prices, budget_day_usd=budget, output_tokens_max=1500
+    ) as up:
         before = {mark: _marks(mark) for mark in ("50", "80", "100")}
         with capture_logs() as lines:
-            for number in range(27):  # one after the other: what is reserved for others at the moment leaves less room
+            for number in range(45):  # one after the other: what is reserved for others at the moment leaves less room
                 await made(up, f"lesson-{number}")
         (day,) = await up.rows("SELECT * FROM budget_ledger WHERE tenant_id = '' AND period = 'day'")
         passed = [mark for mark in (50, 80, 100) if day["spent_usd"] * 100 >= budget * mark]
@@ -96,33 +106,30 @@ def test_each_mark_of_a_budget_is_told_once_and_from_80_percent_on_as_an_error(
         assert told == [(mark, "error" if mark >= 80 else "warning") for mark in passed]
         assert {mark for mark in before if _marks(mark) == before[mark] + 1} == {str(mark) for mark in passed}
 
-    on(redis_url, database_url, body, prices=prices, budget_day_usd=budget, output_tokens_max=1_500)
-
 
 def _marks(percent: str) -> float:
     labels = {"period": "day", "whose": "all", "percent": percent}
     return REGISTRY.get_sample_value("afterbell_budget_marks_total", labels) or 0.0
 
 
-def test_a_worker_warns_at_its_start_of_a_model_that_ends_within_60_days(redis_url: str, database_url: str) -> None:
-    async def run() -> list[dict[str, Any]]:
-        # Its date is 2027-01-14, which the clock of this test may be past: then it has ended, and is warned of as well.
-        chain = {"model": "gpt-6-luna", "fallback_model": "gpt-4o-mini"}
-        with capture_logs() as lines:
-            async with platform(redis_url, database_url, **chain):
-                pass
-        return [dict(line) for line in lines if line["event"] == "model_ends"]
-
-    (line,) = asyncio.run(run())
+async def test_a_worker_warns_at_its_start_of_a_model_that_ends_within_60_days(
+    redis_url: str, database_url: str
+) -> None:
+    # Its date is 2027-01-14, which the clock of this test may be past: then it has ended, and is warned of as well.
+    chain = {"model": "gpt-6-luna", "fallback_model": "gpt-4o-mini"}
+    with capture_logs() as lines:
+        async with platform(redis_url, database_url, **chain):
+            pass
+    (line,) = [line for line in lines if line["event"] == "model_ends"]
     assert (line["model"], line["shutdown"], line["log_level"]) == ("gpt-4o-mini", "2027-01-14", "warning")
     ends = REGISTRY.get_sample_value("afterbell_model_shutdown_timestamp_seconds", {"model": "gpt-4o-mini"})
     assert ends == datetime(2027, 1, 14, tzinfo=UTC).timestamp()
 
 
-def test_no_money_for_a_call_makes_a_basic_report_that_waits_for_better_days(
+async def test_no_money_for_a_call_makes_a_basic_report_that_waits_for_better_days(
     redis_url: str, database_url: str, prices: Path
 ) -> None:
-    async def body(up: Platform) -> None:
+    async with billed_platform(redis_url, database_url, prices=prices, budget_day_usd=Decimal("0.0001")) as up:
         await made(up, "lesson-1", "lesson-2")
         assert (await up.report("lesson-1"))["basic"]
         assert await up.model_requests() == []
@@ -132,25 +139,22 @@ def test_no_money_for_a_call_makes_a_basic_report_that_waits_for_better_days(
         assert attempt["outcome"] == "basic"
         assert attempt["error"].startswith("BudgetSpent: the day budget of all tenants")
 
-    on(redis_url, database_url, body, prices=prices, budget_day_usd=Decimal("0.0001"))
 
-
-def test_a_report_may_wait_for_the_next_period_instead(redis_url: str, database_url: str, prices: Path) -> None:
-    async def body(up: Platform) -> None:
+async def test_a_report_may_wait_for_the_next_period_instead(redis_url: str, database_url: str, prices: Path) -> None:
+    async with billed_platform(
+        redis_url, database_url, prices=prices, tenant_budget_month_usd=Decimal("0.0001"), budget_spent="wait"
+    ) as up:
         await up.import_session(a_session())
         await up.request("lesson-1")
-        async with asyncio.timeout(10):
-            while not await up.rows("SELECT 1 FROM reports WHERE status = 'deferred'"):
-                await asyncio.sleep(0.02)
+        await eventually(lambda: up.rows("SELECT 1 FROM reports WHERE status = 'deferred'"))
         assert await up.model_requests() == []
 
-    on(redis_url, database_url, body, prices=prices, tenant_budget_month_usd=Decimal("0.0001"), budget_spent="wait")
 
-
-def test_many_workers_at_once_spend_no_more_than_the_budget(redis_url: str, database_url: str, prices: Path) -> None:
+async def test_many_workers_at_once_spend_no_more_than_the_budget(
+    redis_url: str, database_url: str, prices: Path
+) -> None:
     budget = Decimal("0.10")
-
-    async def body(up: Platform) -> None:
+    async with billed_platform(redis_url, database_url, prices=prices, workers=4, budget_day_usd=budget) as up:
         await made(up, *(f"lesson-{number}" for number in range(24)))
         (day,) = await up.rows("SELECT * FROM budget_ledger WHERE tenant_id = '' AND period = 'day'")
         assert 0 < day["spent_usd"] <= budget
@@ -159,42 +163,30 @@ def test_many_workers_at_once_spend_no_more_than_the_budget(redis_url: str, data
         basic = await up.rows("SELECT 1 FROM reports WHERE upgrade_pending")
         assert 0 < len(basic) < 24
 
-    on(redis_url, database_url, body, prices=prices, workers=4, budget_day_usd=budget)
 
-
-def test_a_model_without_a_price_is_not_called_where_that_is_forbidden(redis_url: str, database_url: str) -> None:
-    async def body(up: Platform) -> None:
+async def test_a_model_without_a_price_is_not_called_where_that_is_forbidden(redis_url: str, database_url: str) -> None:
+    async with platform(redis_url, database_url, model="nobodys-model", unknown_price="block") as up:
         await made(up, "lesson-1", state="failed")
-        assert "does not know the model" in (await up.status("lesson-1"))["error"]
+        assert "has no price for model" in (await up.status("lesson-1"))["error"]
         assert await up.model_requests() == []
 
-    async def run() -> None:
-        async with platform(redis_url, database_url, model="nobodys-model", unknown_price="block") as up:
-            await body(up)
 
-    asyncio.run(run())
-
-
-def test_the_second_model_is_asked_where_the_first_is_not_set_up(redis_url: str, database_url: str) -> None:
-    async def body(up: Platform) -> None:
+async def test_the_second_model_is_asked_where_the_first_is_not_set_up(redis_url: str, database_url: str) -> None:
+    async with billed_platform(redis_url, database_url, fallback_model="second") as up:
         await up.faults("404_model")
         await made(up, "lesson-1")
         assert [one["model"] for one in await up.model_requests()] == ["afterbell-stub", "second"]
         calls = await up.rows("SELECT model, outcome FROM model_calls ORDER BY started_at")
         assert [call["outcome"] for call in calls] == ["model_misconfigured", "answered"]
 
-    on(redis_url, database_url, body, fallback_model="second")
-
 
 @pytest.mark.parametrize(("fault", "upgrade"), [("500", True), ("401", True), ("refusal", False)])
-def test_a_report_no_model_writes_becomes_a_basic_one(
+async def test_a_report_no_model_writes_becomes_a_basic_one(
     redis_url: str, database_url: str, fault: str, upgrade: bool
 ) -> None:
-    async def body(up: Platform) -> None:
+    async with billed_platform(redis_url, database_url, when_model_fails="basic", retry_backoff_s=(0.05,)) as up:
         await up.faults(fault, fault)
         await made(up, "lesson-1")
         assert (await up.report("lesson-1"))["basic"]
         (row,) = await up.rows("SELECT upgrade_pending FROM reports")
         assert row["upgrade_pending"] is upgrade
-
-    on(redis_url, database_url, body, when_model_fails="basic", retry_ladder_s=(0.05,))

@@ -1,6 +1,5 @@
 """Spans as an OpenTelemetry collector gets them, by OTLP over HTTP, from the real api and a worker process."""
 
-import asyncio
 import gzip
 import http.server
 import signal
@@ -17,6 +16,7 @@ from tests.support.platform import a_session, platform, worker_process
 
 from afterbell.core.errors import SettingsError
 from afterbell.observability import spans
+from afterbell.observability.export import exporting
 from afterbell.settings import TelemetrySettings
 
 pytestmark = pytest.mark.engines
@@ -65,23 +65,20 @@ def collector() -> Iterator[Collector]:
         thread.join()
 
 
-def test_a_collector_sees_one_tree_from_the_request_to_the_model(
+async def test_a_collector_sees_one_tree_from_the_request_to_the_model(
     redis_url: str, database_url: str, collector: Collector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", collector.url)
 
-    async def body() -> list[dict[str, Any]]:
-        async with platform(redis_url, database_url, workers=0) as up, worker_process(up.settings) as worker:
-            await up.import_session(a_session("given"))
-            with spans.exporting(TelemetrySettings(), "afterbell-api"):
-                header = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
-                await up.http.post("/api/reports/session/given", headers=header)
-                await up.until("given", "completed")
-            worker.send(signal.SIGTERM)
-            await asyncio.to_thread(worker.process.communicate)
-            return await up.model_requests()
-
-    (call,) = asyncio.run(body())
+    async with platform(redis_url, database_url, workers=0) as up, worker_process(up.settings) as worker:
+        await up.import_session(a_session("given"))
+        with exporting(TelemetrySettings(), "afterbell-api"):
+            header = {"traceparent": f"00-{TRACE}-{CALLER}-01"}
+            await up.http.post("/api/reports/session/given", headers=header)
+            await up.until("given", "completed")
+        worker.send(signal.SIGTERM)
+        await worker.ended()
+        (call,) = await up.model_requests()
     ours = {span.name: (service, span) for service, span in collector.taken if span.trace_id.hex() == TRACE}
     parents = {name: span.parent_span_id.hex() for name, (_, span) in ours.items()}
     ids = {name: span.span_id.hex() for name, (_, span) in ours.items()}
@@ -89,9 +86,11 @@ def test_a_collector_sees_one_tree_from_the_request_to_the_model(
     assert parents == {request: CALLER, "wait in the queue": ids[request], "try": ids[request], model: ids["try"]}
     assert call["traceparent"] == f"00-{TRACE}-{ids[model]}-01"
     assert {name: service for name, (service, _) in ours.items()} == {
-        request: "afterbell-api", "wait in the queue": "afterbell-worker", "try": "afterbell-worker",
+        request: "afterbell-api",
+        "wait in the queue": "afterbell-worker",
+        "try": "afterbell-worker",
         model: "afterbell-worker",
-    }  # fmt: skip
+    }
     times = [ours[name][1] for name in (request, "wait in the queue", "try", model)]
     assert all(0 < span.start_time_unix_nano <= span.end_time_unix_nano for span in times)
     told = {one.key: one.value.string_value for one in ours["try"][1].attributes}
@@ -110,7 +109,7 @@ print([name for name in sys.modules if name.endswith(".otel") or "exporter" in n
 
 @pytest.mark.parametrize("given", [{}, {"otlp_endpoint": "http://127.0.0.1:1", "otel_disabled": True}])
 def test_nothing_is_sent_where_no_collector_is_named_or_it_is_switched_off(given: dict[str, Any]) -> None:
-    with spans.exporting(TelemetrySettings(**given), "afterbell-api"):
+    with exporting(TelemetrySettings(**given), "afterbell-api"):
         assert spans._sinks == []
 
 
@@ -120,6 +119,6 @@ def test_a_collector_without_the_extra_is_a_setting_that_cannot_be_met(monkeypat
     settings = TelemetrySettings(otlp_endpoint="http://127.0.0.1:1")
     with (
         pytest.raises(SettingsError, match=r"pip install 'afterbell\[otel\]'"),
-        spans.exporting(settings, "afterbell-api"),
+        exporting(settings, "afterbell-api"),
     ):
         pass

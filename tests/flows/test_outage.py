@@ -28,8 +28,11 @@ def times(requests: list[dict[str, Any]]) -> list[float]:
     return [datetime.fromisoformat(one["time"]).timestamp() for one in requests]
 
 
-def test_every_report_asked_for_in_an_outage_is_made_after_it_and_none_twice(redis_url: str, database_url: str) -> None:
-    async def body(up: Platform) -> None:
+async def test_every_report_asked_for_in_an_outage_is_made_after_it_and_none_twice(
+    redis_url: str, database_url: str
+) -> None:
+    scaled = {"breaker_open_s": OPEN_S, "breaker_open_max_s": OPEN_MAX_S, "breaker_window_s": 60 / SPEED}
+    async with platform(redis_url, database_url, workers=2, when_model_fails="basic", **scaled) as up:
         first = [f"before-{number}" for number in range(10)]
         await up.faults(*(["500"] * 999))
         await asked(up, *first)
@@ -49,13 +52,6 @@ def test_every_report_asked_for_in_an_outage_is_made_after_it_and_none_twice(red
         assert len(answered) == 15
         basic = await up.rows("SELECT 1 FROM reports WHERE upgrade_pending OR attempt > 20")
         assert basic == []
-
-    async def run() -> None:
-        scaled = {"breaker_open_s": OPEN_S, "breaker_open_max_s": OPEN_MAX_S, "breaker_window_s": 60 / SPEED}
-        async with platform(redis_url, database_url, workers=2, when_model_fails="basic", **scaled) as up:
-            await body(up)
-
-    asyncio.run(run())
 
 
 def _check_calls(at: list[float]) -> None:

@@ -1,45 +1,55 @@
 """A real report takes the walk that docs/explanation/walk.md tells."""
 
-import asyncio
 import sys
 import uuid
+from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Final
 
 import pytest
 from pydantic import SecretStr
-from tests.architecture.test_walk import PACKAGE, STEPS
+from tests.architecture.test_walk import BACK, BESIDE, PACKAGE, STEPS, WATCHED
 
 from afterbell.cli import demo
-from afterbell.cli.sessions import read_sessions
+from afterbell.cli.session_files import read_sessions
 from afterbell.settings import StoreSettings
+
+# The worker's first poll of an empty queue grants nothing, and is no step of a report.
+ACCEPTED: Final = ("adapters/queue/consumer.py", "Consumer._accept")
 
 
 @pytest.mark.engines
-def test_a_real_report_takes_that_walk(redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_real_report_takes_that_walk(
+    redis_url: str, database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("AFTERBELL_QUEUE", f"walk-{uuid.uuid4().hex}")
     found = StoreSettings(redis_url=SecretStr(redis_url), database_url=SecretStr(database_url))
-    seen: list[tuple[str, str]] = []
-    sys.setprofile(recorder(seen))
+    recorder = Recorder()
+    sys.setprofile(recorder)
     try:
-        code = asyncio.run(demo.run(found, read_sessions(None), pace="none", as_json=True))
+        code = await demo.run(found, read_sessions(None), pace="none", as_json=True)
     finally:
         sys.setprofile(None)
     assert code == 0
-    assert seen == [*STEPS, ("api/routes/reports.py", "read_report")]
+    assert recorder.seen == [*STEPS, *BACK]
+    passed = {file for file in recorder.files if file.startswith(WATCHED)}
+    assert passed - {file for file, _ in STEPS} - {*BESIDE} == set(), "tell it in docs/explanation/walk.md"
 
 
-def recorder(seen: list[tuple[str, str]]) -> Any:
-    """A profiler that notes the first call of each step, and of reading the report back."""
-    steps = {(str(PACKAGE / file), name): (file, name) for file, name in (*STEPS, (STEPS[0][0], "read_report"))}
-    accepted_something = ("adapters/redis/consumer.py", "Consumer._accept")
+class Recorder:
+    """A profiler: the first call of each step, and every file of ours that runs from the request to the reading."""
 
-    def note(frame: FrameType, event: str, _: object) -> None:
-        step = steps.get((frame.f_code.co_filename, frame.f_code.co_qualname)) if event == "call" else None
-        if step is None or step in seen:
+    def __init__(self) -> None:
+        self.seen: list[tuple[str, str]] = []
+        self.files: set[str] = set()
+        self._steps = {(str(PACKAGE / file), name): (file, name) for file, name in (*STEPS, *BACK)}
+
+    def __call__(self, frame: FrameType, event: str, _: object) -> None:
+        path = frame.f_code.co_filename
+        if event != "call" or not path.startswith(str(PACKAGE)):
             return
-        if step == accepted_something and not frame.f_locals["taken"].grants:
-            return  # the worker's first look at an empty queue
-        seen.append(step)
-
-    return note
+        step = self._steps.get((path, frame.f_code.co_qualname))
+        if step and step not in self.seen and not (step == ACCEPTED and not frame.f_locals["polled"].grants):
+            self.seen.append(step)
+        if self.seen and BACK[-1] not in self.seen:
+            self.files.add(Path(path).relative_to(PACKAGE).as_posix())

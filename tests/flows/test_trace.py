@@ -1,9 +1,7 @@
 """One trace id from the client's request over the record and the worker's log to the model's call."""
 
-import asyncio
 import json
 import signal
-from typing import Any
 
 import pytest
 from tests.support.platform import a_session, platform, worker_process
@@ -13,22 +11,20 @@ TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"
 GIVEN = f"00-{TRACE}-00f067aa0ba902b7-01"
 
 
-def test_a_report_is_one_trace_from_the_request_to_the_model(redis_url: str, database_url: str) -> None:
-    async def body() -> tuple[list[dict[str, Any]], list[dict[str, Any]], bytes]:
-        async with (
-            platform(redis_url, database_url, workers=0) as up,
-            worker_process(up.settings, AFTERBELL_LOG_FORMAT="json") as worker,
-        ):
-            for name, header in (("given", GIVEN), ("own", "nonsense")):
-                await up.import_session(a_session(name))
-                await up.http.post(f"/api/reports/session/{name}", headers={"traceparent": header})
-                await up.until(name, "completed")
-            worker.send(signal.SIGTERM)
-            said = (await asyncio.to_thread(worker.process.communicate))[1]
-            rows = await up.rows("SELECT session_id, traceparent FROM reports")
-            return rows, await up.model_requests(), said
-
-    rows, calls, said = asyncio.run(body())
+async def test_a_report_is_one_trace_from_the_request_to_the_model(redis_url: str, database_url: str) -> None:
+    async with (
+        platform(redis_url, database_url, workers=0) as up,
+        worker_process(up.settings, AFTERBELL_LOG_FORMAT="json") as worker,
+    ):
+        for name, header in (("given", GIVEN), ("own", "nonsense")):
+            await up.import_session(a_session(name))
+            await up.http.post(f"/api/reports/session/{name}", headers={"traceparent": header})
+            await up.until(name, "completed")
+        worker.send(signal.SIGTERM)
+        await worker.ended()
+        said = worker.said()
+        rows = await up.rows("SELECT session_id, traceparent FROM reports")
+        calls = await up.model_requests()
     traces = {row["session_id"]: row["traceparent"].split("-")[1] for row in rows}
     assert traces["given"] == TRACE
     assert traces["own"] not in (TRACE, "nonsense")

@@ -1,24 +1,18 @@
 """A try's log lines are kept with it, for a report that succeeds and for tries that fail."""
 
-import asyncio
-from typing import Any
-
 import pytest
 from tests.support.platform import a_session, platform, worker_process
 
 pytestmark = pytest.mark.engines
 
 
-def test_each_try_keeps_its_own_lines(redis_url: str, database_url: str) -> None:
-    async def body() -> list[dict[str, Any]]:
-        async with platform(redis_url, database_url, workers=0) as up, worker_process(up.settings):
-            await up.faults("500")
-            await up.import_session(a_session())
-            await up.request("lesson-1")
-            await up.until("lesson-1", "completed")
-            return await up.rows("SELECT attempt, outcome, log FROM report_attempts ORDER BY attempt")
-
-    failed, succeeded = asyncio.run(body())
+async def test_each_try_keeps_its_own_lines(redis_url: str, database_url: str) -> None:
+    async with platform(redis_url, database_url, workers=0) as up, worker_process(up.settings):
+        await up.faults("500")
+        await up.import_session(a_session())
+        await up.request("lesson-1")
+        await up.until("lesson-1", "completed")
+        failed, succeeded = await up.rows("SELECT attempt, outcome, log FROM report_attempts ORDER BY attempt")
     assert [failed["outcome"], succeeded["outcome"]] == ["retry", "succeeded"]
     events = [line["event"] for line in failed["log"]]
     assert events == ["try_started", "session_prepared", "model_failed"]

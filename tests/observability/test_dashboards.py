@@ -18,42 +18,46 @@ each_board = pytest.mark.parametrize("name", BOARDS)
 
 def test_the_files_are_what_the_code_makes() -> None:
     assert {path: path.read_text("utf-8") for path in sorted(FOLDER.glob("*.json"))} == dict(sorted(files().items())), (
-        "run `make docs`"
+        "run `make reference`"
     )
 
 
 @each_board
 def test_a_board_has_its_variables_links_and_annotations(name: str) -> None:
     board = BOARDS[name]
-    variables = {one["name"]: one for one in board["templating"]["list"]}
+    variables = {variable["name"]: variable for variable in board["templating"]["list"]}
     assert variables["datasource"]["query"] == "prometheus"
-    for one in ("namespace", "job"):
-        assert (variables[one]["multi"], variables[one]["allValue"], variables[one]["includeAll"]) == (True, ".*", True)
-    assert {one["name"] for one in board["annotations"]["list"]} >= {"Scaling", "Deploys", "Alerts"}
+    for label in ("namespace", "job"):
+        variable = variables[label]
+        assert (variable["multi"], variable["allValue"], variable["includeAll"]) == (True, ".*", True)
+    assert {annotation["name"] for annotation in board["annotations"]["list"]} >= {"Scaling", "Deploys", "Alerts"}
     assert board["links"]
     assert (board["uid"], board["editable"]) == (f"afterbell-{name}", False)
-    assert len({one["id"] for one in board["panels"]}) == len(board["panels"])
+    assert len({panel["id"] for panel in board["panels"]}) == len(board["panels"])
 
 
 @each_board
 def test_every_panel_says_what_it_shows_and_in_which_unit(name: str) -> None:
-    for one in panels(name):
-        assert one["title"]
-        assert len(one["description"]) > 15, one["title"]
-        assert one["fieldConfig"]["defaults"]["unit"], one["title"]
-        assert one["datasource"]["uid"] in ("${datasource}", "${infinity}"), one["title"]
-        assert one["targets"], one["title"]
+    for panel in panels(name):
+        assert panel["title"]
+        assert len(panel["description"]) > 15, panel["title"]
+        assert panel["fieldConfig"]["defaults"]["unit"], panel["title"]
+        assert panel["datasource"]["uid"] in ("${datasource}", "${infinity}"), panel["title"]
+        assert panel["targets"], panel["title"]
 
 
 @each_board
 def test_panels_fill_the_rows_without_overlapping(name: str) -> None:
     taken: set[tuple[int, int]] = set()
-    for one in BOARDS[name]["panels"]:
-        place = one["gridPos"]
-        cells = {(x, y) for x in range(place["x"], place["x"] + place["w"])
-                 for y in range(place["y"], place["y"] + place["h"])}  # fmt: skip
-        assert place["x"] + place["w"] <= 24
-        assert not cells & taken, one["title"]
+    for panel in BOARDS[name]["panels"]:
+        position = panel["gridPos"]
+        cells = {
+            (x, y)
+            for x in range(position["x"], position["x"] + position["w"])
+            for y in range(position["y"], position["y"] + position["h"])
+        }
+        assert position["x"] + position["w"] <= 24
+        assert not cells & taken, panel["title"]
         taken |= cells
 
 
@@ -76,22 +80,22 @@ def test_every_query_is_narrowed_to_the_variables_and_rates_only_counters(name: 
 @each_board
 def test_every_threshold_is_an_edge_of_the_histogram_it_judges(name: str) -> None:
     """Between two edges a quantile is a guess."""
-    for one in panels(name):
-        asked = " ".join(target.get("expr", "") for target in one["targets"])
+    for panel in panels(name):
+        asked = " ".join(target.get("expr", "") for target in panel["targets"])
         edges = {edge for series in re.findall(r"afterbell_\w+_bucket", asked) for edge in SERIES[series].edges}
-        marks = {step["value"] for step in one["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])[1:]}
-        assert not edges or marks <= edges, one["title"]
+        marks = {step["value"] for step in panel["fieldConfig"]["defaults"].get("thresholds", {}).get("steps", [])[1:]}
+        assert not edges or marks <= edges, panel["title"]
 
 
 def panels(name: str) -> list[dict[str, Any]]:
-    return [one for one in BOARDS[name]["panels"] if one["type"] != "row"]
+    return [panel for panel in BOARDS[name]["panels"] if panel["type"] != "row"]
 
 
 def queries(name: str) -> Iterator[tuple[str, str]]:
     """Title and PromQL of every target and annotation."""
-    for one in panels(name):
-        for target in one["targets"]:
+    for panel in panels(name):
+        for target in panel["targets"]:
             if "expr" in target:
-                yield one["title"], target["expr"]
-    for one in BOARDS[name]["annotations"]["list"]:
-        yield one["name"], one["expr"]
+                yield panel["title"], target["expr"]
+    for annotation in BOARDS[name]["annotations"]["list"]:
+        yield annotation["name"], annotation["expr"]

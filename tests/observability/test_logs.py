@@ -27,9 +27,9 @@ log.debug("unseen")
 
 def test_the_name_of_every_event_is_constant() -> None:
     """So that it can be searched for, counted and alerted on; what differs is a field."""
-    found = {name_of(path): EMIT.findall(path.read_text("utf-8")) for path in python_files("services", "operator")}
-    assert sum(map(len, found.values())) > 50
-    assert {(path, said) for path, names in found.items() for said in names if not CONSTANT.fullmatch(said)} == set()
+    events = {name_of(path): EMIT.findall(path.read_text("utf-8")) for path in python_files("services", "operator")}
+    assert sum(map(len, events.values())) > 50
+    assert {(path, said) for path, names in events.items() for said in names if not CONSTANT.fullmatch(said)} == set()
 
 
 def test_in_production_every_line_is_a_json_object_also_a_librarys_and_one_with_a_stack() -> None:

@@ -30,7 +30,7 @@ def test_promtool_finds_nothing_to_complain_about() -> None:
 
 
 def test_the_burn_rates_are_what_the_code_makes() -> None:
-    assert slo_rules.FILE.read_text("utf-8") == slo_rules.text(), "run `make docs`"
+    assert slo_rules.FILE.read_text("utf-8") == slo_rules.text(), "run `make reference`"
 
 
 @each_alert
@@ -72,22 +72,34 @@ def test_who_looks_at_a_queue_that_is_away_wakes_nobody(tmp_path: Path) -> None:
     ]
     asked = 'count(ALERTS{alertname="AfterbellApiErrors"}) or vector(0)'
     file = tmp_path / "case.yaml"
-    file.write_text(yaml.safe_dump({
-        "rule_files": [str(slo_rules.FILE)], "evaluation_interval": "1m",
-        "tests": [{"interval": "1m", "input_series": series, "promql_expr_test": [
-            {"expr": asked, "eval_time": "3h", "exp_samples": [{"labels": "{}", "value": 0}]}]}],
-    }))  # fmt: skip
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "rule_files": [str(slo_rules.FILE)],
+                "evaluation_interval": "1m",
+                "tests": [
+                    {
+                        "interval": "1m",
+                        "input_series": series,
+                        "promql_expr_test": [
+                            {"expr": asked, "eval_time": "3h", "exp_samples": [{"labels": "{}", "value": 0}]}
+                        ],
+                    }
+                ],
+            }
+        )
+    )
     said = promtool("test", "rules", str(file))
     assert said.returncode == 0, said.stdout + said.stderr
 
 
 def test_every_alert_has_a_case() -> None:
     assert {(rule["alert"], rule["labels"]["severity"]) for rule in ALERTS} == {
-        (one.alert, one.severity) for one in CASES
+        (case.alert, case.severity) for case in CASES
     }
 
 
-@pytest.mark.parametrize("case", CASES, ids=lambda one: f"{one.alert}-{one.severity}")
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.alert}-{case.severity}")
 def test_an_alert_is_quiet_then_fires_then_resolves(case: Case, tmp_path: Path) -> None:
     require("promtool")
     asked = f'count(ALERTS{{alertname="{case.alert}", severity="{case.severity}", alertstate="firing"}}) or vector(0)'
@@ -97,11 +109,17 @@ def test_an_alert_is_quiet_then_fires_then_resolves(case: Case, tmp_path: Path) 
     ]
     series = [{"series": name, "values": values} for name, values in case.series.items()]
     file = tmp_path / "case.yaml"
-    file.write_text(yaml.safe_dump({
-        "rule_files": [str(path) for path in rule_files() if f"alert: {case.alert}\n" in path.read_text("utf-8")],
-        "evaluation_interval": case.every,
-        "tests": [{"interval": case.every, "input_series": series, "promql_expr_test": checks}],
-    }))  # fmt: skip
+    file.write_text(
+        yaml.safe_dump(
+            {
+                "rule_files": [
+                    str(path) for path in rule_files() if f"alert: {case.alert}\n" in path.read_text("utf-8")
+                ],
+                "evaluation_interval": case.every,
+                "tests": [{"interval": case.every, "input_series": series, "promql_expr_test": checks}],
+            }
+        )
+    )
     said = promtool("test", "rules", str(file))
     assert said.returncode == 0, said.stdout + said.stderr
 
@@ -109,6 +127,6 @@ def test_an_alert_is_quiet_then_fires_then_resolves(case: Case, tmp_path: Path) 
 def test_the_commands_of_a_runbook_exist() -> None:
     known = {name for name, _ in commands(typer.main.get_command(command_line), "afterbell")}
     pages = "\n".join(path.read_text("utf-8") for path in (ROOT / "docs" / "runbooks").glob("*.md"))
-    found = re.findall(r"(?:^|`)(afterbell [a-z]+(?: [a-z]+)?)", pages, re.MULTILINE)
-    assert found
-    assert {one for one in found if one not in known} == set()
+    mentioned = re.findall(r"(?:^|`)(afterbell [a-z]+(?: [a-z]+)?)", pages, re.MULTILINE)
+    assert mentioned
+    assert {command for command in mentioned if command not in known} == set()

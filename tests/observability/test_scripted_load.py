@@ -21,16 +21,15 @@ from tests.operator.voices import Voices
 from tests.support.cluster import Cluster
 from tests.support.command import run
 from tests.support.engines import fresh_database, require_wheels
-from tests.support.fleet import Fleet, fleet, free_port
+from tests.support.fleet import Fleet, fleet
 from tests.support.platform import a_session, a_token
+from tests.support.ports import free_port
 from tests.support.prometheus import Prometheus, dashboards, promtool, require, rule_files, scraping
 from tests.support.promises import Promised
 from tests.support.receiver import receiver
 from tests.support.sockets import Client
 
-from afterbell.adapters.db.engine import Database
-from afterbell.adapters.db.migrate import upgrade
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = [pytest.mark.engines, pytest.mark.cluster]
 BOARDS = dashboards()
@@ -40,7 +39,7 @@ SETTINGS = {
     "AFTERBELL_STARTS_PER_WINDOW": "3",
     "AFTERBELL_STARTS_WINDOW_SECONDS": "3",
     "AFTERBELL_LEASE_SECONDS": "2",
-    "AFTERBELL_RETRY_LADDER": "0.2,0.2,0.2",
+    "AFTERBELL_RETRY_BACKOFF_SECONDS": "0.2,0.2,0.2",
     "AFTERBELL_WHEN_MODEL_FAILS": "fail",
     "AFTERBELL_REDIS_COMMANDS_PER_DAY": "10000",
     "AFTERBELL_BUDGET_DAY_USD": "5",
@@ -69,20 +68,21 @@ def watched(
     redis_url = engine_urls.redis_url or ""
     with ExitStack() as stack:
         database_url = stack.enter_context(fresh_database(engine_urls))
-        asyncio.run(migrated(database_url))
-        found = stack.enter_context(fleet(redis_url, database_url, home, apis=2, pace="quick", **SETTINGS))
-        targets = {f"api-{number}": url for number, url in enumerate(found.internal_urls)} | {
-            "worker-0": found.worker_url
+        running = stack.enter_context(fleet(redis_url, database_url, home, apis=2, pace="quick", **SETTINGS))
+        targets = {f"api-{number}": url for number, url in enumerate(running.internal_urls)} | {
+            "worker-0": running.worker_url
         }
-        operator_url = operator(stack, home, redis_url, found.queue, request)
+        operator_url = operator(stack, home, redis_url, running.queue, request)
         if operator_url:
             targets["operator-0"] = operator_url
         addresses = {name: url.removeprefix("http://") for name, url in targets.items()}
         prometheus = stack.enter_context(scraping(home, addresses, rule_files()))
         began = datetime.now(UTC).timestamp()
-        asyncio.run(load(found))
+        nightly = run("retention", "run", DATABASE_URL=database_url)
+        assert nightly.returncode == 0, nightly.stderr
+        asyncio.run(load(running))
         time.sleep(3)
-        yield Watched(prometheus, found, began, datetime.now(UTC).timestamp(), bool(operator_url))
+        yield Watched(prometheus, running, began, datetime.now(UTC).timestamp(), bool(operator_url))
 
 
 @pytest.mark.parametrize("name", BOARDS)
@@ -90,19 +90,19 @@ def test_every_query_of_every_panel_shows_data_whatever_is_chosen(watched: Watch
     if name == "scaling" and not watched.has_operator:
         pytest.skip("no test cluster: no operator")
     empty = []
-    for one in (one for one in BOARDS[name]["panels"] if "targets" in one):
-        for target in (target for target in one["targets"] if "expr" in target):
+    for panel in (panel for panel in BOARDS[name]["panels"] if "targets" in panel):
+        for target in (target for target in panel["targets"] if "expr" in target):
             for chosen in choices(watched.prometheus, BOARDS[name]):
                 query = filled(target["expr"], chosen)
                 if not has_numbers(watched.prometheus.range(query, watched.began, watched.ended)):
-                    empty.append(f"{one['title']}: {query}")
+                    empty.append(f"{panel['title']}: {query}")
     assert not empty, "\n".join(empty)
 
 
 def test_a_pool_of_sockets_shows_how_many_are_open(watched: Watched) -> None:
     if not watched.has_operator:
         pytest.skip("no test cluster: no operator")
-    (query,) = (one["targets"][0]["expr"] for one in BOARDS["scaling"]["panels"] if one["title"] == "Sockets")
+    (query,) = (panel["targets"][0]["expr"] for panel in BOARDS["scaling"]["panels"] if panel["title"] == "Sockets")
     chosen = {"namespace": ".*", "job": ".*", "scaler": ".*/sockets"}
     (series,) = watched.prometheus.range(filled(query, chosen), watched.began, watched.ended)
     assert float(series["values"][-1][1]) == SOCKETS
@@ -111,15 +111,16 @@ def test_a_pool_of_sockets_shows_how_many_are_open(watched: Watched) -> None:
 def test_the_job_explorer_asks_for_fields_the_admin_api_has(watched: Watched) -> None:
     minted = run("token", "--admin", "operator", "--sub", "grafana")
     assert minted.returncode == 0, minted.stderr
-    http = httpx2.Client(base_url=watched.fleet.internal_urls[0],
-                         headers={"Authorization": f"Bearer {minted.stdout.strip()}"})  # fmt: skip
+    http = httpx2.Client(
+        base_url=watched.fleet.internal_urls[0], headers={"Authorization": f"Bearer {minted.stdout.strip()}"}
+    )
     with http:
         for verb in ("pause", "resume"):
             assert http.post(f"/admin/queue/{verb}", json={"reason": "trying it"}).status_code == 200
         assert http.get("/admin/jobs?state=any&tenant=&session=&participant=&error=&limit=1").json()["jobs"]
         for state in ("failed", "succeeded"):
             chosen = {"state": state}
-            for target in [one["targets"][0] for one in BOARDS["jobs"]["panels"] if "targets" in one]:
+            for target in [panel["targets"][0] for panel in BOARDS["jobs"]["panels"] if "targets" in panel]:
                 answer = http.get(path_of(target, chosen))
                 assert answer.status_code == 200, answer.text
                 rows = rows_of(answer.json(), target["root_selector"])
@@ -135,16 +136,18 @@ def path_of(target: dict[str, Any], chosen: dict[str, str]) -> str:
 
 def rows_of(answer: Any, selector: str) -> list[dict[str, Any]]:
     """What JSONata finds: it goes through lists, and of lists of lists it makes one."""
-    found = [answer]
+    rows = [answer]
     for name in selector.split("."):
-        steps = [one[name] for one in found]
-        found = [each for step in steps for each in (step if isinstance(step, list) else [step])]
-    return found
+        steps = [row[name] for row in rows]
+        rows = [each for step in steps for each in (step if isinstance(step, list) else [step])]
+    return rows
 
 
 def test_annotations_can_be_asked_for(watched: Watched) -> None:
-    for one in BOARDS["overview"]["annotations"]["list"]:
-        watched.prometheus.range(filled(one["expr"], {"namespace": ".*", "job": ".*"}), watched.began, watched.ended)
+    for annotation in BOARDS["overview"]["annotations"]["list"]:
+        watched.prometheus.range(
+            filled(annotation["expr"], {"namespace": ".*", "job": ".*"}), watched.began, watched.ended
+        )
 
 
 def test_every_rule_can_be_evaluated_on_what_the_processes_expose(watched: Watched) -> None:
@@ -179,12 +182,6 @@ def commands_in(scrape: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in lines)
 
 
-async def migrated(database_url: str) -> None:
-    database = Database(database_url, pool_size=1)
-    await upgrade(database)
-    await database.close()
-
-
 def operator(stack: ExitStack, home: Path, redis_url: str, queue: str, request: pytest.FixtureRequest) -> str:
     """The address of a real operator's metrics; "" without a cluster.
 
@@ -205,31 +202,34 @@ def operator(stack: ExitStack, home: Path, redis_url: str, queue: str, request: 
     voices = Voices(redis_url, queue)
     voices.sockets["api-0a1b2c3d4e-abcde"] = SOCKETS
     stack.callback(voices.close)
-    stack.enter_context(operating(cluster, redis_url, home, namespace, AFTERBELL_INTERNAL_PORT=str(port),
-                                  AFTERBELL_OPERATOR_TICK_SECONDS="1"))  # fmt: skip
+    stack.enter_context(
+        operating(
+            cluster, redis_url, home, namespace, AFTERBELL_INTERNAL_PORT=str(port), AFTERBELL_OPERATOR_TICK_SECONDS="1"
+        )
+    )
     return f"http://127.0.0.1:{port}"
 
 
-async def load(found: Fleet) -> None:
+async def load(running: Fleet) -> None:
     """Half a minute of lessons: sockets come and go, reports are asked for, the provider has its moods."""
     headers = {"Authorization": f"Bearer {a_token('admin', 'admin-1')}"}
-    async with httpx2.AsyncClient(base_url=found.urls[0], headers=headers, timeout=20) as http, receiver() as hook:
+    async with httpx2.AsyncClient(base_url=running.urls[0], headers=headers, timeout=20) as http, receiver() as hook:
         made = await http.post("/api/webhooks", json={"url": hook.url})
         assert made.status_code == 201, made.text
         ended = time.monotonic() + LOAD_S
         for number in range(1_000):
             if time.monotonic() > ended:
                 break
-            await lesson(found, http, f"lesson-{number}")
+            await lesson(running, http, f"lesson-{number}")
             await asyncio.sleep(0.7)
 
 
-async def lesson(found: Fleet, http: httpx2.AsyncClient, name: str) -> None:
+async def lesson(running: Fleet, http: httpx2.AsyncClient, name: str) -> None:
     """Import, chat, ask; every few lessons the provider fails or asks to wait."""
     (await http.put(f"/api/sessions/{name}", json=a_session(name))).raise_for_status()
     clients = [
         await Client(url, a_token(who, who)).connect()
-        for who, url in zip(("tutor", "student"), found.urls, strict=True)
+        for who, url in zip(("tutor", "student"), running.urls, strict=True)
     ]
     for client in clients:
         await client.join(name)
@@ -240,21 +240,21 @@ async def lesson(found: Fleet, http: httpx2.AsyncClient, name: str) -> None:
     fault = {1: "500", 3: "refusal", 5: "500"}.get(number % 8)
     if fault:
         async with httpx2.AsyncClient() as stub:
-            (await stub.post(f"{found.stub_url}/_stub/faults", json={"faults": [fault]})).raise_for_status()
+            (await stub.post(f"{running.stub_url}/_stub/faults", json={"faults": [fault]})).raise_for_status()
     answer = await http.post(f"/api/reports/session/{name}")
     assert answer.status_code in (200, 202), answer.text
 
 
 def choices(prometheus: Prometheus, board: dict[str, Any]) -> list[dict[str, str]]:
     """Every way to choose: all, or one value, of each variable."""
-    variables = [one for one in board["templating"]["list"] if one["type"] == "query"]
+    variables = [variable for variable in board["templating"]["list"] if variable["type"] == "query"]
     values = []
-    for one in variables:
-        selector, label = one["query"]["query"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
-        found = prometheus.values(label, filled(selector, {each["name"]: ".*" for each in variables}))
-        assert found, f"no value for ${one['name']}"
-        values.append([".*", *found])
-    return [dict(zip([one["name"] for one in variables], chosen, strict=True)) for chosen in product(*values)]
+    for variable in variables:
+        selector, label = variable["query"]["query"].removeprefix("label_values(").removesuffix(")").rsplit(", ", 1)
+        known = prometheus.values(label, filled(selector, {each["name"]: ".*" for each in variables}))
+        assert known, f"no value for ${variable['name']}"
+        values.append([".*", *known])
+    return [dict(zip([variable["name"] for variable in variables], chosen, strict=True)) for chosen in product(*values)]
 
 
 def filled(query: str, chosen: dict[str, str]) -> str:
@@ -264,4 +264,4 @@ def filled(query: str, chosen: dict[str, str]) -> str:
 
 
 def has_numbers(series: list[dict[str, Any]]) -> bool:
-    return any(not math.isnan(float(value)) for one in series for _, value in one["values"])
+    return any(not math.isnan(float(value)) for line in series for _, value in line["values"])

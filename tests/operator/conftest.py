@@ -11,8 +11,8 @@ from tests.operator.pools import install_crd
 from tests.operator.running import Hands, OperatorProcess, Site, operating
 from tests.support.cluster import Cluster
 
-from afterbell_operator.model import Backlog, Ceiling, Connections, Policy, Rules, Spec
-from afterbell_operator.victims import Pod
+from afterbell_operator.decide.values import Backlog, Ceiling, Connections, Jobs, Policy, Rules, ScalingSpec, Sockets
+from afterbell_operator.decide.victims import Pod
 
 policies = st.builds(Policy, st.sampled_from(["Pods", "Percent"]), st.integers(1, 200), st.integers(1, 120))
 rules = st.builds(
@@ -25,30 +25,34 @@ backlogs = st.builds(
 connections = st.builds(
     Connections, st.integers(0, 20_000), st.integers(1, 40), st.integers(0, 3), st.sampled_from([0, 500, 2_000])
 )
+followed_jobs = st.builds(
+    Jobs,
+    per_pod=st.integers(1, 10),
+    start_within_s=st.sampled_from([0.0, 30.0, 300.0]),
+    ceilings=st.lists(ceilings, max_size=2).map(tuple),
+)
+followed_sockets = st.builds(Sockets, st.integers(1, 1_500))
 names = st.text(string.ascii_lowercase, min_size=1, max_size=6)
 
 
 @st.composite
-def specs(draw: st.DrawFn) -> Spec:
+def specs(draw: st.DrawFn) -> ScalingSpec:
     """Of jobs or of sockets, in equal parts."""
     most = draw(st.integers(1, 60))
-    sockets_per_pod = draw(st.just(0) | st.integers(1, 1_500))
-    return Spec(
+    follows = draw(followed_jobs | followed_sockets)
+    return ScalingSpec(
         max_replicas=most,
-        min_replicas=draw(st.integers(1 if sockets_per_pod else 0, most)),
-        sockets_per_pod=sockets_per_pod,
-        jobs_per_pod=draw(st.integers(1, 10)),
-        start_within_s=draw(st.sampled_from([0.0, 30.0, 300.0])),
+        min_replicas=draw(st.integers(isinstance(follows, Sockets), most)),
+        follows=follows,
         idle_after_s=draw(st.sampled_from([0.0, 60.0, 300.0])),
         up=draw(rules),
         down=draw(rules),
-        ceilings=() if sockets_per_pod else tuple(draw(st.lists(ceilings, max_size=2))),
     )
 
 
 @st.composite
 def pods(draw: st.DrawFn) -> tuple[Pod, ...]:
-    found = draw(st.lists(names, max_size=8, unique=True))
+    pod_names = draw(st.lists(names, max_size=8, unique=True))
     return tuple(
         Pod(
             name,
@@ -60,7 +64,7 @@ def pods(draw: st.DrawFn) -> tuple[Pod, ...]:
             terminating=draw(st.integers(0, 9)) == 0,
             created_s=draw(st.integers(0, 100)),
         )
-        for name in found
+        for name in pod_names
     )
 
 

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from tests.support.cluster import Cluster, wait_until
+from tests.support.cluster import Cluster
+from tests.support.waiting import until as wait_until
 from tools.crd import render
 
 from afterbell_operator.resources import GROUP, VERSION

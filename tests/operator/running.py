@@ -2,10 +2,7 @@
 
 import asyncio
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 from collections.abc import Iterator
@@ -13,25 +10,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tests.architecture.repository import ROOT
 from tests.operator.pools import pool
-from tests.support.cluster import Cluster, Manifest, wait_until
+from tests.support.cluster import Cluster, Manifest
+from tests.support.processes import AFTERBELL, Process
 from tests.support.queue import jobs
+from tests.support.waiting import until as wait_until
 
-from afterbell.adapters.redis.client import connect
-from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.queue import Ended, Grant, Queue, QueueRules
-from afterbell.core.jobs import Done
+from afterbell.adapters.queue.keys import QueueKeys
+from afterbell.adapters.queue.redis_queue import Ended, Grant, Queue, QueueRules
+from afterbell.adapters.redis.connections import connect
+from afterbell.core.queue.outcomes import Done
 
-ENVIRONMENT = os.environ  # noqa: TID251 - the operator's environment is made of the test's own
 RULES = QueueRules(lease_s=60, starts_max=0)
 
 
 def deployment(name: str = "worker", replicas: int | None = None) -> Manifest:
     labels = {"app": name}
     container = {"name": "worker", "image": "none", "command": ["sleep", "3600"]}
-    template = {"metadata": {"labels": labels},
-                "spec": {"terminationGracePeriodSeconds": 2, "containers": [container]}}  # fmt: skip
+    template = {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 2, "containers": [container]}}
     spec: Manifest = {"selector": {"matchLabels": labels}, "template": template}
     if replicas is not None:
         spec["replicas"] = replicas
@@ -44,23 +40,26 @@ class OperatorProcess:
     def __init__(self, cluster: Cluster, redis_url: str, home: Path, namespace: str, **more: str) -> None:
         name = uuid.uuid4().hex[:6]
         self.out, self.log = home / f"records-{name}.jsonl", home / f"operator-{name}.log"
-        environment = {
-            "PATH": ENVIRONMENT["PATH"], "HOME": str(home), "KUBECONFIG": str(cluster.kubeconfig),
-            "PYTHONPATH": f"{ROOT / 'services'}:{ROOT / 'operator'}", "REDIS_URL": redis_url,
-            "AFTERBELL_WATCH_NAMESPACE": namespace, "AFTERBELL_LEASE_NAMESPACE": namespace,
-            "AFTERBELL_INTERNAL_PORT": "0", "AFTERBELL_LOG_FORMAT": "json",
-        } | more  # fmt: skip
-        with self.out.open("w") as out, self.log.open("w") as log:
-            self.process = subprocess.Popen(
-                [sys.executable, "-m", "afterbell", "operator", "run"], env=environment, stdout=out, stderr=log
-            )
+        variables = {
+            "HOME": str(home),
+            "KUBECONFIG": str(cluster.kubeconfig),
+            "REDIS_URL": redis_url,
+            "AFTERBELL_WATCH_NAMESPACE": namespace,
+            "AFTERBELL_LEASE_NAMESPACE": namespace,
+            "AFTERBELL_INTERNAL_PORT": "0",
+            "AFTERBELL_LOG_FORMAT": "json",
+        } | more
+        self._command = Process(*AFTERBELL, "operator", "run", variables=variables, log=self.log, out=self.out)
+        self.process = self._command.child
 
     def records(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in self.out.read_text().splitlines()]
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        self.process.send_signal(number)
-        self.process.wait(20)
+        if self._command.running:
+            self.process.send_signal(number)
+            self.process.wait(20)
+        self._command.end()
 
 
 @contextmanager
@@ -69,8 +68,7 @@ def operating(cluster: Cluster, redis_url: str, home: Path, namespace: str, **mo
     try:
         yield process
     finally:
-        if process.process.poll() is None:
-            process.stop()
+        process.stop()
 
 
 class Site:
@@ -86,26 +84,26 @@ class Site:
         self.cluster.apply(deployment(replicas=replicas), pool(**quick | spec), namespace=self.namespace)
 
     def replicas(self) -> int:
-        found = self.cluster.get("deployment", "worker", "-n", self.namespace)
-        return int(found["spec"].get("replicas", 1))
+        manifest = self.cluster.get("deployment", "worker", "-n", self.namespace)
+        return int(manifest["spec"].get("replicas", 1))
 
     def pods(self) -> set[str]:
         pods = self.cluster.pods(self.namespace, "app=worker")
-        return {one["metadata"]["name"] for one in pods if "deletionTimestamp" not in one["metadata"]}
+        return {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
 
     def status(self) -> dict[str, Any]:
-        found: dict[str, Any] = self.cluster.get("pool", "reports", "-n", self.namespace).get("status", {})
-        return found
+        status: dict[str, Any] = self.cluster.get("pool", "reports", "-n", self.namespace).get("status", {})
+        return status
 
     def condition(self, kind: str) -> tuple[str, str]:
-        for one in self.status().get("conditions", []):
-            if one["type"] == kind:
-                return one["status"], one["reason"]
+        for condition in self.status().get("conditions", []):
+            if condition["type"] == kind:
+                return condition["status"], condition["reason"]
         return "", ""
 
     def until_replicas(self, count: int, patience_s: float = 60) -> float:
         began = time.monotonic()
-        wait_until(lambda: self.replicas() == count, f"{count} replicas", patience_s=patience_s)
+        wait_until(lambda: self.replicas() == count, f"{count} replicas", within_s=patience_s)
         return time.monotonic() - began
 
     def until_pods(self, count: int) -> set[str]:
@@ -129,14 +127,14 @@ class Hands:
 
         return asyncio.run(run())
 
-    def put(self, *ids: str) -> None:
-        self.do("put", jobs(*ids))
+    def enqueue(self, *ids: str) -> None:
+        self.do("enqueue", jobs(*ids))
 
-    def take(self, pod: str, count: int = 1) -> list[Grant]:
-        return list(self.do("take", f"{pod}-0a1b2c3d", count).grants)
+    def poll(self, pod: str, count: int = 1) -> list[Grant]:
+        return list(self.do("poll", f"{pod}-0a1b2c3d", count).grants)
 
     def finish(self, pod: str, grants: list[Grant]) -> None:
-        self.do("take", f"{pod}-0a1b2c3d", 0, [], [Ended(one, Done()) for one in grants])
+        self.do("poll", f"{pod}-0a1b2c3d", 0, [], [Ended(grant, Done()) for grant in grants])
 
     def empty(self) -> None:
         async def run() -> None:

@@ -21,8 +21,9 @@ from tests.faults.servers import ProxyServer, TcpValkey
 from tests.operator.pools import install_crd
 from tests.operator.running import operating
 from tests.operator.trio import SIZES, Trio
-from tests.support.cluster import Cluster, absent, wait_until
+from tests.support.cluster import Cluster, absent
 from tests.support.engines import require_wheels
+from tests.support.waiting import until as wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engines]
 SAID_WITHIN_S: Final = 5.0
@@ -129,18 +130,19 @@ def killed(ground: Ground, trio: Trio) -> Iterator[None]:
 
 @contextmanager
 def loading(ground: Ground, trio: Trio) -> Iterator[None]:
-    """Started again with so much to read that it answers LOADING for some seconds."""
+    """Started again with so much to read that it answers LOADING until it is told to hurry."""
     pads = [f"pad:{number}" for number in range(20_000)]
     ground.valkey.ask("MSET", *(word for pad in pads for word in (pad, "x")))
     ground.valkey.ask("BGREWRITEAOF")  # into a snapshot: the delay below is per key of one
     wait_until(lambda: rewritten(ground.valkey), "the snapshot")
     ground.valkey.kill()
-    ground.valkey.launch("--key-load-delay", "800", "--loading-process-events-interval-bytes", "1024")
+    ground.valkey.launch("--key-load-delay", "4000", "--loading-process-events-interval-bytes", "1024")
     wait_until(lambda: loads(ground.valkey), "it to load")
     try:
         yield
         assert loads(ground.valkey), "all the while"
     finally:
+        ground.valkey.ask("CONFIG", "SET", "key-load-delay", "0")
         wait_until(ground.valkey.answers, "it to be loaded")
         ground.valkey.ask("DEL", *pads)
 
@@ -209,7 +211,10 @@ def test_a_read_only_redis_takes_no_pod_away_because_none_can_be_drained(ground:
     for name, size in zip(trio.names, SIZES, strict=True):
         if size:
             trio.patch(name, {"pause": {"replicas": 0, "reason": "the test wants fewer"}})
-    wait_until(lambda: [one[1] for one in trio.conditions("AbleToScale")][1:] == ["DrainUnknown"] * 2, "it to be said")
+    wait_until(
+        lambda: [condition[1] for condition in trio.conditions("AbleToScale")][1:] == ["DrainUnknown"] * 2,
+        "it to be said",
+    )
     time.sleep(HELD_S)
     assert trio.replicas() == list(SIZES)
     ground.valkey.ask("REPLICAOF", "NO", "ONE")

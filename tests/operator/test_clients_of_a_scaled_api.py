@@ -14,21 +14,21 @@ from tests.cluster.conftest import Workload
 from tests.operator.pools import install_crd, pool
 from tests.operator.running import operating
 from tests.realtime.processes import Chatter, all_show
-from tests.support.api import SECRET, STUDENT, TUTOR, imported, migrated, token_for
-from tests.support.cluster import Cluster, Manifest, wait_until
+from tests.support.api import SECRET, STUDENT, TUTOR, imported, token_for
+from tests.support.cluster import Cluster, Manifest
 from tests.support.sockets import clients
+from tests.support.waiting import until as wait_until
 
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engines]
 SOCKETS_PER_POD, TAKES = 10, 40
 
 
-def test_api_pods_come_with_sockets_and_one_is_emptied_without_a_message_lost(
+async def test_api_pods_come_with_sockets_and_one_is_emptied_without_a_message_lost(
     cluster: Cluster, namespace: str, engine_urls: EngineUrls, database_url: str, tmp_path: Path
 ) -> None:
     install_crd(cluster)
-    migrated(database_url)
     workload = Workload(cluster, namespace)
     queue = f"t{uuid.uuid4().hex}"
     redis_url = str(engine_urls.redis_url)
@@ -50,35 +50,41 @@ def test_api_pods_come_with_sockets_and_one_is_emptied_without_a_message_lost(
             with staff_of(url) as staff:
                 session = imported(staff, messages=[])
             pair = await stack.enter_async_context(clients((url, token_for(**TUTOR)), (url, token_for(**STUDENT))))
-            for one in pair:
-                await one.join(session)
+            for client in pair:
+                await client.join(session)
             chatter = Chatter(pair, 10)
-            await asyncio.gather(*(one.close() for one in crowd))
+            await asyncio.gather(*(client.close() for client in crowd))
             await until(lambda: pods_asked(workload) == 1, "one pod to go")
             await until(lambda: len(living(workload)) == 1, "it to be gone")
             count = await chatter.stop()
             await all_show(pair, count, 20)
-            assert sorted(len(one.events["connect"]) for one in pair) == [1, 2], (
+            assert sorted(len(client.events["connect"]) for client in pair) == [1, 2], (
                 "one of the two was sent to the other pod"
             )
-            told = [one.events["server:draining"] for one in pair]
-            assert sorted(map(len, told)) == [0, 1]
+            draining = [client.events["server:draining"] for client in pair]
+            assert sorted(map(len, draining)) == [0, 1]
             return count
 
     with operating(cluster, redis_url, tmp_path, namespace):
-        assert asyncio.run(run()) > 50
-    said = [cluster.said(namespace, one.name) for one in (cluster.home / "pods" / namespace).iterdir()]
-    assert sum("drain_asked" in words for words in said) == 1
+        assert await run() > 50
+    said = [cluster.said(namespace, pod.name) for pod in (cluster.home / "pods" / namespace).iterdir()]
+    assert sum("drain_requested" in words for words in said) == 1
     assert not any("Traceback" in words for words in said)
     assert "from 2 to 1" in decided(workload)
 
 
 def deploy_api(workload: Workload, redis_url: str, database_url: str, queue: str) -> None:
     environment = {
-        "REDIS_URL": redis_url, "DATABASE_URL": database_url, "AFTERBELL_QUEUE": queue,
-        "AFTERBELL_JWT_SECRET": SECRET, "AFTERBELL_SOCKETS_MAX": str(TAKES), "AFTERBELL_DRAIN_WINDOW_SECONDS": "2",
-        "AFTERBELL_DATABASE_POOL": "4", "AFTERBELL_EVENTS_PER_SECOND": "1000", "AFTERBELL_EVENTS_BURST": "1000",
-    }  # fmt: skip
+        "REDIS_URL": redis_url,
+        "DATABASE_URL": database_url,
+        "AFTERBELL_QUEUE": queue,
+        "AFTERBELL_JWT_SECRET": SECRET,
+        "AFTERBELL_SOCKETS_MAX": str(TAKES),
+        "AFTERBELL_DRAIN_WINDOW_SECONDS": "2",
+        "AFTERBELL_DATABASE_POOL": "4",
+        "AFTERBELL_EVENTS_PER_SECOND": "1000",
+        "AFTERBELL_EVENTS_BURST": "1000",
+    }
     env: list[Manifest] = [{"name": name, "value": value} for name, value in environment.items()]
     env += [
         {"name": "AFTERBELL_HOST", "valueFrom": {"fieldRef": {"fieldPath": "status.podIP"}}},
@@ -86,14 +92,23 @@ def deploy_api(workload: Workload, redis_url: str, database_url: str, queue: str
     ]
     ports = [{"name": "http", "containerPort": 5000}, {"name": "internal", "containerPort": 9000}]
     probe = {"httpGet": {"path": "/readyz", "port": "internal"}, "periodSeconds": 1, "failureThreshold": 2}
-    container = {"name": "api", "image": "afterbell", "args": ["api"], "env": env, "ports": ports,
-                 "readinessProbe": probe}  # fmt: skip
+    container = {
+        "name": "api",
+        "image": "afterbell",
+        "args": ["api"],
+        "env": env,
+        "ports": ports,
+        "readinessProbe": probe,
+    }
     labels = {"app": "api"}
     spec: Manifest = {
-        "replicas": 1, "selector": {"matchLabels": labels},
-        "template": {"metadata": {"labels": labels},
-                     "spec": {"terminationGracePeriodSeconds": 30, "containers": [container]}},
-    }  # fmt: skip
+        "replicas": 1,
+        "selector": {"matchLabels": labels},
+        "template": {
+            "metadata": {"labels": labels},
+            "spec": {"terminationGracePeriodSeconds": 30, "containers": [container]},
+        },
+    }
     service = {"selector": labels, "ports": [{"name": "http", "port": 80, "targetPort": "http"}]}
     workload.apply(
         {"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "api"}, "spec": spec},
@@ -134,4 +149,4 @@ def living(workload: Workload) -> list[Manifest]:
 
 def decided(workload: Workload) -> str:
     status = workload.cluster.get("pool", "reports", "-n", workload.namespace)["status"]
-    return ", ".join(f"from {one['fromReplicas']} to {one['toReplicas']}" for one in status["decisions"])
+    return ", ".join(f"from {decision['fromReplicas']} to {decision['toReplicas']}" for decision in status["decisions"])

@@ -11,13 +11,14 @@ from typing import Any, Final
 from urllib.error import HTTPError
 
 import pytest
-from tests.faults.servers import free_port
 from tests.operator.pools import install_crd, pool
 from tests.operator.running import operating
 from tests.operator.trio import SIZES, Trio
-from tests.support.cluster import Cluster, wait_until
+from tests.support.cluster import Cluster
 from tests.support.http_faults import HttpFaults, http_faults
+from tests.support.ports import free_port
 from tests.support.promises import Promised
+from tests.support.waiting import until as wait_until
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engines]
 RIGHT_WITHIN_S: Final = 5.0
@@ -35,8 +36,8 @@ def namespace(cluster: Cluster) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def door(cluster: Cluster) -> Iterator[HttpFaults]:
-    with http_faults(cluster) as found:
-        yield found
+    with http_faults(cluster) as faults:
+        yield faults
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +67,7 @@ def right(trio: Trio, promised: Promised) -> None:
 
 def ask_for_more(trio: Trio) -> None:
     for hand in trio.hands:
-        hand.put(*(f"more-{number}" for number in range(MORE)))
+        hand.enqueue(*(f"more-{number}" for number in range(MORE)))
 
 
 @pytest.mark.parametrize("status", [409, 429, 500])
@@ -140,7 +141,7 @@ def test_a_conflict_whose_end_was_missed_ends_by_itself(trio: Trio, door: HttpFa
     with unheard(door):
         trio.cluster.kubectl("delete", f"hpa/{scaled}", *within)
         trio.cluster.kubectl("delete", f"pool/{contested}", *within)
-    wait_until(lambda: (ready(scaled), ready("late")) == ("Scaling", "Scaling"), "both to be over", patience_s=90)
+    wait_until(lambda: (ready(scaled), ready("late")) == ("Scaling", "Scaling"), "both to be over", within_s=90)
     wait_until(lambda: trio.replicas()[1] == 3, "the second Pool to scale")
     trio.cluster.kubectl("delete", "pool/late", *within)
 
@@ -163,8 +164,8 @@ def test_without_the_api_server_it_is_alive_and_not_ready(port: int, door: HttpF
 
 def answer(port: int, path: str) -> tuple[int, Any]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as found:
-            return found.status, json.loads(found.read())
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/{path}", timeout=5) as response:
+            return response.status, json.loads(response.read())
     except HTTPError as error:
         with error:
             return error.code, json.loads(error.read())

@@ -6,47 +6,67 @@ from typing import Any
 
 import pytest
 from tests.operator.running import OperatorProcess, Site
-from tests.support.cluster import wait_until
 from tests.support.kube import kube_of
+from tests.support.waiting import until as wait_until
 
-from afterbell_operator.act import Target
-from afterbell_operator.conditions import Able
-from afterbell_operator.decide import decide
-from afterbell_operator.explain import REWORDED_S, Explainer
+from afterbell.adapters.queue.keys import QueueKeys
+from afterbell.adapters.queue.redis_queue import Queue, QueueRules
+from afterbell.adapters.queue.subscription import Subscriber
+from afterbell.adapters.redis.connections import connect
+from afterbell_operator.act.actor import ScaleAttempt
+from afterbell_operator.decide.decide import decide
+from afterbell_operator.decide.values import Observation, ScalingHistory, UnknownLoad
+from afterbell_operator.explain.explainer import REWORDED_S, Explainer
+from afterbell_operator.explain.outcome import Decided
 from afterbell_operator.kube import Kube
-from afterbell_operator.model import History, Observation
+from afterbell_operator.observe.backlog import QueueObserver
+from afterbell_operator.observe.facts import Facts
 from afterbell_operator.resources import spec_of
-from afterbell_operator.tables import pool_in
+from afterbell_operator.watch_cache import ScaleTarget, pool_in
 
 pytestmark = pytest.mark.cluster
-UNSEEN, GONE, LONG_GONE = "not seen yet", "Redis was last seen 5 s ago", "Redis was last seen 65 s ago"
+UNREAD, GONE, LONG_GONE = "not read yet", "Redis was last read 5 s ago", "Redis was last read 65 s ago"
 BEGAN_S = 1_800_000_000.0
 
 
 class Speaker:
-    """Tells an unknown backlog at a moment of the test's own clock."""
+    """Explains an unknown backlog at a moment of the test's own clock."""
 
     def __init__(self, kube: Kube, site: Site) -> None:
         self.at_s, self._site = BEGAN_S, site
         self._explainer = Explainer(kube, lambda _: None, lambda: self.at_s)
+        client = connect("redis://127.0.0.1:1/0")  # nobody connects: only the age of its last answer is asked for
+        queue = Queue(client, QueueKeys(site.queue), QueueRules())
+        self._observer = QueueObserver(Subscriber(client), queue, tick_s=60, changed=lambda: None)
 
     async def say(self, because: str, later_s: float) -> float | None:
-        """Seconds until it may be told, where it was left out."""
+        """Seconds until it may be written, where it was left out."""
         self.at_s += later_s
         stored = pool_in(self._site.cluster.get("pool", "reports", "-n", self._site.namespace))
-        spec, written = spec_of({"spec": stored.spec})
-        seen = Observation(self.at_s, 0, None, because)
-        decision = decide(seen, spec, History())
-        target = Target(self._site.namespace, "worker", 0)
-        return await self._explainer.status(
-            stored, seen, decision, Able(), decision.history, target, None, written.source
+        spec, wish = spec_of({"spec": stored.spec})
+        observation = Observation(self.at_s, 0, UnknownLoad(because))
+        decision = decide(observation, spec, ScalingHistory())
+        facts = Facts(
+            spec=spec,
+            source=wish.source,
+            target=ScaleTarget(self._site.namespace, "worker", 0),
+            observer=self._observer,
+            observation=observation,
         )
+        decided = Decided(
+            facts=facts,
+            history=ScalingHistory(),
+            decision=decision,
+            attempt=ScaleAttempt(),
+            next_history=decision.history,
+        )
+        return await self._explainer.explain(stored, decided)
 
-    def told(self) -> str:
+    def message(self) -> str:
         """The message of the condition."""
-        (found,) = [one for one in self._site.status()["conditions"] if one["type"] == "BacklogObserved"]
-        assert found["reason"] == "BacklogUnknown"
-        return str(found["message"])
+        conditions = {condition["type"]: condition for condition in self._site.status()["conditions"]}
+        assert conditions["BacklogObserved"]["reason"] == "BacklogUnknown"
+        return str(conditions["BacklogObserved"]["message"])
 
 
 def speaking(site: Site, talk: Callable[[Speaker], Any]) -> None:
@@ -60,12 +80,12 @@ def speaking(site: Site, talk: Callable[[Speaker], Any]) -> None:
 
 def test_other_words_are_told_though_the_reason_stays_and_soon_rather_than_at_once(site: Site) -> None:
     async def talk(speaker: Speaker) -> None:
-        await speaker.say(UNSEEN, 0)
-        assert speaker.told() == UNSEEN
+        await speaker.say(UNREAD, 0)
+        assert speaker.message() == UNREAD
         assert await speaker.say(GONE, 10) == REWORDED_S - 10
-        assert speaker.told() == UNSEEN
+        assert speaker.message() == UNREAD
         assert await speaker.say(GONE, REWORDED_S - 10) is None
-        assert speaker.told() == GONE
+        assert speaker.message() == GONE
 
     speaking(site, talk)
 
@@ -83,6 +103,6 @@ def test_a_number_that_counts_on_is_not_written(site: Site) -> None:
         before = site.cluster.get("pool", "reports", "-n", site.namespace)["metadata"]["resourceVersion"]
         assert await speaker.say(LONG_GONE, REWORDED_S * 2) is None
         assert site.cluster.get("pool", "reports", "-n", site.namespace)["metadata"]["resourceVersion"] == before
-        assert speaker.told() == GONE
+        assert speaker.message() == GONE
 
     speaking(site, talk)

@@ -7,19 +7,30 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.operator.conftest import specs
 from tests.operator.pools import pool
+from tests.operator.recorded import decided_again
 from tests.operator.test_decide import days, walked
 
 from afterbell.core.errors import InvalidInput
-from afterbell_operator.decide import decide
-from afterbell_operator.model import Backlog, Connections, History, Observation, Pause, Spec
-from afterbell_operator.records import RECORD_BYTES_MAX, decided_again, history_as_json, history_from, record
+from afterbell_operator.decide.decide import decide
+from afterbell_operator.decide.values import (
+    Backlog,
+    Connections,
+    Jobs,
+    KnownLoad,
+    Observation,
+    ScalingHistory,
+    ScalingPause,
+    ScalingSpec,
+    Sockets,
+)
+from afterbell_operator.explain.records import RECORD_BYTES_MAX, history_as_json, history_from, record
 from afterbell_operator.replay import replay, simulated
 
 
 @given(specs(), days, st.integers(0, 60))
 def test_every_record_is_decided_again_to_the_same_answer(spec, day, start) -> None:
-    for seen, history in walked(spec, day, start):
-        assert decided_again(record("ns/pool", seen, spec, history, decide(seen, spec, history)))
+    for observation, history in walked(spec, day, start):
+        assert decided_again(record("ns/pool", observation, spec, history, decide(observation, spec, history)))
 
 
 @given(specs(), days)
@@ -29,42 +40,47 @@ def test_a_history_survives_the_status(spec, day) -> None:
 
 
 def test_a_record_of_the_usual_spec_stays_below_two_kibibytes_however_long_its_history() -> None:
-    spec, history, replicas = Spec(max_replicas=60), History(), 0
+    spec, history, replicas = ScalingSpec(max_replicas=60), ScalingHistory(), 0
     for step in range(300):
-        seen = Observation(1_795_478_400.123 + step, replicas, Backlog(waiting=300 - step, oldest_s=12.3))
-        decision = decide(seen, spec, history)
-        assert len(record("a-namespace/reports", seen, spec, history, decision)) <= RECORD_BYTES_MAX
+        observation = Observation(
+            1_795_478_400.123 + step, replicas, KnownLoad(Backlog(waiting=300 - step, oldest_s=12.3))
+        )
+        decision = decide(observation, spec, history)
+        assert len(record("a-namespace/reports", observation, spec, history, decision)) <= RECORD_BYTES_MAX
         history, replicas = decision.history, decision.replicas
 
 
 def test_a_replay_tells_what_another_spec_would_have_done() -> None:
-    seen = Observation(100, 0, Backlog(waiting=12))
-    spec = Spec(max_replicas=20, jobs_per_pod=1, pause=Pause(2, 200, "x"))
-    line = record("ns/reports", seen, spec, History(), decide(seen, spec, History()))
-    assert list(replay([line])) == [("1 ns/reports at 100.000: 2 (same), paused at 2 for 100 s more: x", True)]
-    ((told, same),) = replay([line], json.dumps(pool(maxReplicas=5)))
+    observation = Observation(100, 0, KnownLoad(Backlog(waiting=12)))
+    spec = ScalingSpec(max_replicas=20, pause=ScalingPause(2, 200, "x"), follows=Jobs(per_pod=1))
+    line = record("ns/reports", observation, spec, ScalingHistory(), decide(observation, spec, ScalingHistory()))
+    assert list(replay([line])) == [("1 ns/reports at 100.000: 2 (same), paused at 2 for another 100 s: x", True)]
+    ((sentence, same),) = replay([line], json.dumps(pool(maxReplicas=5)))
     assert not same
-    assert told.startswith("1 ns/reports at 100.000: 5 (recorded 2), 0 running, 12 waiting")
+    assert sentence.startswith("1 ns/reports at 100.000: 5 (recorded 2), 0 running, 12 waiting")
 
 
 def test_a_replay_of_sockets_asks_another_spec_of_sockets_and_learns_nothing_from_one_of_jobs() -> None:
-    seen, spec = Observation(100, 2, None, connections=Connections(1_500, 2)), Spec(max_replicas=9, sockets_per_pod=700)
-    line = record("ns/api", seen, spec, History(), decide(seen, spec, History()))
+    observation, spec = (
+        Observation(100, 2, KnownLoad(Connections(1_500, 2))),
+        ScalingSpec(max_replicas=9, follows=Sockets(700)),
+    )
+    line = record("ns/api", observation, spec, ScalingHistory(), decide(observation, spec, ScalingHistory()))
     source = {"connections": {"socketsPerPod": 300}}
-    ((told, _),) = replay([line], json.dumps(pool(minReplicas=1, source=source)))
-    assert told == "1 ns/api at 100.000: 5 (recorded 3), 1500 sockets on 2 pods: 5 by demand (now 2)"
-    ((told, _),) = replay([line], json.dumps(pool()))
-    assert "2 (recorded 3), the backlog is unknown" in told
+    ((sentence, _),) = replay([line], json.dumps(pool(minReplicas=1, source=source)))
+    assert sentence == "1 ns/api at 100.000: 5 (recorded 3), 1500 sockets on 2 pods: 5 by demand (now 2)"
+    ((sentence, _),) = replay([line], json.dumps(pool()))
+    assert "2 (recorded 3), the record counts sockets, and this Pool follows jobs" in sentence
     with pytest.raises(InvalidInput, match="follows sockets"):
         simulated(json.dumps(pool(minReplicas=1, source=source)), 10, 1)
 
 
 @pytest.mark.parametrize("line", ["{", "{}", '{"pool":"a"}', "[]", "null"])
 def test_a_line_that_is_no_record_is_named(line: str) -> None:
-    with pytest.raises(InvalidInput, match="line 1 is no record"):
+    with pytest.raises(InvalidInput, match="line 1 is not a record"):
         list(replay([line]))
 
 
 def test_a_manifest_that_is_no_pool_is_refused() -> None:
-    with pytest.raises(InvalidInput, match="no Pool"):
+    with pytest.raises(InvalidInput, match="not a Pool"):
         list(replay([], "spec: {maxReplicas: 0}"))

@@ -8,37 +8,35 @@ from tests.cluster.conftest import Workload
 from tests.cluster.test_workers import deploy_workers, environment_of
 from tests.operator.pools import install_crd, pool
 from tests.operator.running import operating
-from tests.support.cluster import Cluster, wait_until
+from tests.support.cluster import Cluster
 from tests.support.platform import SLOW, Platform, a_session, platform
+from tests.support.waiting import until as wait_until
 
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = [pytest.mark.cluster, pytest.mark.engines]
 SESSIONS, SLOTS, PODS_MAX = 60, 5, 4
 
 
-def test_sixty_reports_are_made_once_by_workers_that_go_from_none_to_four_and_back(
+async def test_sixty_reports_are_made_once_by_workers_that_go_from_none_to_four_and_back(
     cluster: Cluster, namespace: str, engine_urls: EngineUrls, database_url: str, tmp_path: Path
 ) -> None:
     install_crd(cluster)
     workload = Workload(cluster, namespace)
 
-    async def run() -> None:
-        assert engine_urls.redis_url is not None
-        async with platform(engine_urls.redis_url, database_url, stub=SLOW, workers=0, lease_s=30) as up:
-            apply(workload, up)
-            with operating(cluster, engine_urls.redis_url, tmp_path, namespace):
-                most = await made(workload, up)
-                assert most == PODS_MAX
-                await asyncio.to_thread(wait_until, lambda: asked(workload) == 0, "no pod to be left")
-            attempts = await up.rows("SELECT report_id, count(*) AS tries FROM report_attempts GROUP BY report_id")
-            assert [row["tries"] for row in attempts] == [1] * SESSIONS
-
-    asyncio.run(run())
+    assert engine_urls.redis_url is not None
+    async with platform(engine_urls.redis_url, database_url, stub=SLOW, workers=0, lease_s=30) as up:
+        apply(workload, up)
+        with operating(cluster, engine_urls.redis_url, tmp_path, namespace):
+            most = await made(workload, up)
+            assert most == PODS_MAX
+            await asyncio.to_thread(wait_until, lambda: asked(workload) == 0, "no pod to be left")
+        attempts = await up.rows("SELECT report_id, count(*) AS tries FROM report_attempts GROUP BY report_id")
+        assert [row["tries"] for row in attempts] == [1] * SESSIONS
     story = cluster.kubectl("describe", "pool", "reports", "-n", namespace)
     assert f" to {PODS_MAX} replicas: " in story, "the way up, with its numbers"
     assert "to 0 replicas" in story
-    said = [cluster.said(namespace, one.name) for one in (cluster.home / "pods" / namespace).iterdir()]
+    said = [cluster.said(namespace, pod.name) for pod in (cluster.home / "pods" / namespace).iterdir()]
     assert len(said) == PODS_MAX
     assert not any("Traceback" in words for words in said)
 
@@ -73,5 +71,5 @@ async def made(workload: Workload, up: Platform) -> int:
 
 
 def asked(workload: Workload) -> int:
-    found = workload.cluster.get("deployment", "worker", "-n", workload.namespace)
-    return int(found["spec"].get("replicas", 1))
+    manifest = workload.cluster.get("deployment", "worker", "-n", workload.namespace)
+    return int(manifest["spec"].get("replicas", 1))

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import pytest
 from tests.operator.pools import pool
+from tests.operator.recorded import decided_again
 from tests.operator.running import Hands, OperatorProcess, Site, deployment, operating
-from tests.support.cluster import wait_until
 from tests.support.promises import Promised
+from tests.support.waiting import until as wait_until
 
-from afterbell_operator.records import RECORD_BYTES_MAX, decided_again
+from afterbell_operator.explain.records import RECORD_BYTES_MAX
 
 pytestmark = pytest.mark.cluster
 
@@ -21,17 +22,17 @@ def test_pods_go_from_zero_to_what_is_needed_in_one_step_and_back_to_zero(
 ) -> None:
     site.apply(replicas=0)
     wait_until(lambda: site.condition("Ready") == ("True", "Scaling"), "the Pool to be ready")
-    hands.put("a", "b", "c")
+    hands.enqueue("a", "b", "c")
     assert site.until_replicas(3) < 2
     pods = sorted(site.until_pods(3))
-    grants = {pod: hands.take(pod) for pod in pods}
+    grants = {pod: hands.poll(pod) for pod in pods}
     for pod in pods:
         hands.finish(pod, grants[pod])
     site.until_replicas(0)
     wait_until(lambda: site.status().get("currentReplicas") == 0, "the status to say so")
-    told = [(one["fromReplicas"], one["toReplicas"]) for one in site.status()["decisions"]]
-    assert told[-1] == (0, 3), "one step up"
-    assert told[0][1] == 0
+    steps = [(decision["fromReplicas"], decision["toReplicas"]) for decision in site.status()["decisions"]]
+    assert steps[-1] == (0, 3), "one step up"
+    assert steps[0][1] == 0
     described = site.cluster.kubectl("describe", "pool", "reports", "-n", site.namespace)
     assert "SuccessfulRescale" in described
     for line in operator.out.read_text().splitlines():
@@ -52,12 +53,14 @@ def test_every_change_is_an_event_and_a_record_and_the_last_ten_are_in_the_statu
         site.cluster.kubectl("patch", "pool/reports", "-n", site.namespace, *words)
         site.until_replicas(number)
     wait_until(lambda: site.status()["decisions"][0]["toReplicas"] == numbers[-1], "the last one")
-    kept = [(one["fromReplicas"], one["toReplicas"]) for one in site.status()["decisions"]]
+    kept = [(decision["fromReplicas"], decision["toReplicas"]) for decision in site.status()["decisions"]]
     events = site.cluster.get("events.events.k8s.io", "-n", site.namespace, "--sort-by=.eventTime")["items"]
-    notes = [one["note"] for one in events if one["reason"] == "SuccessfulRescale"]
-    recorded = {(one["from"], one["to"]) for one in operator.records()}
+    notes = [event["note"] for event in events if event["reason"] == "SuccessfulRescale"]
+    recorded = {(record["from"], record["to"]) for record in operator.records()}
     steps = stepwise(notes)
-    assert all(one[1] == other[0] for one, other in pairwise(steps)), "from the first to the last without a gap"
+    assert all(step[1] == next_step[0] for step, next_step in pairwise(steps)), (
+        "from the first to the last without a gap"
+    )
     assert (steps[0][0], steps[-1][1]) == (0, numbers[-1])
     assert len(steps) >= len(numbers)
     assert kept == steps[:-11:-1]
@@ -72,12 +75,12 @@ def stepwise(notes: list[str]) -> list[tuple[int, int]]:
 def test_the_idle_pod_goes_and_the_busy_one_finishes(site: Site, hands: Hands, operator: OperatorProcess) -> None:
     site.apply(replicas=3)
     first, busy, last = sorted(site.until_pods(3))
-    hands.put("a")
-    (grant,) = hands.take(busy)
+    hands.enqueue("a")
+    (grant,) = hands.poll(busy)
     site.until_replicas(1)
     assert site.until_pods(1) == {busy}
-    hands.put("b")
-    assert hands.do("take", f"{first}-0a1b2c3d", 1).gate in ("drained", ""), "gone pods are forgotten"
+    hands.enqueue("b")
+    assert hands.do("poll", f"{first}-0a1b2c3d", 1).gate in ("drained", ""), "gone pods are forgotten"
     assert last
     hands.finish(busy, [grant])
 
@@ -87,19 +90,19 @@ def test_a_busy_pod_is_drained_waited_for_and_called_back_when_work_comes(
 ) -> None:
     site.apply(replicas=2, minReplicas=1, source={"backlog": {"queue": site.queue, "jobsPerPod": 2}})
     pods = sorted(site.until_pods(2))
-    hands.put("a", "b")
-    grants = {pod: hands.take(pod) for pod in pods}
-    wait_until(lambda: hands.do("look_at_fleet")[1].drained, "one of the two to be drained")
+    hands.enqueue("a", "b")
+    grants = {pod: hands.poll(pod) for pod in pods}
+    wait_until(lambda: hands.do("fleet")[1].drained, "one of the two to be drained")
     assert site.replicas() == 2, "both still work"
-    (drained,) = hands.do("look_at_fleet")[1].drained
+    (drained,) = hands.do("fleet")[1].drained
     wait_until(lambda: site.condition("AbleToScale")[1] == "Draining", "the status to say so")
-    hands.put("c", "d")
-    wait_until(lambda: not hands.do("look_at_fleet")[1].drained, "the drain to be taken back")
+    hands.enqueue("c", "d")
+    wait_until(lambda: not hands.do("fleet")[1].drained, "the drain to be taken back")
     assert site.pods() == set(pods)
-    grants[drained] += hands.take(drained, 1)
+    grants[drained] += hands.poll(drained, 1)
     assert len(grants[drained]) == 2
     other = next(pod for pod in pods if pod != drained)
-    grants[other] += hands.take(other, 1)
+    grants[other] += hands.poll(other, 1)
     for pod in pods:
         hands.finish(pod, grants[pod])
     site.until_replicas(1)
@@ -109,10 +112,10 @@ def test_nothing_is_taken_away_while_redis_is_unknown_or_has_just_lost_its_data(
     site: Site, hands: Hands, operator: OperatorProcess
 ) -> None:
     site.apply(replicas=2)
-    hands.put("a", "b", "c")
+    hands.enqueue("a", "b", "c")
     site.until_replicas(3)
     hands.empty()
-    hands.put("d")
+    hands.enqueue("d")
     wait_until(lambda: site.condition("BacklogObserved")[1] == "BacklogDistrusted", "the loss to be noticed")
     time.sleep(3)
     assert site.replicas() == 3
@@ -124,11 +127,11 @@ def test_a_job_waits_no_longer_than_the_pool_says_though_the_queue_tells_nothing
 ) -> None:
     backlog = {"queue": site.queue, "jobsPerPod": 1, "startWithin": "20s", "jobDuration": "2s"}
     site.apply(replicas=0, source={"backlog": backlog})
-    hands.put("a")
+    hands.enqueue("a")
     site.until_replicas(1)
     (pod,) = site.until_pods(1)
-    hands.take(pod)
-    hands.put("b")
+    hands.poll(pod)
+    hands.enqueue("b")
     time.sleep(3)
     assert site.replicas() == 1, "the running job may end in time"
     site.until_replicas(2)
@@ -137,8 +140,8 @@ def test_a_job_waits_no_longer_than_the_pool_says_though_the_queue_tells_nothing
 def test_the_next_operator_says_again_what_the_last_one_said_and_so_writes_nothing(
     site: Site, hands: Hands, redis_url: str, tmp_path: Path
 ) -> None:
-    hands.put("a", "b")
-    hands.take("other", 2)
+    hands.enqueue("a", "b")
+    hands.poll("other", 2)
     versions = set()
     for _ in range(4):
         with operating(site.cluster, redis_url, tmp_path, site.namespace) as operator:
@@ -188,7 +191,7 @@ def test_what_is_in_the_way_is_a_condition_that_goes_by_itself(
 
 def test_advice_writes_nothing_and_a_pause_holds(site: Site, hands: Hands, operator: OperatorProcess) -> None:
     site.apply(replicas=0, mode="Advise")
-    hands.put("a", "b")
+    hands.enqueue("a", "b")
     wait_until(lambda: site.status().get("desiredReplicas") == 2, "the advice")
     assert site.replicas() == 0
     site.apply(pause={"replicas": 1, "reason": "looking at it"})
@@ -198,12 +201,14 @@ def test_advice_writes_nothing_and_a_pause_holds(site: Site, hands: Hands, opera
 
 def test_our_field_manager_owns_the_replicas(site: Site, hands: Hands, operator: OperatorProcess) -> None:
     site.apply(replicas=0)
-    hands.put("a")
+    hands.enqueue("a")
     site.until_replicas(1)
-    found = json.loads(
+    manifest = json.loads(
         site.cluster.kubectl("get", "deployment/worker", "-n", site.namespace, "-o", "json", "--show-managed-fields")
     )
-    owners = {one["manager"] for one in found["metadata"]["managedFields"] if one.get("subresource") == "scale"}
+    owners = {
+        entry["manager"] for entry in manifest["metadata"]["managedFields"] if entry.get("subresource") == "scale"
+    }
     assert owners == {"afterbell-operator"}
 
 
@@ -212,16 +217,16 @@ def test_a_second_operator_takes_over_from_one_that_ended_and_no_two_ever_lead(
 ) -> None:
     site.apply(replicas=0)
     with (
-        operating(site.cluster, redis_url, tmp_path, site.namespace) as one,
-        operating(site.cluster, redis_url, tmp_path, site.namespace) as other,
+        operating(site.cluster, redis_url, tmp_path, site.namespace) as first,
+        operating(site.cluster, redis_url, tmp_path, site.namespace) as second,
     ):
-        wait_until(lambda: '"leading": true' in one.log.read_text() + other.log.read_text(), "one of them to lead")
-        leader, standby = (one, other) if '"leading": true' in one.log.read_text() else (other, one)
+        wait_until(lambda: '"leading": true' in first.log.read_text() + second.log.read_text(), "one of them to lead")
+        leader, standby = (first, second) if '"leading": true' in first.log.read_text() else (second, first)
         wait_until(lambda: site.condition("Ready")[0] == "True", "the Pool to be ready")
         assert '"leading": true' not in standby.log.read_text()
         began = time.monotonic()
         leader.process.terminate()
         wait_until(lambda: '"leading": true' in standby.log.read_text(), "the standby to lead")
         promised("takeover_from_ended_leader", time.monotonic() - began, 5)
-        hands.put("a")
+        hands.enqueue("a")
         promised("scaled_by_the_next_leader", site.until_replicas(1), 3)

@@ -8,13 +8,12 @@ from typing import Any
 
 import pytest
 from tests.faults.servers import TcpValkey
+from tests.operator.recorded import decided_again
 from tests.operator.running import OperatorProcess, Site, operating
 from tests.operator.voices import Voices
-from tests.support.cluster import wait_until
 from tests.support.engines import require_wheels
 from tests.support.promises import Promised
-
-from afterbell_operator.records import decided_again
+from tests.support.waiting import until as wait_until
 
 pytestmark = pytest.mark.cluster
 AT_ONCE = {"scaleDown": {"stabilizationWindowSeconds": 0, "policies": []}}
@@ -59,8 +58,10 @@ def test_pods_come_with_sockets_and_the_emptiest_goes_once_it_is_empty(
     site.until_replicas(2)
     assert site.until_pods(2) == {first, half}
     del voices.sockets[few]
-    wait_until(lambda: site.status()["connections"] == {"sockets": 14, "pods": 2, "draining": 0, "podTakes": 1_000},
-               "the status to count them")  # fmt: skip
+    wait_until(
+        lambda: site.status()["connections"] == {"sockets": 14, "pods": 2, "draining": 0, "podTakes": 1_000},
+        "the status to count them",
+    )
     assert all(decided_again(line) for line in operator.out.read_text().splitlines())
     columns = site.cluster.kubectl("get", "pools", "-n", site.namespace).splitlines()
     assert "SOCKETS" in columns[0]
@@ -69,38 +70,38 @@ def test_pods_come_with_sockets_and_the_emptiest_goes_once_it_is_empty(
 
 
 def test_a_drain_is_taken_back_when_sockets_come(site: Site, voices: Voices, operator: OperatorProcess) -> None:
-    one, other = follow_sockets(site, 2)
-    voices.sockets |= {one: 3, other: 4}
-    wait_until(lambda: voices.asked[one] == ["drain"], "the emptier pod to be drained")
-    voices.sockets |= {one: 2, other: 11}
-    wait_until(lambda: voices.asked[one][-1] == "undrain", "the drain to be taken back")
+    first, second = follow_sockets(site, 2)
+    voices.sockets |= {first: 3, second: 4}
+    wait_until(lambda: voices.asked[first] == ["drain"], "the emptier pod to be drained")
+    voices.sockets |= {first: 2, second: 11}
+    wait_until(lambda: voices.asked[first][-1] == "undrain", "the drain to be taken back")
     time.sleep(HELD_S)
-    assert site.pods() == {one, other}
+    assert site.pods() == {first, second}
     assert site.replicas() == 2
 
 
 def test_a_drain_is_asked_for_again_as_long_as_it_is_wanted(
     site: Site, voices: Voices, operator: OperatorProcess
 ) -> None:
-    one, other = follow_sockets(site, 2)
-    voices.sockets |= {one: 1, other: 4}
-    wait_until(lambda: voices.asked[one] == ["drain", "drain"], "the drain to be repeated")
-    assert voices.asked[other] == []
+    first, second = follow_sockets(site, 2)
+    voices.sockets |= {first: 1, second: 4}
+    wait_until(lambda: voices.asked[first] == ["drain", "drain"], "the drain to be repeated")
+    assert voices.asked[second] == []
 
 
 def test_a_ready_pod_that_was_never_heard_keeps_every_pod_and_does_not_keep_new_ones_away(
     site: Site, voices: Voices, operator: OperatorProcess
 ) -> None:
-    one, other, _silent = follow_sockets(site, 3)
-    voices.sockets |= {one: 1, other: 1}
+    first, second, _silent = follow_sockets(site, 3)
+    voices.sockets |= {first: 1, second: 1}
     wait_until(lambda: site.status().get("readyReplicas") == 3, "the silent one to be ready")
     until_observed(site, "False", "ConnectionsUnknown")
-    words = "1 of 3 ready pods of worker have not told their sockets"
+    words = "1 of 3 ready pods of worker have not reported their sockets"
     wait_until(lambda: words in site.status()["message"], "it to be counted")
     time.sleep(HELD_S)
     assert site.replicas() == 3
     assert not any(voices.asked.values()), "nobody is drained for a number that is not known"
-    voices.sockets |= {one: 35}
+    voices.sockets |= {first: 35}
     site.until_replicas(4)
 
 
@@ -136,19 +137,19 @@ def test_while_redis_is_away_no_pod_goes_and_afterwards_each_must_be_heard_anew(
         voices = Voices(valkey.url, site.queue)
         stack.callback(voices.close)
         stack.enter_context(operating(site.cluster, valkey.url, tmp_path, site.namespace))
-        one, other = follow_sockets(site, 2)
-        voices.sockets |= {one: 9, other: 9}
+        first, second = follow_sockets(site, 2)
+        voices.sockets |= {first: 9, second: 9}
         until_observed(site, "True", "ConnectionsFound")
         valkey.kill()
         until_observed(site, "False", "ConnectionsUnknown")
         assert "Redis" in site.status()["message"]
-        del voices.sockets[other]
-        voices.sockets[one] = 0
+        del voices.sockets[second]
+        voices.sockets[first] = 0
         valkey.start()
         wait_until(lambda: "1 of 2 ready pods" in site.status()["message"], "the one that is not heard to be named")
         time.sleep(HELD_S)
         assert site.replicas() == 2
-        voices.sockets[other] = 1
+        voices.sockets[second] = 1
         until_observed(site, "True", "ConnectionsFound")
         site.until_replicas(1)
-        assert site.until_pods(1) == {other}
+        assert site.until_pods(1) == {second}

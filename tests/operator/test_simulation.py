@@ -7,42 +7,45 @@ import pytest
 from typer.testing import CliRunner
 
 from afterbell.cli.main import app
-from afterbell_operator.chart import svg
-from afterbell_operator.model import Rules, Spec
-from afterbell_operator.simulate import Day, Simulation
+from afterbell_operator.decide.values import Jobs, Rules, ScalingSpec
+from afterbell_operator.explain.chart import svg
+from afterbell_operator.simulate import SimulatedDay, Simulation
 
 
 @pytest.mark.parametrize("jobs_per_pod", [1, 5])
 @pytest.mark.parametrize("window_s", [0, 60])
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_no_job_is_interrupted_and_all_are_done(jobs_per_pod: int, window_s: int, seed: int) -> None:
-    spec = Spec(max_replicas=40, jobs_per_pod=jobs_per_pod, down=Rules(window_s), idle_after_s=20)
-    course = Simulation(spec, Day(600, length_s=3600, steady=True, seed=seed)).run()
+    spec = ScalingSpec(max_replicas=40, down=Rules(window_s), idle_after_s=20, follows=Jobs(per_pod=jobs_per_pod))
+    course = Simulation(spec, SimulatedDay(600, length_s=3600, steady=True, seed=seed)).run()
     assert (len(course.waits_s), course.interrupted) == (600, 0)
     assert course.resizes > 2
 
 
 def test_a_job_waits_little_longer_than_a_pod_takes_to_start() -> None:
-    day = Day(1000, length_s=3600, steady=True)
-    assert Simulation(Spec(max_replicas=40, jobs_per_pod=1), day).run().wait_s(0.95) <= day.pod_start_s + 5
+    day = SimulatedDay(1000, length_s=3600, steady=True)
+    assert (
+        Simulation(ScalingSpec(max_replicas=40, follows=Jobs(per_pod=1)), day).run().wait_s(0.95) <= day.pod_start_s + 5
+    )
 
 
 def test_jobs_that_may_wait_cost_fewer_pods_and_fewer_changes() -> None:
     at_once, later = (
         [
             Simulation(
-                Spec(max_replicas=60, start_within_s=start_within_s), Day(1080, length_s=3600, steady=True, seed=seed)
+                ScalingSpec(max_replicas=60, follows=Jobs(start_within_s=start_within_s)),
+                SimulatedDay(1080, length_s=3600, steady=True, seed=seed),
             ).run()
             for seed in (1, 2)
         ]
         for start_within_s in (0, 30)
     )
-    assert sum(one.pod_hours for one in later) < 0.9 * sum(one.pod_hours for one in at_once)
-    assert sum(one.resizes for one in later) < 0.7 * sum(one.resizes for one in at_once)
+    assert sum(course.pod_hours for course in later) < 0.9 * sum(course.pod_hours for course in at_once)
+    assert sum(course.resizes for course in later) < 0.7 * sum(course.resizes for course in at_once)
 
 
 def test_the_same_seed_gives_the_same_day() -> None:
-    spec, day = Spec(max_replicas=10), Day(300, length_s=3600)
+    spec, day = ScalingSpec(max_replicas=10), SimulatedDay(300, length_s=3600)
     assert svg(Simulation(spec, day).run(), "a day") == svg(Simulation(spec, day).run(), "a day")
 
 

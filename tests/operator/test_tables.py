@@ -2,13 +2,13 @@
 
 from tests.operator.pools import pool
 
-from afterbell_operator.tables import Stored, Tables, pool_in
+from afterbell_operator.watch_cache import Stored, Tables, pool_in
 
 
 def stored(name: str, queue: str = "reports", target: str = "worker", created: str = "") -> Stored:
-    found = pool(name, source={"backlog": {"queue": queue}}, scaleTargetRef={"name": target})
-    found["metadata"] |= {"namespace": "school", "uid": name, "creationTimestamp": created}
-    return pool_in(found)
+    manifest = pool(name, source={"backlog": {"queue": queue}}, scaleTargetRef={"name": target})
+    manifest["metadata"] |= {"namespace": "school", "uid": name, "creationTimestamp": created}
+    return pool_in(manifest)
 
 
 def test_a_pool_is_found_by_what_it_names_now() -> None:

@@ -4,34 +4,34 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from tests.operator.conftest import pods
 
-from afterbell_operator.victims import VICTIM_COST, Occupancy, Pod, could_go, removable, steps_to, victims
+from afterbell_operator.decide.victims import VICTIM_COST, Occupancy, Pod, could_go, removable, steps_to, victims
 
 
 @st.composite
 def occupied(draw: st.DrawFn) -> tuple[tuple[Pod, ...], Occupancy]:
-    found = draw(pods())
-    jobs = {pod.name: draw(st.integers(0, 3)) for pod in found}
-    drained = frozenset(pod.name for pod in found if draw(st.booleans()))
-    empty = frozenset(pod.name for pod in found if not pod.running and draw(st.booleans()))
-    return found, Occupancy(jobs, drained, empty)
+    fleet = draw(pods())
+    jobs = {pod.name: draw(st.integers(0, 3)) for pod in fleet}
+    drained = frozenset(pod.name for pod in fleet if draw(st.booleans()))
+    empty = frozenset(pod.name for pod in fleet if not pod.running and draw(st.booleans()))
+    return fleet, Occupancy(jobs, drained, empty)
 
 
 @given(occupied(), st.integers(0, 10), st.integers(0, 10))
 @settings(
     max_examples=300, suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much]
 )  # most pods may not go, rightly
-def test_a_lower_number_never_reaches_a_pod_that_has_or_may_get_a_job(found, wanted, asked) -> None:
-    present, occupancy = [pod for pod in found[0] if not pod.terminating], found[1]
-    steps = steps_to(wanted, asked, found[0], occupancy, settled=occupancy.drained)
+def test_a_lower_number_never_reaches_a_pod_that_has_or_may_get_a_job(fleet, wanted, asked) -> None:
+    present, occupancy = [pod for pod in fleet[0] if not pod.terminating], fleet[1]
+    steps = steps_to(wanted, asked, fleet[0], occupancy, settled=occupancy.drained)
     assume(steps.replicas is not None and steps.replicas < asked)
     for name in could_go(present, len(present) - steps.replicas):
         assert name in occupancy.empty or (name in occupancy.drained and occupancy.jobs[name] == 0)
 
 
 @given(occupied(), st.integers(0, 10))
-def test_more_than_asked_is_never_removed_and_what_is_kept_is_never_drained(found, wanted) -> None:
-    present, occupancy = [pod for pod in found[0] if not pod.terminating], found[1]
-    steps = steps_to(wanted, len(present), found[0], occupancy)
+def test_more_than_asked_is_never_removed_and_what_is_kept_is_never_drained(fleet, wanted) -> None:
+    present, occupancy = [pod for pod in fleet[0] if not pod.terminating], fleet[1]
+    steps = steps_to(wanted, len(present), fleet[0], occupancy)
     assert len(steps.drain) <= max(len(present) - wanted, 0)
     assert not set(steps.drain) & set(steps.undrain)
     assert steps.replicas is None or steps.replicas >= wanted
@@ -40,19 +40,19 @@ def test_more_than_asked_is_never_removed_and_what_is_kept_is_never_drained(foun
 
 
 @given(occupied(), st.integers(0, 10))
-def test_a_scale_up_takes_back_every_drain(found, more) -> None:
-    present = [pod for pod in found[0] if not pod.terminating]
-    steps = steps_to(len(present) + more + 1, len(present), found[0], found[1])
+def test_a_scale_up_takes_back_every_drain(fleet, more) -> None:
+    present = [pod for pod in fleet[0] if not pod.terminating]
+    steps = steps_to(len(present) + more + 1, len(present), fleet[0], fleet[1])
     assert steps.drain == ()
-    assert set(steps.undrain) == {pod.name for pod in present} & found[1].drained
+    assert set(steps.undrain) == {pod.name for pod in present} & fleet[1].drained
     assert steps.replicas == len(present) + more + 1
 
 
 @given(occupied(), st.integers(1, 10))
-def test_nothing_is_taken_away_while_a_rollout_is_under_way(found, asked) -> None:
-    present = [pod for pod in found[0] if not pod.terminating]
+def test_nothing_is_taken_away_while_a_rollout_is_under_way(fleet, asked) -> None:
+    present = [pod for pod in fleet[0] if not pod.terminating]
     assume(len({pod.owner for pod in present}) > 1)
-    steps = steps_to(0, asked, found[0], found[1], settled=found[1].drained)
+    steps = steps_to(0, asked, fleet[0], fleet[1], settled=fleet[1].drained)
     assert (steps.drain, steps.replicas) == ((), None)
 
 

@@ -6,7 +6,8 @@ from typing import Any, Final
 
 from tests.operator.pools import pool
 from tests.operator.running import Hands, deployment
-from tests.support.cluster import Cluster, wait_until
+from tests.support.cluster import Cluster
+from tests.support.waiting import until as wait_until
 
 SIZES: Final = (0, 1, 3)
 # No node takes them: what is tested is the number that is asked for.
@@ -23,33 +24,37 @@ class Trio:
         self.hands = [Hands(redis_url, name) for name in self.names]
         self.grants: list[Any] = []
         for name, size, hand in zip(self.names, SIZES, self.hands, strict=True):
-            hand.put("first", *(f"{name}-{n}" for n in range(size)))
-            hand.finish(name, [grant for grant in hand.take(name, 9) if grant.job_id == "first"])
+            hand.enqueue("first", *(f"{name}-{n}" for n in range(size)))
+            hand.finish(name, [grant for grant in hand.poll(name, 9) if grant.job_id == "first"])
             self._apply(name, size)
         self.until_condition("BacklogObserved", "True")
 
     def _apply(self, name: str, size: int) -> None:
         target = deployment(name, replicas=size)
         target["spec"]["template"]["spec"]["nodeSelector"] = NOWHERE
-        spec = {"scaleTargetRef": {"name": name}, "source": {"backlog": {"queue": name, "jobsPerPod": 1}},
-                "idleAfter": "0s", "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}}}  # fmt: skip
+        spec = {
+            "scaleTargetRef": {"name": name},
+            "source": {"backlog": {"queue": name, "jobsPerPod": 1}},
+            "idleAfter": "0s",
+            "behavior": {"scaleDown": {"stabilizationWindowSeconds": 0}},
+        }
         self.cluster.apply(target, pool(name, **spec), namespace=self.namespace)
 
     def replicas(self) -> list[int]:
         words = self._read("deployments", "{.items[*].spec.replicas} {.items[*].metadata.name}").split()
-        found = dict(zip(words[len(words) // 2 :], map(int, words[: len(words) // 2]), strict=True))
-        return [found[name] for name in self.names]
+        by_name = dict(zip(words[len(words) // 2 :], map(int, words[: len(words) // 2]), strict=True))
+        return [by_name[name] for name in self.names]
 
     def conditions(self, kind: str) -> list[tuple[str, str, str]]:
         """Status, reason and message of each Pool's condition."""
-        found = {one["metadata"]["name"]: one for one in json.loads(self._read("pools", ""))["items"]}
-        return [_condition(found[name], kind) for name in self.names]
+        by_name = {manifest["metadata"]["name"]: manifest for manifest in json.loads(self._read("pools", ""))["items"]}
+        return [_condition(by_name[name], kind) for name in self.names]
 
     def until_condition(self, kind: str, status: str, *, patience_s: float = 60) -> None:
         wait_until(
-            lambda: [one[0] for one in self.conditions(kind)] == [status] * len(SIZES),
+            lambda: [condition[0] for condition in self.conditions(kind)] == [status] * len(SIZES),
             f"{kind}={status}",
-            patience_s=patience_s,
+            within_s=patience_s,
         )
 
     def patch(self, name: str, spec: dict[str, Any]) -> None:
@@ -66,8 +71,8 @@ class Trio:
         return self.cluster.kubectl("get", kind, "-n", self.namespace, "-o", f"jsonpath={path}" if path else "json")
 
 
-def _condition(found: dict[str, Any], kind: str) -> tuple[str, str, str]:
-    for one in found.get("status", {}).get("conditions", []):
-        if one["type"] == kind:
-            return one["status"], one["reason"], one["message"]
+def _condition(manifest: dict[str, Any], kind: str) -> tuple[str, str, str]:
+    for condition in manifest.get("status", {}).get("conditions", []):
+        if condition["type"] == kind:
+            return condition["status"], condition["reason"], condition["message"]
     return "", "", ""

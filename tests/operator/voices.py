@@ -1,4 +1,4 @@
-"""Api pods of which the test decides what they say: their signs of life, and an ear for what the operator asks."""
+"""Api pods of which the test decides what they say: their heartbeats, and an ear for what the operator asks."""
 
 import threading
 import uuid
@@ -8,9 +8,9 @@ import orjson
 from redis import Redis
 from redis.exceptions import RedisError
 
-from afterbell.adapters.redis.fanout import ALIVE, channel_of_pod, channel_of_pods
-from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.core.pods import PodSign
+from afterbell.adapters.bus.fanout import ALIVE, channel_of_pod, channel_of_pods
+from afterbell.adapters.queue.keys import QueueKeys
+from afterbell.core.live.heartbeat import PodHeartbeat
 
 CAP = 1_000
 
@@ -45,7 +45,7 @@ class Voices:
         while not self._over.is_set():
             for pod, sockets in list(self.sockets.items()):
                 token = self._tokens.setdefault(pod, uuid.uuid4().hex[:12])
-                sign = PodSign(pod, sockets, CAP, pod in self.draining)
+                sign = PodHeartbeat(pod, sockets, CAP, pod in self.draining)
                 body = token.encode() + b"\n" + orjson.dumps([[ALIVE, *sign.words]])
                 redis.publish(channel_of_pods(self._prefix), body)
             self._hear(ears)
@@ -54,7 +54,7 @@ class Voices:
         message = ears.get_message(ignore_subscribe_messages=True, timeout=0.25)
         while message is not None:
             token = message["channel"].decode().rpartition(":")[2]
-            pod = next(name for name, one in self._tokens.items() if one == token)
+            pod = next(name for name, known in self._tokens.items() if known == token)
             for (verb,) in orjson.loads(message["data"].partition(b"\n")[2]):
                 self.asked[pod].append(verb)
                 (self.draining.add if verb == "drain" else self.draining.discard)(pod)

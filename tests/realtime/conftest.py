@@ -2,16 +2,18 @@
 
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
 from tests.faults.servers import TcpValkey
-from tests.support.api import STUDENT, TUTOR, Api, api_on, imported, migrated, token_for
+from tests.support.api import STUDENT, TUTOR, Api, api_on, imported, token_for
 from tests.support.engines import fresh_database, require_wheels
 
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 
 FAST = {"events_per_s": 1_000, "events_burst": 1_000, "sockets_per_user": 1_000}
 
@@ -40,7 +42,6 @@ class Pods:
 @pytest.fixture(scope="module")
 def pods(engine_urls: EngineUrls) -> Iterator[Pods]:
     with fresh_database(engine_urls) as database_url:
-        migrated(database_url)
         redis_url = engine_urls.redis_url or ""
         with api_on(redis_url, database_url, **FAST) as a, api_on(redis_url, database_url, queue=a.queue, **FAST) as b:
             yield Pods(a, b)
@@ -61,8 +62,10 @@ def valkey(home: Path) -> Iterator[TcpValkey]:
     server.stop()
 
 
+Serve = Callable[..., AbstractContextManager[Api]]
+
+
 @pytest.fixture
-def database(engine_urls: EngineUrls) -> Iterator[str]:
-    with fresh_database(engine_urls) as url:
-        migrated(url)
-        yield url
+def serve(redis_url: str, database_url: str) -> Serve:
+    """Starts an api on a database of the test's own, with the settings the test gives it."""
+    return partial(api_on, redis_url, database_url)

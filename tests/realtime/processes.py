@@ -1,31 +1,28 @@
 """Api processes that a test starts, and people who talk on them."""
 
 import asyncio
-import os
-import subprocess
-import sys
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import httpx2
-from tests.faults.servers import TcpValkey, free_port
+from tests.faults.servers import TcpValkey
 from tests.support.api import SECRET, STUDENT, TUTOR, imported, token_for
+from tests.support.ports import free_port
+from tests.support.processes import AFTERBELL, Process
 from tests.support.sockets import Client
+from tests.support.waiting import until
 
-ENVIRONMENT = os.environ  # noqa: TID251 - the tests' own processes inherit it
 
-
-class ApiProcess:
-    """``afterbell api`` as a process."""
+class ApiProcess(Process):
+    """``afterbell api`` as a process, without limits that a test would meet."""
 
     def __init__(self, redis_url: str, database_url: str, queue: str, **more: str) -> None:
         self.port, self.internal_port = free_port(), free_port()
         self.url, self.internal_url = f"http://127.0.0.1:{self.port}", f"http://127.0.0.1:{self.internal_port}"
-        environment = {
-            **ENVIRONMENT,
+        variables = {
             "REDIS_URL": redis_url,
             "DATABASE_URL": database_url,
             "AFTERBELL_QUEUE": queue,
@@ -36,11 +33,8 @@ class ApiProcess:
             "AFTERBELL_EVENTS_BURST": "5000",
             "AFTERBELL_SOCKETS_PER_USER": "1000",
             "AFTERBELL_LOG_LEVEL": "warning",
-            "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
-            **more,
         }
-        self.process = subprocess.Popen([sys.executable, "-m", "afterbell", "api"], env=environment,
-                                        stderr=subprocess.DEVNULL)  # fmt: skip
+        super().__init__(*AFTERBELL, "api", variables={**variables, **more})
 
     def facts(self) -> dict[str, Any]:
         """What /readyz says; empty while nothing answers."""
@@ -53,26 +47,13 @@ class ApiProcess:
         lines = httpx2.get(self.internal_url + "/metrics", timeout=5).text.splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith(name))
 
-    def end(self) -> None:
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
 
-
-def started(valkey: TcpValkey, database: str, count: int = 2, **more: str) -> list[ApiProcess]:
+def started(valkey: TcpValkey, database_url: str, count: int = 2, **more: str) -> list[ApiProcess]:
     queue = f"t{uuid.uuid4().hex}"
-    made = [ApiProcess(valkey.url, database, queue, **more) for _ in range(count)]
-    for one in made:
-        until(lambda one=one: bool(one.facts().get("ready")), 60)
+    made = [ApiProcess(valkey.url, database_url, queue, **more) for _ in range(count)]
+    for pod in made:
+        until(lambda pod=pod: bool(pod.facts().get("ready")), "an api process to be ready")
     return made
-
-
-def until(holds: Callable[[], bool], seconds: float = 30) -> float:
-    began = time.monotonic()
-    while not holds():
-        assert time.monotonic() < began + seconds, f"did not happen within {seconds:g} s"
-        time.sleep(0.05)
-    return time.monotonic() - began
 
 
 def lesson(pod: ApiProcess) -> str:
@@ -88,12 +69,12 @@ async def in_lesson(session: str, *pods: ApiProcess) -> AsyncIterator[list[Clien
     """Tutor and student by turns, one on each pod given, all in the lesson."""
     made = [Client(pod.url, token_for(**(TUTOR, STUDENT)[n % 2])) for n, pod in enumerate(pods)]
     try:
-        for one in made:
-            await one.connect()
-            await one.join(session)
+        for client in made:
+            await client.connect()
+            await client.join(session)
         yield made
     finally:
-        await asyncio.gather(*(one.close() for one in made), return_exceptions=True)
+        await asyncio.gather(*(client.close() for client in made), return_exceptions=True)
 
 
 class Chatter:
@@ -127,9 +108,9 @@ class Chatter:
 
 async def all_show(clients: list[Client], count: int, within_s: float = 15) -> None:
     """Everybody has every message, in one order, without gaps, without two under one number."""
-    for one in clients:
-        await one.until(lambda one=one: one.last >= count, within_s)
-    for one in clients:
-        assert sorted(one.shown) == list(range(1, count + 1))
-        assert [one.shown[n]["id"] for n in one.shown] == [clients[0].shown[n]["id"] for n in one.shown]
-        assert len({message["id"] for message in one.shown.values()}) == count
+    for client in clients:
+        await client.until(lambda client=client: client.last >= count, within_s)
+    for client in clients:
+        assert sorted(client.shown) == list(range(1, count + 1))
+        assert [client.shown[n]["id"] for n in client.shown] == [clients[0].shown[n]["id"] for n in client.shown]
+        assert len({message["id"] for message in client.shown.values()}) == count

@@ -14,7 +14,7 @@ from tests.realtime.conftest import Pods
 from tests.support.api import PARENT, in_transaction, token_for
 from tests.support.sockets import Client, clients
 
-from afterbell.adapters.db import reports
+from afterbell.adapters.db.reports import rows as reports
 
 pytestmark = pytest.mark.engines
 
@@ -38,61 +38,55 @@ async def write_report(pods: Pods, report_id: UUID, *, steps: int = 20, pause_s:
     await record(pods, lambda c: reports.finish(c, claimed, {}, 1))
 
 
-def seen(client: Client) -> list[tuple[int, int, int]]:
-    return [(one["version"], one["attempt"], one["progress"]) for one in client.events["report:progress"]]
+def shown(client: Client) -> list[tuple[int, int, int]]:
+    return [(event["version"], event["attempt"], event["progress"]) for event in client.events["report:progress"]]
 
 
-def test_watchers_on_both_pods_see_it_rise_at_most_five_times_a_second_and_always_end(pods: Pods) -> None:
+async def test_watchers_on_both_pods_see_it_rise_at_most_five_times_a_second_and_always_end(pods: Pods) -> None:
     session = pods.lesson()
 
-    async def run() -> None:
-        wanted = (pods.tutor, pods.student, (pods.a.url, token_for(**PARENT)))
-        async with clients(*wanted) as watchers:
-            for one in watchers:
-                assert await one.ask("report:watch", session=session) == {"ok": True, "report": None}
-            report_id = await asyncio.to_thread(ask, pods, session)
-            started = asyncio.get_running_loop().time()
-            await write_report(pods, report_id)
-            for one in watchers:
-                await one.until(lambda one=one: bool(one.events["report:ready"]))
-                took_s = asyncio.get_running_loop().time() - started
-                assert seen(one) == sorted(set(seen(one)))
-                assert seen(one)[-1] == (1, 1, 100)
-                assert 3 <= len(seen(one)) <= took_s * 5 + 2
-                ready = one.events["report:ready"][0]
-                assert (ready["url"], ready["version"]) == (f"/api/reports/session/{session}", 1)
-            late = await watchers[0].ask("report:watch", session=session)
-            assert (late["report"]["progress"], late["report"]["status"]) == (100, "completed")
-
-    asyncio.run(run())
+    wanted = (pods.tutor, pods.student, (pods.a.url, token_for(**PARENT)))
+    async with clients(*wanted) as watchers:
+        for watcher in watchers:
+            assert await watcher.ask("report:watch", session=session) == {"ok": True, "report": None}
+        report_id = await asyncio.to_thread(ask, pods, session)
+        started = asyncio.get_running_loop().time()
+        await write_report(pods, report_id)
+        for watcher in watchers:
+            await watcher.until(lambda watcher=watcher: bool(watcher.events["report:ready"]))
+            took_s = asyncio.get_running_loop().time() - started
+            assert shown(watcher) == sorted(set(shown(watcher)))
+            assert shown(watcher)[-1] == (1, 1, 100)
+            assert 3 <= len(shown(watcher)) <= took_s * 5 + 2
+            ready = watcher.events["report:ready"][0]
+            assert (ready["url"], ready["version"]) == (f"/api/reports/session/{session}", 1)
+        late = await watchers[0].ask("report:watch", session=session)
+        assert (late["report"]["progress"], late["report"]["status"]) == (100, "completed")
 
 
-def test_within_an_attempt_it_never_falls_and_a_failure_is_told(pods: Pods) -> None:
+async def test_within_an_attempt_it_never_falls_and_a_failure_is_told(pods: Pods) -> None:
     session = pods.lesson()
 
-    async def run() -> None:
-        async with clients(pods.tutor) as (tutor,):
-            await tutor.ask("report:watch", session=session)
-            report_id = await asyncio.to_thread(ask, pods, session)
-            claimed = await record(pods, lambda c: reports.claim(c, report_id, "w"))
-            await record(pods, lambda c: reports.advance(c, claimed, 65, "writing"))
-            await tutor.until(lambda: (1, 1, 65) in seen(tutor))
-            await record(pods, lambda c: reports.end_try(c, claimed, "queued", "waits 2 s", "the model was away"))
-            await tutor.until(lambda: tutor.events["report:progress"][-1]["status"] == "waiting")
-            assert tutor.events["report:progress"][-1]["progress"] == 65
-            again = await record(pods, lambda c: reports.claim(c, report_id, "w"))
-            await tutor.until(lambda: (1, 2, 0) in seen(tutor))
-            await record(pods, lambda c: reports.end_try(c, again, "failed", "failed", "gave up"))
-            await tutor.until(lambda: tutor.events["report:progress"][-1]["status"] == "failed")
-            assert tutor.events["report:progress"][-1]["error"] == "gave up"
-            assert tutor.events["report:ready"] == []
-
-    asyncio.run(run())
+    async with clients(pods.tutor) as (tutor,):
+        await tutor.ask("report:watch", session=session)
+        report_id = await asyncio.to_thread(ask, pods, session)
+        claimed = await record(pods, lambda c: reports.claim(c, report_id, "w"))
+        await record(pods, lambda c: reports.advance(c, claimed, 65, "writing"))
+        await tutor.until(lambda: (1, 1, 65) in shown(tutor))
+        await record(pods, lambda c: reports.end_try(c, claimed, "queued", "waits 2 s", "the model was away"))
+        await tutor.until(lambda: tutor.events["report:progress"][-1]["status"] == "waiting")
+        assert tutor.events["report:progress"][-1]["progress"] == 65
+        again = await record(pods, lambda c: reports.claim(c, report_id, "w"))
+        await tutor.until(lambda: (1, 2, 0) in shown(tutor))
+        await record(pods, lambda c: reports.end_try(c, again, "failed", "failed", "gave up"))
+        await tutor.until(lambda: tutor.events["report:progress"][-1]["status"] == "failed")
+        assert tutor.events["report:progress"][-1]["error"] == "gave up"
+        assert tutor.events["report:ready"] == []
 
 
 async def stream(url: str, token: str, session: str, **headers: str) -> list[tuple[str, str, dict[str, Any]]]:
     """Every event of a stream until it ends: (id, name, data)."""
-    found = []
+    events = []
     async with (
         httpx2.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}", **headers}, timeout=20) as client,
         client.stream("GET", f"/api/reports/session/{session}/events") as answer,
@@ -105,53 +99,46 @@ async def stream(url: str, token: str, session: str, **headers: str) -> list[tup
                 name, _, value = line.partition(": ")
                 block[name] = value
             elif "event" in block:
-                found.append((block.get("id", ""), block["event"], json.loads(block["data"])))
+                events.append((block.get("id", ""), block["event"], json.loads(block["data"])))
                 block = {}
-    return found
+    return events
 
 
-def test_the_stream_gives_the_snapshot_the_changes_and_ends(pods: Pods) -> None:
+async def test_the_stream_gives_the_snapshot_the_changes_and_ends(pods: Pods) -> None:
     session = pods.lesson()
     report_id = ask(pods, session)
 
-    async def run() -> None:
-        url, token = pods.student
-        reading = asyncio.create_task(stream(url, token, session))
-        await asyncio.sleep(0.3)
-        await write_report(pods, report_id, steps=10, pause_s=0.1)
-        events = await asyncio.wait_for(reading, 30)
-        progress = [data["progress"] for _, name, data in events if name == "report:progress"]
-        assert (progress[0], progress[-1]) == (0, 100)
-        assert progress == sorted(progress)
-        assert events[-1][1] == "report:ready"
-        assert events[-2][0] == "1.1.100"
-        assert [name for _, name, _ in await stream(url, token, session)] == ["report:progress", "report:ready"]
-
-    asyncio.run(run())
+    url, token = pods.student
+    reading = asyncio.create_task(stream(url, token, session))
+    await asyncio.sleep(0.3)
+    await write_report(pods, report_id, steps=10, pause_s=0.1)
+    events = await asyncio.wait_for(reading, 30)
+    progress = [data["progress"] for _, name, data in events if name == "report:progress"]
+    assert (progress[0], progress[-1]) == (0, 100)
+    assert progress == sorted(progress)
+    assert events[-1][1] == "report:ready"
+    assert events[-2][0] == "1.1.100"
+    assert [name for _, name, _ in await stream(url, token, session)] == ["report:progress", "report:ready"]
 
 
-def test_a_stream_taken_up_again_leaves_out_what_its_reader_has_seen_and_nothing_else(pods: Pods) -> None:
+async def test_a_stream_taken_up_again_leaves_out_what_its_reader_has_seen_and_nothing_else(pods: Pods) -> None:
     session = pods.lesson()
     report_id = ask(pods, session)
 
-    async def run() -> None:
-        claimed = await record(pods, lambda connection: reports.claim(connection, report_id, "w"))
-        await record(pods, lambda connection: reports.advance(connection, claimed, 40, "writing"))
-        seen_it, seen_less = (
-            asyncio.create_task(stream(*pods.student, session, **{"Last-Event-ID": last}))
-            for last in ("1.1.40", "1.1.5")
-        )
-        await asyncio.sleep(0.5)
-        await record(pods, lambda connection: reports.advance(connection, claimed, 70, "writing"))
-        await asyncio.sleep(0.5)
-        await record(pods, lambda connection: reports.finish(connection, claimed, {}, 1))
-        rest = ["1.1.70", "1.1.100", ""]
-        assert [event_id for event_id, _, _ in await asyncio.wait_for(seen_it, 30)] == rest
-        assert [event_id for event_id, _, _ in await asyncio.wait_for(seen_less, 30)] == ["1.1.40", *rest]
-        again = await stream(*pods.tutor, session, **{"Last-Event-ID": "1.1.100"})
-        assert [name for _, name, _ in again] == ["report:progress", "report:ready"], "the end is always told"
-
-    asyncio.run(run())
+    claimed = await record(pods, lambda connection: reports.claim(connection, report_id, "w"))
+    await record(pods, lambda connection: reports.advance(connection, claimed, 40, "writing"))
+    seen_it, seen_less = (
+        asyncio.create_task(stream(*pods.student, session, **{"Last-Event-ID": last})) for last in ("1.1.40", "1.1.5")
+    )
+    await asyncio.sleep(0.5)
+    await record(pods, lambda connection: reports.advance(connection, claimed, 70, "writing"))
+    await asyncio.sleep(0.5)
+    await record(pods, lambda connection: reports.finish(connection, claimed, {}, 1))
+    rest = ["1.1.70", "1.1.100", ""]
+    assert [event_id for event_id, _, _ in await asyncio.wait_for(seen_it, 30)] == rest
+    assert [event_id for event_id, _, _ in await asyncio.wait_for(seen_less, 30)] == ["1.1.40", *rest]
+    again = await stream(*pods.tutor, session, **{"Last-Event-ID": "1.1.100"})
+    assert [name for _, name, _ in again] == ["report:progress", "report:ready"], "the end is always told"
 
 
 def test_the_stream_is_not_for_strangers_and_there_is_none_without_a_report(pods: Pods) -> None:

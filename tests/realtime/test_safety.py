@@ -15,12 +15,14 @@ import pytest
 import socketio
 import websockets
 from structlog.testing import capture_logs
-from tests.support.api import SECRET, STAFF, STUDENT, TUTOR, Api, fresh_api, imported, token_for, until
+from tests.realtime.conftest import Serve
+from tests.support.api import SECRET, STAFF, STUDENT, TUTOR, Api, fresh_api, imported, token_for
 from tests.support.promises import Promised
 from tests.support.sockets import Client, clients
+from tests.support.waiting import eventually
 from websockets.asyncio.client import ClientConnection, connect
 
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = pytest.mark.engines
 TUTORS = token_for(**TUTOR)
@@ -28,8 +30,8 @@ TUTORS = token_for(**TUTOR)
 
 @pytest.fixture(scope="module")
 def api(engine_urls: EngineUrls) -> Iterator[Api]:
-    with fresh_api(engine_urls, sockets_max=30, rooms_per_socket=3, drain_window_s=1) as found:
-        yield found
+    with fresh_api(engine_urls, sockets_max=30, rooms_per_socket=3, drain_window_s=1) as served:
+        yield served
 
 
 def lesson(api: Api) -> str:
@@ -42,31 +44,31 @@ def raw(api: Api, **options: Any) -> Any:
     return connect(address, max_size=None, **options)
 
 
-async def code_of(found: ClientConnection, within_s: float = 5) -> int:
+async def code_of(connection: ClientConnection, within_s: float = 5) -> int:
     """The code the server closed with; 1006 where it only cut the connection."""
     async with asyncio.timeout(within_s):
         try:
             while True:
-                await found.recv()
+                await connection.recv()
         except websockets.ConnectionClosed as closed:
             return closed.rcvd.code if closed.rcvd else 1006
 
 
-async def everything(found: ClientConnection) -> list[str]:
+async def everything(connection: ClientConnection) -> list[str]:
     """What comes until the server closes."""
     answers = []
     try:
         while True:
-            answers.append(str(await asyncio.wait_for(found.recv(), 5)))
+            answers.append(str(await asyncio.wait_for(connection.recv(), 5)))
     except websockets.ConnectionClosed:
         return answers
 
 
-async def opened(found: ClientConnection, token: str = TUTORS) -> None:
+async def opened(connection: ClientConnection, token: str = TUTORS) -> None:
     """Past the handshake and the token."""
-    assert str(await found.recv()).startswith("0{")
-    await found.send("40" + json.dumps({"token": token}))
-    assert str(await found.recv()).startswith("40{")
+    assert str(await connection.recv()).startswith("0{")
+    await connection.send("40" + json.dumps({"token": token}))
+    assert str(await connection.recv()).startswith("40{")
 
 
 def unsigned() -> str:
@@ -87,43 +89,36 @@ def unsigned() -> str:
         {"token": token_for(**TUTOR, lifetime=timedelta(seconds=-60))},
     ],
 )
-def test_without_a_token_that_holds_nobody_comes_in(api: Api, auth: Any) -> None:
-    async def run() -> None:
-        client = socketio.AsyncClient(reconnection=False)
-        refusals: list[Any] = []
-        client.on("connect_error", refusals.append)
-        with pytest.raises(socketio.exceptions.ConnectionError):
-            await client.connect(api.url, transports=["websocket"], auth=auth, wait_timeout=3)
-        assert [one["data"]["code"] for one in refusals if isinstance(one, dict)] == ["unauthenticated"]
-        await client.shutdown()
-
-    asyncio.run(run())
+async def test_without_a_token_that_holds_nobody_comes_in(api: Api, auth: Any) -> None:
+    client = socketio.AsyncClient(reconnection=False)
+    refusals: list[Any] = []
+    client.on("connect_error", refusals.append)
+    with pytest.raises(socketio.exceptions.ConnectionError):
+        await client.connect(api.url, transports=["websocket"], auth=auth, wait_timeout=3)
+    assert [refusal["data"]["code"] for refusal in refusals if isinstance(refusal, dict)] == ["unauthenticated"]
+    await client.shutdown()
 
 
-def test_nothing_is_sent_and_nothing_is_done_before_the_token(api: Api) -> None:
+async def test_nothing_is_sent_and_nothing_is_done_before_the_token(api: Api) -> None:
     session = lesson(api)
 
-    async def run() -> None:
-        async with raw(api) as silent, clients((api.url, TUTORS)) as (tutor,):
-            assert str(await silent.recv()).startswith("0{")
-            await silent.send('421["session:join",{"session":"' + session + '"}]')
-            await tutor.join(session)
-            await tutor.say("for those who are in")
-            with pytest.raises(TimeoutError):
-                await asyncio.wait_for(silent.recv(), 0.5)
-
-    asyncio.run(run())
+    async with raw(api) as silent, clients((api.url, TUTORS)) as (tutor,):
+        assert str(await silent.recv()).startswith("0{")
+        await silent.send('421["session:join",{"session":"' + session + '"}]')
+        await tutor.join(session)
+        await tutor.say("for those who are in")
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(silent.recv(), 0.5)
 
 
-def test_a_connection_that_never_shows_a_token_is_closed_within_twelve_seconds(api: Api, promised: Promised) -> None:
-    async def run() -> None:
-        started = time.monotonic()
-        async with raw(api) as silent:
-            assert await code_of(silent, 60) == 1008
-        assert time.monotonic() - started > 9
-        promised("closed_without_token", time.monotonic() - started, 12)
-
-    asyncio.run(run())
+async def test_a_connection_that_never_shows_a_token_is_closed_within_twelve_seconds(
+    api: Api, promised: Promised
+) -> None:
+    started = time.monotonic()
+    async with raw(api) as silent:
+        assert await code_of(silent, 60) == 1008
+    assert time.monotonic() - started > 9
+    promised("closed_without_token", time.monotonic() - started, 12)
 
 
 @pytest.mark.parametrize(
@@ -144,18 +139,15 @@ def test_a_connection_that_never_shows_a_token_is_closed_within_twelve_seconds(a
         ('42["x","' + "x" * 1_000_000 + '"]', 1009),
     ],
 )
-def test_garbage_closes_the_socket_that_sent_it_and_no_other(api: Api, frame: str | bytes, code: int) -> None:
+async def test_garbage_closes_the_socket_that_sent_it_and_no_other(api: Api, frame: str | bytes, code: int) -> None:
     session = lesson(api)
 
-    async def run() -> None:
-        async with clients((api.url, TUTORS)) as (tutor,), raw(api) as bad:
-            await tutor.join(session)
-            await opened(bad)
-            await bad.send(frame)
-            assert await code_of(bad) == code
-            assert (await tutor.say("unharmed"))["ok"]
-
-    asyncio.run(run())
+    async with clients((api.url, TUTORS)) as (tutor,), raw(api) as bad:
+        await tutor.join(session)
+        await opened(bad)
+        await bad.send(frame)
+        assert await code_of(bad) == code
+        assert (await tutor.say("unharmed"))["ok"]
 
 
 def flood(session: str) -> list[str]:
@@ -172,10 +164,10 @@ def flood(session: str) -> list[str]:
         flood,
     ],
 )
-def test_whoever_is_cut_off_is_logged_once_and_has_stored_nothing(api: Api, frames: Any) -> None:
+async def test_whoever_is_cut_off_is_logged_once_and_has_stored_nothing(api: Api, frames: Any) -> None:
     session = lesson(api)
 
-    async def run() -> None:
+    with capture_logs() as lines:
         async with raw(api) as bad:
             await opened(bad)
             await bad.send(f'421["session:join",{{"session":"{session}"}}]')
@@ -184,95 +176,80 @@ def test_whoever_is_cut_off_is_logged_once_and_has_stored_nothing(api: Api, fram
                 for frame in frames(session):
                     await bad.send(frame)
             await code_of(bad)
-
-    with capture_logs() as lines:
-        asyncio.run(run())
-    assert len([one for one in lines if one["log_level"] != "debug"]) <= 1, lines
+    assert len([line for line in lines if line["log_level"] != "debug"]) <= 1, lines
     with api.client() as client:
         assert client.get(f"/api/sessions/{session}/messages").json()["messages"] == []
 
 
-def test_invalid_utf8_is_refused(api: Api) -> None:
-    async def run() -> None:
-        async with raw(api) as bad:
-            await opened(bad)
-            await bad.send(b"4\xff\xfe", text=True)
-            assert await code_of(bad) in (1006, 1007)
-
-    asyncio.run(run())
+async def test_invalid_utf8_is_refused(api: Api) -> None:
+    async with raw(api) as bad:
+        await opened(bad)
+        await bad.send(b"4\xff\xfe", text=True)
+        assert await code_of(bad) in (1006, 1007)
 
 
-def test_long_polling_foreign_pages_and_foreign_namespaces_are_refused(api: Api) -> None:
+async def test_long_polling_foreign_pages_and_foreign_namespaces_are_refused(api: Api) -> None:
     assert httpx2.get(api.url + "/socket.io/?EIO=4&transport=polling").status_code == 400
     assert httpx2.post(api.url + "/socket.io/?EIO=4&transport=polling", content=b"x").status_code == 400
 
-    async def run() -> None:
-        with pytest.raises(websockets.InvalidStatus, match="403"):
-            await raw(api, origin="https://evil.example")
-        async with raw(api, origin=api.url) as own:
-            await opened(own)
-        async with raw(api) as other:
-            await other.recv()
-            await other.send("40/admin," + json.dumps({"token": TUTORS}))
-            assert str(await other.recv()).startswith("44/admin,")
-
-    asyncio.run(run())
+    with pytest.raises(websockets.InvalidStatus, match="403"):
+        await raw(api, origin="https://evil.example")
+    async with raw(api, origin=api.url) as own:
+        await opened(own)
+    async with raw(api) as other:
+        await other.recv()
+        await other.send("40/admin," + json.dumps({"token": TUTORS}))
+        assert str(await other.recv()).startswith("44/admin,")
 
 
-def test_a_flood_is_throttled_with_a_code_then_closed_and_its_neighbour_feels_nothing(
+async def test_a_flood_is_throttled_with_a_code_then_closed_and_its_neighbour_feels_nothing(
     api: Api, promised: Promised
 ) -> None:
     session = lesson(api)
 
-    async def run() -> None:
-        async with clients((api.url, token_for(**STUDENT))) as (neighbour,), raw(api) as flooder:
-            await neighbour.join(session)
-            await opened(flooder)
-            for number in range(400):
-                await flooder.send(f'42{number}["chat:typing",{{"session":"{session}","typing":true}}]')
-            slowest_s = 0.0
-            for number in range(8):
-                started = time.monotonic()
-                assert (await neighbour.say(f"{number}"))["ok"]
-                slowest_s = max(slowest_s, time.monotonic() - started)
-            answers = await everything(flooder)
-            codes = [json.loads(one[one.index("[") :])[0]["code"] for one in answers if one.startswith("43")]
-            assert codes.count("not_joined") in range(20, 30)
-            assert codes.count("rate_limited") in range(90, 110)
-            assert flooder.close_code == 1008
-            promised("neighbour_of_a_flood", slowest_s, 0.15)
-
-    asyncio.run(run())
+    async with clients((api.url, token_for(**STUDENT))) as (neighbour,), raw(api) as flooder:
+        await neighbour.join(session)
+        await opened(flooder)
+        for number in range(400):
+            await flooder.send(f'42{number}["chat:typing",{{"session":"{session}","typing":true}}]')
+        slowest_s = 0.0
+        for number in range(8):
+            started = time.monotonic()
+            assert (await neighbour.say(f"{number}"))["ok"]
+            slowest_s = max(slowest_s, time.monotonic() - started)
+        answers = await everything(flooder)
+        codes = [json.loads(answer[answer.index("[") :])[0]["code"] for answer in answers if answer.startswith("43")]
+        assert codes.count("not_joined") in range(20, 30)
+        assert codes.count("rate_limited") in range(90, 110)
+        assert flooder.close_code == 1008
+        promised("neighbour_of_a_flood", slowest_s, 0.15)
 
 
 @pytest.mark.parametrize("answers_pings", [True, False])
-def test_a_reader_that_stops_reading_is_cut_off_and_the_others_are_served(api: Api, answers_pings: bool) -> None:
+async def test_a_reader_that_stops_reading_is_cut_off_and_the_others_are_served(api: Api, answers_pings: bool) -> None:
     session = lesson(api)
 
-    async def run() -> None:
-        stalled = socket.create_connection(("127.0.0.1", int(api.url.rpartition(":")[2])))
-        stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        async with raw(api, sock=stalled) as slow, clients((api.url, TUTORS)) as (tutor,):
-            await opened(slow)
-            await slow.send(f'421["session:join",{{"session":"{session}"}}]')
-            await slow.recv()
-            await tutor.join(session)
-            slow.transport.pause_reading()
-            before = sockets_of(api)
-            for number in range(450):
-                await tutor.sio.emit("chat:history", {"session": session})
-                with api_post(api) as post:
-                    post(session, f"{number}-" + "x" * 7_000)
-                if answers_pings and number % 50 == 0:
-                    await slow.send("3")
-                if sockets_of(api) < before:
-                    break
-            else:
-                pytest.fail("the slow reader is still there")
-            await tutor.until(lambda: tutor.last > 0)
-            stalled.close()
-
-    asyncio.run(run())
+    stalled = socket.create_connection(("127.0.0.1", int(api.url.rpartition(":")[2])))
+    stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    async with raw(api, sock=stalled) as slow, clients((api.url, TUTORS)) as (tutor,):
+        await opened(slow)
+        await slow.send(f'421["session:join",{{"session":"{session}"}}]')
+        await slow.recv()
+        await tutor.join(session)
+        slow.transport.pause_reading()
+        before = sockets_of(api)
+        for number in range(450):
+            await tutor.sio.emit("chat:history", {"session": session})
+            with api_post(api) as post:
+                post(session, f"{number}-" + "x" * 7_000)
+            if answers_pings and number % 50 == 0:
+                await slow.send("3")
+            if sockets_of(api) < before:
+                break
+        else:
+            pytest.fail("the slow reader is still there")
+        await tutor.until(lambda: tutor.last > 0)
+        stalled.close()
 
 
 def sockets_of(api: Api) -> int:
@@ -296,32 +273,30 @@ class api_post:  # noqa: N801
         assert answer.status_code == 201
 
 
-def test_there_is_a_limit_to_rooms_to_sockets_of_a_user_and_to_sockets_of_a_process(api: Api) -> None:
+async def test_there_is_a_limit_to_rooms_to_sockets_of_a_user_and_to_sockets_of_a_process(api: Api) -> None:
     sessions = [lesson(api) for _ in range(4)]
 
-    async def run() -> None:
-        async with clients((api.url, TUTORS)) as (tutor,):
-            answers = [await tutor.ask("session:join", session=one) for one in sessions]
-            assert [one["ok"] for one in answers] == [True, True, True, False]
-            assert answers[3]["code"] == "too_many_rooms"
-            async with clients(*[(api.url, TUTORS)] * 9):
-                with pytest.raises(socketio.exceptions.ConnectionError):
-                    await Client(api.url, TUTORS, reconnection=False).connect()
-        many = [(api.url, token_for(role="staff", subject=f"s-{number}")) for number in range(30)]
-        async with clients(*many):
-            with pytest.raises(websockets.InvalidStatus, match="503"):
-                await raw(api)
+    async with clients((api.url, TUTORS)) as (tutor,):
+        answers = [await tutor.ask("session:join", session=session) for session in sessions]
+        assert [answer["ok"] for answer in answers] == [True, True, True, False]
+        assert answers[3]["code"] == "too_many_rooms"
+        async with clients(*[(api.url, TUTORS)] * 9):
+            with pytest.raises(socketio.exceptions.ConnectionError):
+                await Client(api.url, TUTORS, reconnection=False).connect()
+    many = [(api.url, token_for(role="staff", subject=f"s-{number}")) for number in range(30)]
+    async with clients(*many):
+        with pytest.raises(websockets.InvalidStatus, match="503"):
+            await raw(api)
 
-    asyncio.run(run())
-    until(lambda: sockets_of(api) == 0)
+    await eventually(lambda: sockets_of(api) == 0)
 
 
-def test_an_expired_token_ends_a_live_socket_and_a_fresh_one_keeps_it(
-    engine_urls: EngineUrls, monkeypatch: pytest.MonkeyPatch
+async def test_an_expired_token_ends_a_live_socket_and_a_fresh_one_keeps_it(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("afterbell.realtime.server.EXPIRED_GRACE_S", 1.0)
 
-    async def run(api: Api) -> None:
+    with serve(jwt_secret=SECRET) as api:
         short = token_for(**TUTOR, lifetime=timedelta(seconds=2))
         async with clients((api.url, short), (api.url, short)) as (leaves, stays):
             await stays.until(lambda: bool(stays.events["auth:expiring"]))
@@ -331,16 +306,12 @@ def test_an_expired_token_ends_a_live_socket_and_a_fresh_one_keeps_it(
             assert answer["expiresAt"].endswith("Z")
             assert (await stays.ask("auth:refresh", token=token_for(**STAFF)))["code"] == "forbidden"
             await leaves.until(lambda: bool(leaves.events["auth:expired"]))
-            await asyncio.sleep(1.5)
-            assert not leaves.sio.connected
+            await eventually(lambda: not leaves.sio.connected)
             assert stays.sio.connected
 
-    with fresh_api(engine_urls, jwt_secret=SECRET) as api:
-        asyncio.run(run(api))
 
-
-def test_drain_tells_when_to_come_back_and_sends_everybody_away(engine_urls: EngineUrls) -> None:
-    async def run(api: Api) -> None:
+async def test_drain_tells_when_to_come_back_and_sends_everybody_away(serve: Serve) -> None:
+    with serve(drain_window_s=1) as api:
         wanted = [(api.url, token_for(role="staff", subject=f"s-{number}")) for number in range(20)]
         async with clients(*wanted) as everybody:
             async with httpx2.AsyncClient() as http:
@@ -348,12 +319,9 @@ def test_drain_tells_when_to_come_back_and_sends_everybody_away(engine_urls: Eng
                 assert answer.json() == {"draining": True, "sent_away": 20}
                 ready = await http.get(api.internal_url + "/readyz")
                 assert (ready.status_code, ready.json()["realtime"]) == (503, "draining")
-            for one in everybody:
-                (told,) = one.events["server:draining"]
-                assert 0 <= told["retryInMs"] <= 1_000
+            for client in everybody:
+                (draining,) = client.events["server:draining"]
+                assert 0 <= draining["retryInMs"] <= 1_000
             with pytest.raises(websockets.InvalidStatus, match="503"):
                 await raw(api)
-
-    with fresh_api(engine_urls, drain_window_s=1) as api:
-        asyncio.run(run(api))
-        until(lambda: sockets_of(api) == 0)
+        await eventually(lambda: sockets_of(api) == 0)

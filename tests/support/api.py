@@ -1,9 +1,9 @@
 """The real api process's servers in this process, on real stores, for tests that call them as clients do."""
 
 import asyncio
-import time
 import uuid
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,14 +14,13 @@ from anyio.from_thread import start_blocking_portal
 from sqlalchemy.ext.asyncio import AsyncConnection
 from tests.support.engines import fresh_database
 
-from afterbell.adapters.db.engine import Database
-from afterbell.adapters.db.migrate import upgrade
-from afterbell.adapters.redis.client import connect
-from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.queue import Queue, QueueRules
-from afterbell.api.auth import mint
+from afterbell.adapters.db.database import Database
+from afterbell.adapters.queue.keys import QueueKeys
+from afterbell.adapters.queue.redis_queue import Queue, QueueRules
+from afterbell.adapters.redis.connections import connect
+from afterbell.api.auth.bearer import mint
 from afterbell.api.main import running
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 from afterbell.settings import ApiSettings, read
 
 T = TypeVar("T")
@@ -31,6 +30,12 @@ STAFF: dict[str, Any] = {"role": "staff", "subject": "boss"}
 TUTOR: dict[str, Any] = {"role": "tutor", "subject": "p-tutor"}
 STUDENT: dict[str, Any] = {"role": "student", "subject": "p-student"}
 PARENT: dict[str, Any] = {"role": "parent", "subject": "mother", "students": ("p-student",)}
+
+
+def beside_any_loop(work: Coroutine[Any, Any, T]) -> T:
+    """What a coroutine returns, on a loop and a thread of its own: the caller may have a running loop."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, work).result()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +54,15 @@ class Api:
         headers = {"Authorization": f"Bearer {bearer}"} if bearer else {}
         return httpx2.Client(base_url=self.url, headers=headers, timeout=20)
 
+    def async_client(self) -> httpx2.AsyncClient:
+        """The same for the staff of the school, for requests side by side."""
+        return httpx2.AsyncClient(
+            base_url=self.url, headers={"Authorization": f"Bearer {token_for(**STAFF)}"}, timeout=20
+        )
+
     def record(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         """Run ``work`` in one transaction on the API's database."""
-        return asyncio.run(in_transaction(self.database_url, work))
+        return beside_any_loop(in_transaction(self.database_url, work))
 
     def jobs(self, work: Callable[[Queue], Awaitable[T]]) -> T:
         """Run ``work`` on the API's queue."""
@@ -63,7 +74,7 @@ class Api:
             finally:
                 await client.aclose()
 
-        return asyncio.run(run())
+        return beside_any_loop(run())
 
 
 async def in_transaction(url: str, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
@@ -75,26 +86,13 @@ async def in_transaction(url: str, work: Callable[[AsyncConnection], Awaitable[T
         await database.close()
 
 
-def migrated(url: str) -> None:
-    """Bring an empty database to the tables of today."""
-
-    async def run() -> None:
-        database = Database(url, pool_size=1)
-        try:
-            await upgrade(database)
-        finally:
-            await database.close()
-
-    asyncio.run(run())
-
-
 def token_for(tenant: str = "school", *, lifetime: timedelta = timedelta(hours=1), **who: Any) -> str:
     return mint(SECRET, tenant=tenant, now=datetime.now(UTC), lifetime=lifetime, **who)
 
 
 @contextmanager
 def api_on(redis_url: str, database_url: str, **settings: Any) -> Iterator[Api]:
-    """Serve the API on these stores; the database must have its tables."""
+    """Serve the API on these stores."""
     queue = f"t{uuid.uuid4().hex}"
     given = {"port": 0, "internal_port": 0, "jwt_secret": SECRET, "sweep_s": 3600, "queue": queue, "database_pool": 4}
     stores = {"redis_url": redis_url, "database_url": database_url}
@@ -107,10 +105,11 @@ def api_on(redis_url: str, database_url: str, **settings: Any) -> Iterator[Api]:
 @contextmanager
 def fresh_api(engine_urls: EngineUrls, **settings: Any) -> Iterator[Api]:
     """The API on an empty database of its own."""
-    with fresh_database(engine_urls) as database_url:
-        migrated(database_url)
-        with api_on(engine_urls.redis_url or "", database_url, **settings) as found:
-            yield found
+    with (
+        fresh_database(engine_urls) as database_url,
+        api_on(engine_urls.redis_url or "", database_url, **settings) as api,
+    ):
+        yield api
 
 
 def lesson_json(**changes: Any) -> dict[str, Any]:
@@ -138,11 +137,3 @@ def imported(client: httpx2.Client, session_id: str = "", **changes: Any) -> str
     answer = client.put(f"/api/sessions/{session_id}", json=lesson_json(**changes))
     assert answer.status_code == 200, answer.text
     return session_id
-
-
-def until(holds: Callable[[], bool], *, seconds: float = 30) -> None:
-    """Wait for what happens beside the requests; fails where it does not."""
-    deadline = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < deadline, f"did not happen within {seconds:g} s"
-        time.sleep(0.02)

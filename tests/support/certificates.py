@@ -48,13 +48,29 @@ class Authority:
     def client(self, name: str, *groups: str) -> Certificate:
         """Proof of being the user ``name`` in these groups."""
         subject = "".join(f"/O={group}" for group in groups) + f"/CN={name}"
-        return self._make(f"client-{name.replace(':', '-')}", subject, "client", "-CA", str(self.own.certificate),
-                          "-CAkey", str(self.own.key))  # fmt: skip
+        return self._make(
+            f"client-{name.replace(':', '-')}",
+            subject,
+            "client",
+            "-CA",
+            str(self.own.certificate),
+            "-CAkey",
+            str(self.own.key),
+        )
 
     def server(self, name: str, *names: str) -> Certificate:
         """For a server with these names, as ``IP:…`` and ``DNS:…``."""
-        return self._make(f"server-{name}", f"/CN={name}", "server", "-CA", str(self.own.certificate), "-CAkey",
-                          str(self.own.key), "-addext", f"subjectAltName={','.join(names)}")  # fmt: skip
+        return self._make(
+            f"server-{name}",
+            f"/CN={name}",
+            "server",
+            "-CA",
+            str(self.own.certificate),
+            "-CAkey",
+            str(self.own.key),
+            "-addext",
+            f"subjectAltName={','.join(names)}",
+        )
 
     def key_pair(self, name: str) -> Certificate:
         """A private and a public key, which are no certificate."""
@@ -66,10 +82,27 @@ class Authority:
     def _make(self, name: str, subject: str, extensions: str, *more: str) -> Certificate:
         made = Certificate(self._home / f"{name}.crt", self._home / f"{name}.key")
         _openssl(
-            "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-days", "2",
-            "-config", str(self._configuration), "-extensions", extensions, "-subj", subject,
-            "-keyout", str(made.key), "-out", str(made.certificate), *more,
-        )  # fmt: skip
+            "req",
+            "-x509",
+            "-newkey",
+            "ec",
+            "-pkeyopt",
+            "ec_paramgen_curve:prime256v1",
+            "-nodes",
+            "-days",
+            "2",
+            "-config",
+            str(self._configuration),
+            "-extensions",
+            extensions,
+            "-subj",
+            subject,
+            "-keyout",
+            str(made.key),
+            "-out",
+            str(made.certificate),
+            *more,
+        )
         return made
 
 

@@ -34,9 +34,9 @@ def profile(name: str) -> str:
     return str(CHART / "values" / f"{name}.yaml")
 
 
-def rendered(name: str = "", *settings: str, values: dict[str, Any] | None = None, words: tuple[str, ...] = ()) -> list[
-    Manifest
-]:  # fmt: skip
+def rendered(
+    name: str = "", *settings: str, values: dict[str, Any] | None = None, words: tuple[str, ...] = ()
+) -> list[Manifest]:
     """Objects of a profile ("" for the defaults), with `--set` settings and a values file as a mapping."""
     command = ["template", "afterbell", str(CHART), "-n", "lessons", *words]
     command += ["-f", profile(name)] if name else ["--set", "existingSecret=afterbell"]

@@ -13,9 +13,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -25,16 +24,22 @@ import pytest
 from tests.support.control_plane import LOOPBACK, PATHS, PROGRAMS, TOOLS, ControlPlane, Program, Site, as_user, site_in
 from tests.support.kubelet.main import Settings
 from tests.support.networks import listener_in, own_network
+from tests.support.waiting import until
 
 ENVIRONMENT = os.environ  # noqa: TID251 - CI is told by it, and kubectl needs a PATH
 NODES = 2
 Manifest = dict[str, Any]
 # What the images of the chart run; their entrypoints in services/Dockerfile.
-IMAGES = {f"afterbell{target}": [sys.executable, "-m", "afterbell"] for target in ("", "-api", "-worker", "-operator")}
+IMAGES = {
+    f"afterbell{target}": [sys.executable, "-m", "afterbell"]
+    for target in ("", "-api", "-worker", "-operator", "-stub")
+}
 
 
 class Cluster:
-    """The servers, the nodes, and kubectl as their administrator."""
+    """The servers, the nodes, and kubectl as their administrator. PATIENCE_S is how long one command of it may take."""
+
+    PATIENCE_S = 200.0
 
     def __init__(self, home: Path, site: Site) -> None:
         self.home, self._site = home, site
@@ -59,7 +64,7 @@ class Cluster:
         for node in self.nodes.values():
             node.start()
         try:
-            wait_until(self._nodes_are_ready, "the nodes to be ready")
+            until(self._nodes_are_ready, "the nodes to be ready")
         except TimeoutError as error:
             raise RuntimeError("\n".join([str(error), *(node.last_words() for node in self.nodes.values())])) from error
 
@@ -79,7 +84,9 @@ class Cluster:
         """kubectl, or helm, by its name below .tools; raises Refused."""
         environment = {**ENVIRONMENT, "KUBECONFIG": str(kubeconfig or self.kubeconfig), "HOME": str(self.home)}
         command = [str(TOOLS / tool), *words]
-        done = subprocess.run(command, input=stdin, capture_output=True, text=True, timeout=200, env=environment)
+        done = subprocess.run(
+            command, input=stdin, capture_output=True, text=True, timeout=self.PATIENCE_S, env=environment
+        )
         if done.returncode:
             raise Refused(f"{tool} {' '.join(words)}: {done.stderr.strip() or done.stdout.strip()}")
         return done.stdout
@@ -171,9 +178,17 @@ class Cluster:
         admin = as_user(self.control_plane.admin)
         inside = self.control_plane.kubeconfig(self.home / f"{name}.json", admin, self.control_plane.url_inside)
         settings = Settings(
-            name, number, self._site.prefix, self.isolated, str(inside), str(certificate.certificate),
-            str(certificate.key), str(self.home / "pods"), self._environment(), IMAGES,
-        )  # fmt: skip
+            name,
+            number,
+            self._site.prefix,
+            self.isolated,
+            str(inside),
+            str(certificate.certificate),
+            str(certificate.key),
+            str(self.home / "pods"),
+            self._environment(),
+            IMAGES,
+        )
         path = self.home / f"{name}-settings.json"
         path.write_text(json.dumps(asdict(settings)))
         command = [sys.executable, "-m", "tests.support.kubelet.main", str(path)]
@@ -183,9 +198,12 @@ class Cluster:
         """What every container finds, as if it were in its image."""
         host, port = self._site.api
         return {
-            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin", "PYTHONPATH": os.pathsep.join(PATHS),
-            "LANG": "C.UTF-8", "KUBERNETES_SERVICE_HOST": host, "KUBERNETES_SERVICE_PORT": str(port),
-        }  # fmt: skip
+            "PATH": f"{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin",
+            "PYTHONPATH": os.pathsep.join(PATHS),
+            "LANG": "C.UTF-8",
+            "KUBERNETES_SERVICE_HOST": host,
+            "KUBERNETES_SERVICE_PORT": str(port),
+        }
 
     def _nodes_are_ready(self) -> bool:
         """Registered, and without the taint that the control plane takes off a little later."""
@@ -195,15 +213,6 @@ class Cluster:
 
 class Refused(Exception):
     """A command to the cluster failed; the message is its complaint."""
-
-
-def wait_until(happened: Callable[[], bool], what: str, *, patience_s: float = 60.0) -> None:
-    """Ask again and again; raises TimeoutError that says what was waited for."""
-    deadline = time.monotonic() + patience_s
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"waited {patience_s:g} s in vain for {what}")
-        time.sleep(0.1)
 
 
 @contextmanager

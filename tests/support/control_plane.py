@@ -17,8 +17,9 @@ from typing import Any
 import httpx2
 from tests.support.certificates import Authority, Certificate
 from tests.support.networks import Network
+from tests.support.ports import free_port
 
-from afterbell.embedded.launch import launcher
+from afterbell.dev.engines.launch import launcher
 
 ROOT = Path(__file__).parents[2]
 TOOLS = ROOT / ".tools"
@@ -53,24 +54,28 @@ def site_in(network: Network | None) -> Site:
     if network is None:
         return Site(None, "127.77", (LOOPBACK, free_port()))
     network.configure(
-        "link add pods type bridge", "address add 10.244.0.1/16 dev pods", f"address add {SERVICE_ADDRESS}/32 dev pods",
+        "link add pods type bridge",
+        "address add 10.244.0.1/16 dev pods",
+        f"address add {SERVICE_ADDRESS}/32 dev pods",
         "link set pods up",
-    )  # fmt: skip
+    )
     return Site(network, "10.244", (SERVICE_ADDRESS, 443))
-
-
-def free_port() -> int:
-    with socket.socket() as probing:
-        probing.bind((LOOPBACK, 0))
-        return int(probing.getsockname()[1])
 
 
 class Program:
     """One process of the cluster, started again as often as it is killed. Start it from the main thread: the kernel
     ends it with the thread that started it."""
 
-    def __init__(self, name: str, command: list[str], site: Site, log: Path, *, descriptors: tuple[int, ...] = (),
-                 answers: Callable[[], bool] | None = None) -> None:  # fmt: skip
+    def __init__(
+        self,
+        name: str,
+        command: list[str],
+        site: Site,
+        log: Path,
+        *,
+        descriptors: tuple[int, ...] = (),
+        answers: Callable[[], bool] | None = None,
+    ) -> None:
         self.name, self.log = name, log
         self._command = [*site.enter, *launcher(signal.SIGKILL), *command]
         self._answers, self._descriptors = answers, descriptors
@@ -80,9 +85,15 @@ class Program:
         """Start it and wait until it serves; raises RuntimeError with the end of its log."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                self._command, stdout=log, stderr=log, stdin=subprocess.DEVNULL, cwd=ROOT, start_new_session=True,
-                pass_fds=self._descriptors, env={**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([*PATHS, *sys.path])},
-            )  # fmt: skip
+                self._command,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                cwd=ROOT,
+                start_new_session=True,
+                pass_fds=self._descriptors,
+                env={**ENVIRONMENT, "PYTHONPATH": os.pathsep.join([*PATHS, *sys.path])},
+            )
         deadline = time.monotonic() + START_PATIENCE_S
         while self._answers and not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -115,8 +126,9 @@ class Program:
 class ControlPlane:
     """The four servers, the certificates and the wire by which this machine's loopback reaches the API server."""
 
-    def __init__(self, home: Path, site: Site) -> None:
-        self.home, self.site = home, site
+    def __init__(self, home: Path, site: Site, *, real_nodes: bool = False) -> None:
+        """``real_nodes``: kubelets mount tokens into pods, and are asked for logs by this API server's certificate."""
+        self.home, self.site, self._real_nodes = home, site, real_nodes
         self.authority = Authority(home / "certificates")
         self.admin = self.authority.client("admin", "system:masters")
         self._listener = socket.create_server((LOOPBACK, 0)) if site.network else None
@@ -140,30 +152,52 @@ class ControlPlane:
     def kubeconfig(self, path: Path, user: dict[str, Any], url: str | None = None) -> Path:
         """A file for kubectl, helm and clients; ``user`` as kubeconfig has it."""
         server = {"server": url or self.url, "certificate-authority": str(self.authority.own.certificate)}
-        path.write_text(json.dumps({
-            "apiVersion": "v1", "kind": "Config", "current-context": "test",
-            "clusters": [{"name": "test", "cluster": server}], "users": [{"name": "user", "user": user}],
-            "contexts": [{"name": "test", "context": {"cluster": "test", "user": "user"}}],
-        }))  # fmt: skip
+        path.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "test",
+                    "clusters": [{"name": "test", "cluster": server}],
+                    "users": [{"name": "user", "user": user}],
+                    "contexts": [{"name": "test", "context": {"cluster": "test", "user": "user"}}],
+                }
+            )
+        )
         path.chmod(0o600)
         return path
 
     def _fill(self) -> None:
         ports = [free_port() for _ in range(2)]
         if self._listener:
-            self._add("wire", [
-                sys.executable, "-m", "tests.support.forward", str(self._listener.fileno()), LOOPBACK,
-                str(self.site.api[1]),
-            ], descriptors=(self._listener.fileno(),))  # fmt: skip
+            self._add(
+                "wire",
+                [
+                    sys.executable,
+                    "-m",
+                    "tests.support.forward",
+                    str(self._listener.fileno()),
+                    LOOPBACK,
+                    str(self.site.api[1]),
+                ],
+                descriptors=(self._listener.fileno(),),
+            )
         self._add("etcd", self._etcd(*ports))
         self._add("kube-apiserver", self._api_server(ports[0]), answers=self._ready())
         kubeconfig = self.kubeconfig(self.home / "inside.json", as_user(self.admin), self.url_inside)
         swift = [f"--kubeconfig={kubeconfig}", "--leader-elect=false", "--kube-api-qps=500", "--kube-api-burst=1000"]
         key = self.home / "certificates" / "accounts.key"
-        self._add("kube-controller-manager", [
-            str(TOOLS / "kube-controller-manager"), *swift, "--secure-port=0", "--use-service-account-credentials=true",
-            f"--service-account-private-key-file={key}", f"--root-ca-file={self.authority.own.certificate}",
-        ])  # fmt: skip
+        self._add(
+            "kube-controller-manager",
+            [
+                str(TOOLS / "kube-controller-manager"),
+                *swift,
+                "--secure-port=0",
+                "--use-service-account-credentials=true",
+                f"--service-account-private-key-file={key}",
+                f"--root-ca-file={self.authority.own.certificate}",
+            ],
+        )
         self._add("kube-scheduler", [str(TOOLS / "kube-scheduler"), *swift, "--secure-port=0"])
 
     def _add(self, name: str, command: list[str], **more: Any) -> None:
@@ -173,9 +207,19 @@ class ControlPlane:
         # Durability is not what is tested, and syncing would slow every other test on the same disk.
         url, peer_url = f"http://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{peer_port}"
         return [
-            shutil.which("etcd") or "etcd", "--data-dir", str(self.home / "etcd"), "--listen-client-urls", url,
-            "--advertise-client-urls", url, "--listen-peer-urls", peer_url, "--unsafe-no-fsync", "--log-level", "warn",
-        ]  # fmt: skip
+            shutil.which("etcd") or "etcd",
+            "--data-dir",
+            str(self.home / "etcd"),
+            "--listen-client-urls",
+            url,
+            "--advertise-client-urls",
+            url,
+            "--listen-peer-urls",
+            peer_url,
+            "--unsafe-no-fsync",
+            "--log-level",
+            "warn",
+        ]
 
     def _api_server(self, etcd_port: int) -> list[str]:
         names = [
@@ -189,18 +233,33 @@ class ControlPlane:
         accounts = self.authority.key_pair("accounts")
         own = f"{self.site.prefix}.0.1" if self.site.network else LOOPBACK
         return [
-            str(TOOLS / "kube-apiserver"), f"--etcd-servers=http://{LOOPBACK}:{etcd_port}",
+            str(TOOLS / "kube-apiserver"),
+            f"--etcd-servers=http://{LOOPBACK}:{etcd_port}",
             f"--bind-address={'0.0.0.0' if self.site.network else LOOPBACK}",  # noqa: S104 - inside its own network
-            f"--advertise-address={own}", f"--secure-port={self.site.api[1]}",
-            f"--tls-cert-file={server.certificate}", f"--tls-private-key-file={server.key}",
-            f"--client-ca-file={self.authority.own.certificate}", f"--service-cluster-ip-range={SERVICE_RANGE}",
+            f"--advertise-address={own}",
+            f"--secure-port={self.site.api[1]}",
+            f"--tls-cert-file={server.certificate}",
+            f"--tls-private-key-file={server.key}",
+            f"--client-ca-file={self.authority.own.certificate}",
+            f"--service-cluster-ip-range={SERVICE_RANGE}",
             "--service-account-issuer=https://kubernetes.default.svc",
             f"--service-account-key-file={accounts.certificate}",
-            f"--service-account-signing-key-file={accounts.key}", "--authorization-mode=RBAC",
-            "--endpoint-reconciler-type=none", "--kubelet-preferred-address-types=InternalIP",
-            # The kubelet of the tests mounts no volumes, so pods get no token either.
-            "--disable-admission-plugins=ServiceAccount",
-        ]  # fmt: skip
+            f"--service-account-signing-key-file={accounts.key}",
+            "--authorization-mode=RBAC",
+            "--endpoint-reconciler-type=none",
+            "--kubelet-preferred-address-types=InternalIP",
+            *self._for_nodes(),
+        ]
+
+    def _for_nodes(self) -> list[str]:
+        if not self._real_nodes:  # the kubelet of the tests mounts no volumes, so pods get no token either
+            return ["--disable-admission-plugins=ServiceAccount"]
+        return [
+            "--allow-privileged=true",
+            f"--kubelet-client-certificate={self.admin.certificate}",
+            f"--kubelet-client-key={self.admin.key}",
+            f"--kubelet-certificate-authority={self.authority.own.certificate}",
+        ]
 
     def _ready(self) -> Callable[[], bool]:
         context = ssl.create_default_context(cafile=str(self.authority.own.certificate))

@@ -14,7 +14,7 @@ import psutil
 from redis import Redis
 
 import afterbell
-from afterbell.embedded.folder import EngineFolder
+from afterbell.dev.engines.folder import EngineFolder
 
 SERVICES = Path(afterbell.__file__).parents[1]
 USER = Path(__file__).parents[1] / "support" / "engine_user.py"
@@ -28,8 +28,12 @@ class User:
         environment = {"PYTHONPATH": str(SERVICES), "PATH": os.defpath, **options.pop("env", {})}
         self.process = subprocess.Popen(
             [*prefix, python, str(USER), str(data_dir), which],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=environment, **options,
-        )  # fmt: skip
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+            **options,
+        )
 
     def line(self) -> str:
         assert self.process.stdout is not None

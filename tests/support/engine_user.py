@@ -13,8 +13,8 @@ from dataclasses import asdict
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
-from afterbell.embedded.engines import engines
-from afterbell.embedded.errors import EnginesError
+from afterbell.dev.engines.engine_errors import EnginesError
+from afterbell.dev.engines.engines import engines
 
 
 def main(data_dir: str, which: str = "both") -> int:

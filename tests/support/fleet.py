@@ -1,23 +1,15 @@
 """Several api processes, a worker and the stub model on one Valkey and one PostgreSQL, each a process of its own."""
 
-import os
-import re
-import socket
-import subprocess
-import sys
-import time
 import uuid
 from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
 
 import httpx2
-from tests.support.command import PROGRAM
-
-STARTED_WITHIN_S: Final = 60
-ENVIRONMENT: Final = os.environ  # noqa: TID251 - the tests' own processes inherit it
+from tests.support.ports import free_port
+from tests.support.processes import AFTERBELL, Process
+from tests.support.waiting import until
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +32,6 @@ def fleet(
     ``settings`` are variables of all processes.
     """
     common = {
-        "PYTHONPATH": os.pathsep.join(path for path in sys.path if path),
         "REDIS_URL": redis_url,
         "DATABASE_URL": database_url,
         "AFTERBELL_QUEUE": f"t{uuid.uuid4().hex}",
@@ -49,48 +40,36 @@ def fleet(
         "OPENAI_API_KEY": "test",
     } | settings
     with ExitStack() as stack:
+
+        def start(name: str, *words: str, **variables: str) -> None:
+            process = Process(*AFTERBELL, *words, log=logs / f"{name}.log", variables={**common, **variables})
+            stack.callback(process.stop)
+
         stub_port, worker_port, *ports = [free_port() for _ in range(2 * apis + 2)]
         common["OPENAI_BASE_URL"] = f"http://127.0.0.1:{stub_port}/v1"
-        _start(stack, logs / "stub.log", ["llm-stub", "--port", str(stub_port), "--pace", pace], common)
-        _start(stack, logs / "worker.log", ["worker"], common | {"AFTERBELL_INTERNAL_PORT": str(worker_port)})
+        start("stub", "llm-stub", "--port", str(stub_port), "--pace", pace)
+        start("worker", "worker", AFTERBELL_INTERNAL_PORT=str(worker_port))
         for number in range(apis):
-            here = {"PORT": str(ports[number]), "AFTERBELL_INTERNAL_PORT": str(ports[apis + number])}
-            _start(stack, logs / f"api-{number + 1}.log", ["api"], common | here)
+            internal_port = str(ports[apis + number])
+            start(f"api-{number + 1}", "api", PORT=str(ports[number]), AFTERBELL_INTERNAL_PORT=internal_port)
         worker_url, stub_url = _urls([worker_port, stub_port])
-        found = Fleet(_urls(ports[:apis]), _urls(ports[apis:]), worker_url, stub_url, common["AFTERBELL_QUEUE"])
-        for url in found.urls:
-            _wait_for(url, logs)
-        yield found
-
-
-def _start(stack: ExitStack, log: Path, arguments: list[str], environment: dict[str, str]) -> None:
-    into = stack.enter_context(log.open("wb"))
-    process = subprocess.Popen([*PROGRAM, *arguments], env={**ENVIRONMENT, **environment}, stdout=into, stderr=into)
-    stack.callback(process.wait, 20)
-    stack.callback(process.terminate)
+        fleet = Fleet(_urls(ports[:apis]), _urls(ports[apis:]), worker_url, stub_url, common["AFTERBELL_QUEUE"])
+        for url in fleet.urls:
+            until(lambda url=url: _serves(url), lambda: _last_words(logs))
+        yield fleet
 
 
 def _urls(ports: list[int]) -> tuple[str, ...]:
     return tuple(f"http://127.0.0.1:{port}" for port in ports)
 
 
-def free_port() -> int:
-    with closing(socket.create_server(("127.0.0.1", 0))) as listening:
-        port: int = listening.getsockname()[1]
-        return port
+def _serves(url: str) -> bool:
+    try:
+        httpx2.get(f"{url}/openapi.json", timeout=5)
+    except httpx2.TransportError:
+        return False
+    return True
 
 
-def _wait_for(url: str, logs: Path) -> None:
-    deadline = time.monotonic() + STARTED_WITHIN_S
-    while True:
-        try:
-            httpx2.get(f"{url}/openapi.json", timeout=5)
-            return
-        except httpx2.TransportError:
-            said = "\n".join(_last_lines(path) for path in sorted(logs.glob("*.log")))
-            assert time.monotonic() < deadline, f"{url} did not start:\n{said}"
-            time.sleep(0.05)
-
-
-def _last_lines(log: Path) -> str:
-    return f"{log.name}: " + re.sub(r"\x1b\[[0-9;]*m", "", log.read_text("utf-8", "replace"))[-2000:]
+def _last_words(logs: Path) -> str:
+    return "\n".join(f"{log.name}: {log.read_text('utf-8', 'replace')[-2000:]}" for log in sorted(logs.glob("*.log")))

@@ -1,6 +1,8 @@
 """A wire between two networks: takes connections on an inherited socket, passes them on in the network it runs in.
 
 python -m tests.support.forward DESCRIPTOR HOST PORT
+
+HOST may be the path of a Unix socket; PORT is not used then.
 """
 
 import asyncio
@@ -13,7 +15,10 @@ from functools import partial
 async def link(host: str, port: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """Join a connection with one to host:port, until one of the two ends."""
     try:
-        far_reader, far_writer = await asyncio.open_connection(host, port)
+        unix = host.startswith("/")
+        far_reader, far_writer = await (
+            asyncio.open_unix_connection(host) if unix else asyncio.open_connection(host, port)
+        )
     except OSError:
         writer.transport.abort()
         return

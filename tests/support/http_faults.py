@@ -51,10 +51,18 @@ class HttpFaults:
         """For the one who is to come through this door."""
         cluster = {"name": "test", "cluster": {"server": f"http://{LOOPBACK}:{self.port}"}}
         context = {"name": "test", "context": {"cluster": "test", "user": "user"}}
-        path.write_text(json.dumps({
-            "apiVersion": "v1", "kind": "Config", "current-context": "test", "clusters": [cluster],
-            "users": [{"name": "user", "user": {"token": "none"}}], "contexts": [context],
-        }))  # fmt: skip
+        path.write_text(
+            json.dumps(
+                {
+                    "apiVersion": "v1",
+                    "kind": "Config",
+                    "current-context": "test",
+                    "clusters": [cluster],
+                    "users": [{"name": "user", "user": {"token": "none"}}],
+                    "contexts": [context],
+                }
+            )
+        )
         return path
 
     @contextmanager
@@ -127,8 +135,14 @@ class HttpFaults:
 
 async def _refusal(status: int, request: web.Request) -> web.StreamResponse:
     reasons = {409: "Conflict", 410: "Expired", 429: "TooManyRequests"}
-    body = {"kind": "Status", "apiVersion": "v1", "status": "Failure", "code": status,
-            "reason": reasons.get(status, "InternalError"), "message": f"the test answers {status}"}  # fmt: skip
+    body = {
+        "kind": "Status",
+        "apiVersion": "v1",
+        "status": "Failure",
+        "code": status,
+        "reason": reasons.get(status, "InternalError"),
+        "message": f"the test answers {status}",
+    }
     if status == web.HTTPGone.status_code and "watch=" in request.query_string:
         return web.json_response({"type": "ERROR", "object": body})  # as the real one says it, with a 200
     more = {"Retry-After": "1"} if status == web.HTTPTooManyRequests.status_code else {}

@@ -13,7 +13,7 @@ import sys
 import time
 from pathlib import Path
 
-from afterbell.embedded.launch import launcher
+from afterbell.dev.engines.launch import launcher
 
 _HOLD = ("sleep", "infinity")
 _PATIENCE_S = 5.0
@@ -27,9 +27,12 @@ class Network:
         user = () if as_root else ("--user", "--map-root-user")
         ours = namespace_of("self")
         self._holder = subprocess.Popen(
-            ["unshare", "--net", *user, *launcher(signal.SIGKILL), *_HOLD], stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
-        )  # fmt: skip
+            ["unshare", "--net", *user, *launcher(signal.SIGKILL), *_HOLD],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+        )
         self.pid = self._holder.pid
         keep = () if as_root else ("--user", "--preserve-credentials")
         self.enter = ["nsenter", "--target", str(self.pid), "--net", *keep, "--"]
@@ -85,15 +88,17 @@ def own_network() -> Network | None:
     return network
 
 
-def listener_in(enter: list[str], host: str) -> socket.socket:
-    """A listening TCP socket on a free port of ``host`` in another network, for this process."""
+def listener_in(enter: list[str], host: str, port: int = 0) -> socket.socket:
+    """A listening TCP socket on a port of ``host`` in another network, a free one for 0, for this process."""
     ours, theirs = socket.socketpair()
     program = (
-        "import socket, sys; found = socket.create_server((sys.argv[2], 0)); "
+        "import socket, sys; found = socket.create_server((sys.argv[2], int(sys.argv[3]))); "
         "socket.send_fds(socket.socket(fileno=int(sys.argv[1])), [b'.'], [found.fileno()])"
     )
     number = str(theirs.fileno())
     with ours, theirs:
-        subprocess.run([*enter, sys.executable, "-c", program, number, host], pass_fds=[theirs.fileno()], check=True)
+        subprocess.run(
+            [*enter, sys.executable, "-c", program, number, host, str(port)], pass_fds=[theirs.fileno()], check=True
+        )
         _, descriptors, _, _ = socket.recv_fds(ours, 1, 1)
     return socket.socket(fileno=descriptors[0])

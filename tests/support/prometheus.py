@@ -12,7 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 import yaml
-from tests.support.fleet import free_port
+from tests.support.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / ".tools" / "prometheus"
@@ -70,9 +70,13 @@ def scraping(home: Path, targets: dict[str, str], rules: list[Path]) -> Iterator
         "scrape_configs": [{"job_name": "afterbell", "static_configs": static}],
     }
     (home / "prometheus.yml").write_text(yaml.safe_dump(configured))
-    command = [str(FOLDER / "prometheus"), f"--config.file={home / 'prometheus.yml'}",
-               f"--storage.tsdb.path={home}/tsdb",
-               f"--web.listen-address=127.0.0.1:{port}", "--log.level=warn"]  # fmt: skip
+    command = [
+        str(FOLDER / "prometheus"),
+        f"--config.file={home / 'prometheus.yml'}",
+        f"--storage.tsdb.path={home}/tsdb",
+        f"--web.listen-address=127.0.0.1:{port}",
+        "--log.level=warn",
+    ]
     with (home / "prometheus.log").open("wb") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:

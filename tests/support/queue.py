@@ -5,13 +5,15 @@ import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from tests.support.redis_engines import as_admin
 
-from afterbell.adapters.redis.client import connect
-from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.queue import Ended, Grant, Put, Queue, QueueRules, Taken
-from afterbell.core.jobs import Outcome
+from afterbell.adapters.breaker.breaker import Breaker
+from afterbell.adapters.queue.keys import QueueKeys
+from afterbell.adapters.queue.redis_queue import Ended, Grant, NewJob, Polled, Queue, QueueRules
+from afterbell.adapters.redis.connections import connect
+from afterbell.core.queue.outcomes import Outcome
 
 UNLIMITED = QueueRules(lease_s=1, starts_max=0)
 
@@ -32,6 +34,16 @@ async def a_queue(url: str, rules: QueueRules = UNLIMITED) -> AsyncIterator[Queu
         await client.aclose()
 
 
+@asynccontextmanager
+async def admin_of(url: str) -> AsyncIterator[Redis]:
+    """The same server as a user who may do to keys what no script of ours does."""
+    admin = connect(as_admin(url))
+    try:
+        yield admin
+    finally:
+        await admin.aclose()
+
+
 def on(url: str, body: Callable[[Queue], Awaitable[None]], rules: QueueRules = UNLIMITED) -> None:
     async def run() -> None:
         async with a_queue(url, rules) as queue:
@@ -40,23 +52,28 @@ def on(url: str, body: Callable[[Queue], Awaitable[None]], rules: QueueRules = U
     asyncio.run(run())
 
 
-def jobs(*ids: str, delay_s: float = 0) -> list[Put]:
-    return [Put(one, f"payload of {one}".encode(), delay_s) for one in ids]
+def breaker_of(queue: Queue) -> Breaker:
+    """The breakers beside this queue."""
+    return Breaker(queue._client, queue.keys)
 
 
-async def settle(queue: Queue, worker: str, grant: Grant, outcome: Outcome, free: int = 0) -> Taken:
-    return await queue.take(worker, free, [], [Ended(grant, outcome)])
+def jobs(*ids: str, delay_s: float = 0) -> list[NewJob]:
+    return [NewJob(one, f"payload of {one}".encode(), delay_s) for one in ids]
+
+
+async def settle(queue: Queue, worker: str, grant: Grant, outcome: Outcome, free: int = 0) -> Polled:
+    return await queue.poll(worker, free, [], [Ended(grant, outcome)])
 
 
 async def take_one(queue: Queue, worker: str = "w") -> Grant:
-    taken = await queue.take(worker, 1, [])
+    taken = await queue.poll(worker, 1, [])
     assert len(taken.grants) == 1
     return taken.grants[0]
 
 
-async def next_bell(bell: PubSub) -> tuple[str, bytes]:
-    """Whose bell rang, and what it said."""
+async def next_wakeup(channel: PubSub) -> tuple[str, bytes]:
+    """Which worker was woken, and by which message."""
     async with asyncio.timeout(20):
-        while (message := await bell.get_message(timeout=1)) is None:
+        while (message := await channel.get_message(timeout=1)) is None:
             pass
     return message["channel"].decode().rpartition(":")[2], message["data"]

@@ -1,23 +1,23 @@
 """Work on a migrated database: a pool for a block, a stored session, a report on its way."""
 
-import asyncio
 import uuid
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, TypeVar
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import insert, text
 from tests.core.sessions import lesson
 
-from afterbell.adapters.db import reports, sessions
-from afterbell.adapters.db.engine import Database
-from afterbell.adapters.db.reports import Claim
+from afterbell.adapters.db import sessions
+from afterbell.adapters.db.database import Database
+from afterbell.adapters.db.reports import rows as reports
+from afterbell.adapters.db.reports.rows import Claim
 from afterbell.adapters.db.tables import reports as reports_table
 from afterbell.core.session import Session
 
-T = TypeVar("T")
 LESSON = lesson("T: How would you start?", "S: I would add the tops.")
 
 
@@ -58,17 +58,14 @@ class Record:
         return claimed
 
 
-def on(url: str, work: Callable[[Record], Awaitable[T]], *, pool_size: int = 10) -> T:
-    """Run ``work`` with a pool that is closed afterwards."""
-
-    async def run() -> T:
-        database = Database(url, pool_size=pool_size)
-        try:
-            return await work(Record(database))
-        finally:
-            await database.close()
-
-    return asyncio.run(run())
+@asynccontextmanager
+async def record_in(url: str, *, pool_size: int = 10) -> AsyncIterator[Record]:
+    """A database of this URL, with a pool that is closed after the block."""
+    database = Database(url, pool_size=pool_size)
+    try:
+        yield Record(database)
+    finally:
+        await database.close()
 
 
 def ago(seconds: float) -> datetime:

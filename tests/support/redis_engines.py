@@ -10,16 +10,19 @@ from urllib.parse import urlsplit, urlunsplit
 from redis import Redis
 from redis.exceptions import RedisError
 from tests.architecture.repository import read
-from tests.faults.servers import LOOPBACK, Server, free_port
+from tests.faults.servers import LOOPBACK, Server
+from tests.support.ports import free_port
 
-from afterbell.embedded.launch import launcher
+from afterbell.dev.engines.launch import launcher
 
 REDIS_PROGRAM, OPENSSL_PROGRAM = "redis-server", "openssl"
 SECRET = "of this run only"
 USER = "afterbell"
 # Strict verification (Python 3.13) wants to know what a certificate is for.
-CERTIFICATE = ("req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=afterbell-test "
-               "-addext subjectAltName=IP:127.0.0.1 -addext keyUsage=digitalSignature,keyCertSign")  # fmt: skip
+CERTIFICATE = (
+    "req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=afterbell-test "
+    "-addext subjectAltName=IP:127.0.0.1 -addext keyUsage=digitalSignature,keyCertSign"
+)
 
 
 def documented_user() -> list[str]:
@@ -54,8 +57,13 @@ class BoundRedis(Server):
         subprocess.run([OPENSSL_PROGRAM, *CERTIFICATE.split(), *files], check=True, capture_output=True)
 
     def command(self) -> list[str]:
-        tls = {"port": self.tls_port, "cert-file": self.certificate, "key-file": self._key,
-               "ca-cert-file": self.certificate, "auth-clients": "no"}  # fmt: skip
+        tls = {
+            "port": self.tls_port,
+            "cert-file": self.certificate,
+            "key-file": self._key,
+            "ca-cert-file": self.certificate,
+            "auth-clients": "no",
+        }
         options = {"bind": LOOPBACK, "port": self.port, "save": "", "appendonly": "no", "dir": self.home}
         options |= {f"tls-{name}": value for name, value in tls.items()}
         words = [str(word) for name, value in options.items() for word in (f"--{name}", value)]

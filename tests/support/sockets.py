@@ -30,8 +30,9 @@ class Client:
         self.http = httpx2.AsyncClient(base_url=url, headers={"Authorization": f"Bearer {token}"}, timeout=20)
 
     async def connect(self, *, retry: bool = False) -> "Client":
-        await self.sio.connect(self.url, transports=["websocket"], auth={"token": self.token}, wait_timeout=20,
-                               retry=retry)  # fmt: skip
+        await self.sio.connect(
+            self.url, transports=["websocket"], auth={"token": self.token}, wait_timeout=20, retry=retry
+        )
         return self
 
     async def close(self) -> None:
@@ -39,6 +40,8 @@ class Client:
             self._catching_up.cancel()
         await self.sio.disconnect()
         await self.sio.shutdown()
+        if self.sio.eio.http is not None:
+            await self.sio.eio.http.close()  # engine.io leaves it open where the connection ended by itself
         await self.http.aclose()
 
     async def ask(self, event: str, within_s: float = 20, **payload: Any) -> dict[str, Any]:

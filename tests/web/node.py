@@ -49,8 +49,9 @@ def browser_program() -> str:
 def run_tests(file: str, *, meanwhile: Callable[[], None] | None = None, **variables: str) -> None:
     """``node --test`` of one file; its report is the failure's message. ``meanwhile`` happens beside it."""
     command = [node_program(), "--test", "--test-reporter=spec", f"--test-timeout={TEST_MS_MAX}", str(HERE / file)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
-                          env={**ENVIRONMENT, **variables}) as tests:  # fmt: skip
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env={**ENVIRONMENT, **variables}
+    ) as tests:
         try:
             if meanwhile is not None:
                 meanwhile()

@@ -11,7 +11,7 @@ from tests.architecture.repository import SERVICES
 from tests.support.api import SECRET, Api, api_on, fresh_api
 
 from afterbell.api import classroom
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 from afterbell.settings import ApiSettings, read
 
 pytestmark = pytest.mark.engines

@@ -7,12 +7,11 @@ from pathlib import Path
 
 import pytest
 from tests.faults.servers import TcpValkey
-from tests.support.api import migrated
 from tests.support.engines import fresh_database
 from tests.support.fleet import Fleet, fleet
 from tests.web.node import browser_program, node_program, run_tests
 
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 from afterbell.settings import DEVELOPMENT_SECRET
 
 pytestmark = pytest.mark.engines
@@ -21,22 +20,29 @@ pytestmark = pytest.mark.engines
 @pytest.fixture(scope="module")
 def servers(engine_urls: EngineUrls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
     node_program()
-    with fresh_database(engine_urls) as database_url:
-        migrated(database_url)
-        with fleet(engine_urls.redis_url or "", database_url, tmp_path_factory.mktemp("fleet"), apis=3) as found:
-            yield found
+    logs, redis_url = tmp_path_factory.mktemp("fleet"), engine_urls.redis_url or ""
+    with fresh_database(engine_urls) as database_url, fleet(redis_url, database_url, logs, apis=3) as servers:
+        yield servers
 
 
 def test_the_client_loses_nothing_on_two_servers(servers: Fleet) -> None:
-    run_tests("client.test.js", AFTERBELL_TEST_URLS=",".join(servers.urls), AFTERBELL_TEST_SECRET=DEVELOPMENT_SECRET,
-              AFTERBELL_TEST_DRAIN=f"{servers.internal_urls[2]}/drain")  # fmt: skip
+    run_tests(
+        "client.test.js",
+        AFTERBELL_TEST_URLS=",".join(servers.urls),
+        AFTERBELL_TEST_SECRET=DEVELOPMENT_SECRET,
+        AFTERBELL_TEST_DRAIN=f"{servers.internal_urls[2]}/drain",
+    )
 
 
 def test_two_people_hold_a_lesson_in_chromium(servers: Fleet, request: pytest.FixtureRequest) -> None:
     shots = Path(request.config.rootpath) / "build" / "screenshots"
     urls = ",".join(servers.urls[:2])
-    run_tests("browser.test.js", AFTERBELL_TEST_URLS=urls, AFTERBELL_TEST_BROWSER=browser_program(),
-              AFTERBELL_TEST_SCREENSHOTS=str(shots))  # fmt: skip
+    run_tests(
+        "browser.test.js",
+        AFTERBELL_TEST_URLS=urls,
+        AFTERBELL_TEST_BROWSER=browser_program(),
+        AFTERBELL_TEST_SCREENSHOTS=str(shots),
+    )
 
 
 @pytest.fixture
@@ -46,10 +52,8 @@ def breakable(engine_urls: EngineUrls, tmp_path: Path) -> Iterator[tuple[TcpValk
     valkey = TcpValkey(tmp_path / "valkey")
     valkey.start()
     try:
-        with fresh_database(engine_urls) as database_url:
-            migrated(database_url)
-            with fleet(valkey.url, database_url, tmp_path) as found:
-                yield valkey, found
+        with fresh_database(engine_urls) as database_url, fleet(valkey.url, database_url, tmp_path) as found:
+            yield valkey, found
     finally:
         valkey.send(signal.SIGCONT)
         valkey.stop()
@@ -82,5 +86,10 @@ def test_two_people_talk_on_while_redis_hangs(breakable: tuple[TcpValkey, Fleet]
 
 def talk(servers: Fleet, meanwhile: Callable[[], None]) -> None:
     """Fourteen seconds of chat between the two servers, in which something happens."""
-    run_tests("outage.test.js", meanwhile=meanwhile, AFTERBELL_TEST_TALK_SECONDS="14",
-              AFTERBELL_TEST_URLS=",".join(servers.urls), AFTERBELL_TEST_SECRET=DEVELOPMENT_SECRET)  # fmt: skip
+    run_tests(
+        "outage.test.js",
+        meanwhile=meanwhile,
+        AFTERBELL_TEST_TALK_SECONDS="14",
+        AFTERBELL_TEST_URLS=",".join(servers.urls),
+        AFTERBELL_TEST_SECRET=DEVELOPMENT_SECRET,
+    )

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from tests.worker.hostile_texts import TEXTS, lessons
 
-from afterbell.adapters.llm.answer import ModelAnswer
-from afterbell.core.injection import hostile_in
-from afterbell.core.metrics import measure
-from afterbell.core.prompt import Prompt
-from afterbell.core.report import Usage
+from afterbell.adapters.models.answer import ModelAnswer
+from afterbell.core.report.prompt import Prompt
+from afterbell.core.report.statistics import measure
+from afterbell.core.safety.injection import hostile_in
 from afterbell.core.session import Message, Participant, Session, transcript_of
-from afterbell.llm_stub.answer import write_answer
-from afterbell.llm_stub.faults import Fault
-from afterbell.llm_stub.obedience import is_asked
-from afterbell.llm_stub.request import StubRequest
-from afterbell.worker.writing import USUAL_ROOM, Draft, ReportWriter, withhold
+from afterbell.core.usage import Usage
+from afterbell.dev.stub.faults import Fault
+from afterbell.dev.stub.injection_victim import is_asked
+from afterbell.dev.stub.replies import write_answer
+from afterbell.dev.stub.request import StubRequest
+from afterbell.worker.writer import USUAL_ROOM, Draft, ReportWriter, redact_session
 
 PROGRESS = ("not_discussed", "not_yet", "partly", "met")
 RELEASED_BY_NOBODY = ("A+", "evil.example", "genius", "t99", "without any help")
@@ -44,7 +44,7 @@ def draft_of(session: Session, fault: str = "ok") -> Draft:
     async def unheard(_: Any) -> None:
         return None
 
-    writer = ReportWriter(ask, withhold(session, transcript_of(session)), USUAL_ROOM)
+    writer = ReportWriter(ask, redact_session(session, transcript_of(session)), USUAL_ROOM)
     return asyncio.run(writer.write(measure(session), unheard))
 
 

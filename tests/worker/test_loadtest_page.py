@@ -4,8 +4,10 @@ from benchmarks.harness import Figure
 from benchmarks.loadtest_page import page, steps
 from benchmarks.queue_day import Day
 
-FIGURES = [Figure("requests_at_once_slowest", "ms", target=1_000, runs=[214.2]),
-           Figure("sockets_500_message_to_ack_p99", "ms", target=5, runs=[8.2])]  # fmt: skip
+FIGURES = [
+    Figure("requests_at_once_slowest", "ms", target=1_000, runs=[214.2]),
+    Figure("sockets_500_message_to_ack_p99", "ms", target=5, runs=[8.2]),
+]
 
 
 def test_the_page_has_each_figure_its_target_and_whether_it_was_met() -> None:

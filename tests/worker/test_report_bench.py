@@ -30,12 +30,18 @@ def claiming(label: str | None, progress: GoalProgress, *, seen: bool = False) -
     one = judged(1, label)[0]
     assert one.draft is not None
     draft = replace(one.draft, narrative=replace(one.draft.narrative, goal_progress=progress))
-    return replace(one, draft=draft, lesson=replace(one.lesson, seen=seen))
+    return replace(one, draft=draft, lesson=replace(one.lesson, used_for_rules=seen))
 
 
 def test_a_claim_is_right_or_wrong_by_the_teachers_label_and_no_claim_is_neither() -> None:
-    claims = [claiming("yes", "partly"), claiming("revealed", "met"), claiming("no", "not_yet"),
-              claiming("yes", "not_yet"), claiming("no", "partly"), claiming("yes", "not_discussed")]  # fmt: skip
+    claims = [
+        claiming("yes", "partly"),
+        claiming("revealed", "met"),
+        claiming("no", "not_yet"),
+        claiming("yes", "not_yet"),
+        claiming("no", "partly"),
+        claiming("yes", "not_discussed"),
+    ]
     unlabelled = [claiming(None, "met"), claiming("yes", "not_yet", seen=True)]
     found = outcomes_of([*claims, *unlabelled])
     assert found is not None

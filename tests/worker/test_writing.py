@@ -6,23 +6,25 @@ import os
 import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.llm_stub.running import KEY, Heard, serving, set_faults
+from tests.core.privacy.corpus import CASES, Case
+from tests.dev.stub.running import KEY, Heard, serving, set_faults
 from tests.worker.hostile_texts import lessons
 
-from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
-from afterbell.adapters.llm.responses import ResponsesClient
+from afterbell.adapters.models.answer import ModelAnswer, ModelProgress
+from afterbell.adapters.models.responses import ResponsesClient
 from afterbell.core.errors import ModelAnswerUnusable, ModelRefused
-from afterbell.core.metrics import measure
-from afterbell.core.parts import tokens_of
-from afterbell.core.prompt import Prompt
+from afterbell.core.money import tokens
+from afterbell.core.report.prompt import Prompt
+from afterbell.core.report.statistics import measure
 from afterbell.core.session import Message, Participant, Session, transcript_of
-from afterbell.llm_stub.app import create_app
-from afterbell.llm_stub.settings import StubSettings
-from afterbell.worker.writing import USUAL_ROOM, Ask, Draft, ReportWriter, Room, safety_identifier_of, withhold
+from afterbell.dev.stub.app import create_app
+from afterbell.dev.stub.settings import StubSettings
+from afterbell.worker.writer import USUAL_ROOM, Ask, Draft, ReportWriter, Room, redact_session, safety_identifier_of
 
 
 @dataclass
@@ -67,7 +69,7 @@ async def _write_all(url: str, sessions: tuple[Session, ...], room: Room, writte
 
 
 def writer_of(session: Session, ask: Ask, room: Room) -> ReportWriter:
-    return ReportWriter(ask, withhold(session, transcript_of(session)), room)
+    return ReportWriter(ask, redact_session(session, transcript_of(session)), room)
 
 
 def long_lesson(turns: int) -> Session:
@@ -115,6 +117,34 @@ def leaks(sent: str, name: str) -> bool:
     ) or (name == "Will" and "Will" in sent)
 
 
+def lessons_of_the_corpus() -> list[tuple[Session, list[Case]]]:
+    """A session for each pair of people in the corpus, in which the student writes every case."""
+    found = []
+    for (student, tutor), cases in groupby(CASES, key=lambda case: (case.student, case.tutor)):
+        lines = list(cases)
+        people = (Participant("t", "tutor", tutor), Participant("s", "student", student))
+        said = tuple(Message(f"m{number}", "s", case.text) for number, case in enumerate(lines))
+        found.append((Session(f"c{len(found)}", "Mathematics", people, said), lines))
+    return found
+
+
+def test_no_planted_name_or_contact_of_ten_scripts_is_in_the_bytes_a_provider_gets() -> None:
+    lessons_and_cases = lessons_of_the_corpus()
+    written = write(*(session for session, _ in lessons_and_cases))
+    prompts = {body["input"]: body for body in map(json.loads, written.heard.bodies)}
+    assert len(prompts) >= len(lessons_and_cases)
+    for (_, cases), prompt in zip(lessons_and_cases, prompts, strict=False):
+        turns = [json.loads(line.rstrip(","))[2] for line in prompt.splitlines() if line.startswith('["t')]
+        assert len(turns) == len(cases)
+        leaked = [
+            (case.marked, turn)
+            for case, turn in zip(cases, turns, strict=True)
+            for secret in re.findall(r"\{([^}]*)\}", case.marked)
+            if turn.count(secret) > re.sub(r"\{[^}]*\}", "", case.marked).count(secret)
+        ]
+        assert leaked == []
+
+
 @pytest.mark.skipif("AFTERBELL_DATA" not in os.environ, reason="AFTERBELL_DATA names no folder of real sessions")  # noqa: TID251
 def test_names_planted_in_real_sessions_never_leave() -> None:
     path = Path(os.environ["AFTERBELL_DATA"]) / "mathdial-sessions.jsonl"  # noqa: TID251
@@ -151,7 +181,7 @@ def test_what_does_not_hold_is_put_right_in_one_more_call(fault: str) -> None:
     draft = written.drafts[0]
     assert len(written.heard.bodies) == 2
     assert (draft.checks.repaired, draft.checks.dropped, draft.checks.grounded_ratio) == (True, (), 1.0)
-    assert draft.answer.usage.input_tokens > 2 * tokens_of(json.loads(written.heard.bodies[0])["input"])
+    assert draft.answer.usage.input_tokens > 2 * tokens.expected(json.loads(written.heard.bodies[0])["input"])
     again = json.loads(written.heard.bodies[1])["input"]
     assert "<problems " in again
     assert "topics[0]" in again or "not JSON" in again or "not a narrative" in again
@@ -186,7 +216,7 @@ def test_a_session_longer_than_the_window_is_read_in_parts_and_cited_throughout(
     draft = written.drafts[0]
     asked = [json.loads(body) for body in written.heard.bodies]
     assert len(asked) > 3
-    assert all(tokens_of(one["instructions"] + one["input"]) + 1_500 < SMALL.window_tokens for one in asked)
+    assert all(tokens.expected(one["instructions"] + one["input"]) + 1_500 < SMALL.window_tokens for one in asked)
     assert draft.checks.coverage_thirds == (True, True, True)
     assert draft.checks.dropped == ()
     ids = [headers["x-client-request-id"] for headers in written.heard.headers]
@@ -203,7 +233,7 @@ def test_every_turn_of_a_long_session_is_read_by_some_call() -> None:
     assert all(f'["t{number}",' in text for number in range(1, 401))
 
 
-def test_a_window_smaller_than_told_is_met_by_reading_in_parts() -> None:
+async def test_a_window_smaller_than_told_is_met_by_reading_in_parts() -> None:
     asked: list[str] = []
     heard_sizes: list[int] = []
     inner: list[Callable[..., Awaitable[ModelAnswer]]] = []
@@ -232,7 +262,7 @@ def test_a_window_smaller_than_told_is_met_by_reading_in_parts() -> None:
             await client.aclose()
 
     with serving(create_app(StubSettings())) as url:
-        draft = asyncio.run(run(url))
+        draft = await run(url)
     assert draft.narrative.topics
     assert max(heard_sizes[1:-1]) < heard_sizes[0]
     assert asked[1].startswith("-part1")

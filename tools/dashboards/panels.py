@@ -35,8 +35,12 @@ def panel(
 ) -> Json:
     """One picture. ``queries``: legend → PromQL, whose metrics get the variables' matchers. ``unit`` is Grafana's."""
     steps = [{"color": "green", "value": None}, *({"color": mark.color, "value": mark.value} for mark in marks)]
-    custom = {"fillOpacity": 20 if stacked else 8, "stacking": {"mode": "normal" if stacked else "none"},
-              "showPoints": "never", "thresholdsStyle": {"mode": "line" if marks else "off"}}  # fmt: skip
+    custom = {
+        "fillOpacity": 20 if stacked else 8,
+        "stacking": {"mode": "normal" if stacked else "none"},
+        "showPoints": "never",
+        "thresholdsStyle": {"mode": "line" if marks else "off"},
+    }
     defaults: Json = {"unit": unit, "thresholds": {"mode": "absolute", "steps": steps}, "min": 0}
     if kind == "timeseries":
         defaults["custom"] = custom
@@ -58,9 +62,15 @@ def stat(title: str, description: str, unit: str, query: str, *marks: Mark) -> J
 
 
 def table_of(
-    title: str, description: str, url: str, root: str, columns: dict[str, str], *, height: int = HEIGHT + 4,
+    title: str,
+    description: str,
+    url: str,
+    root: str,
+    columns: dict[str, str],
+    *,
+    height: int = HEIGHT + 4,
     link: tuple[str, str] | None = None,
-) -> Json:  # fmt: skip
+) -> Json:
     """A table from the admin API, by the Infinity data source.
 
     ``root``: where the rows are, in JSONata, which goes through lists by itself; ``columns``: field of a row → heading,
@@ -144,20 +154,27 @@ class Board:
         placed: list[Json] = []
         y = 0
         for heading, panels in self.rows.items():
-            placed.append({"type": "row", "title": heading, "collapsed": False, "panels": [],
-                           "gridPos": {"x": 0, "y": y, "w": WIDTH, "h": 1}})  # fmt: skip
+            placed.append(
+                {
+                    "type": "row",
+                    "title": heading,
+                    "collapsed": False,
+                    "panels": [],
+                    "gridPos": {"x": 0, "y": y, "w": WIDTH, "h": 1},
+                }
+            )
             y, x, tallest = y + 1, 0, 0
-            for one in panels:
-                width, height = one["gridPos"]["w"], one["gridPos"]["h"]
+            for panel in panels:
+                width, height = panel["gridPos"]["w"], panel["gridPos"]["h"]
                 if x + width > WIDTH:
                     y, x, tallest = y + tallest, 0, 0
                 placed.append(
-                    _narrowed(one, by_instance=bool(self.instances_of))
+                    _narrowed(panel, by_instance=bool(self.instances_of))
                     | {"gridPos": {"x": x, "y": y, "w": width, "h": height}}
                 )
                 x, tallest = x + width, max(tallest, height)
             y += tallest
-        return [{"id": number, **one} for number, one in enumerate(placed, start=1)]
+        return [{"id": number, **panel} for number, panel in enumerate(placed, start=1)]
 
 
 def query_variable(name: str, label: str, query: str) -> Json:
@@ -180,7 +197,7 @@ def query_variable(name: str, label: str, query: str) -> Json:
 def scoped(query: str, *, by_instance: bool = False) -> str:
     """The query with the variables' matchers in every selector of ours."""
     scope = _MATCHERS + (', instance=~"$instance"' if by_instance else "")
-    return _METRIC.sub(lambda found: f"{found[1]}{{{scope}{f', {found[2]}' if found[2] else ''}}}", query)
+    return _METRIC.sub(lambda match: f"{match[1]}{{{scope}{f', {match[2]}' if match[2] else ''}}}", query)
 
 
 def _instances(process: str) -> list[Json]:
@@ -189,11 +206,11 @@ def _instances(process: str) -> list[Json]:
     return [query_variable("instance", "Instance", f"label_values({selector}, instance)")] if process else []
 
 
-def _narrowed(one: Json, *, by_instance: bool) -> Json:
-    if one["datasource"] is not SOURCE:
-        return one
-    targets = [target | {"expr": scoped(target["expr"], by_instance=by_instance)} for target in one["targets"]]
-    return one | {"targets": targets}
+def _narrowed(panel: Json, *, by_instance: bool) -> Json:
+    if panel["datasource"] is not SOURCE:
+        return panel
+    targets = [target | {"expr": scoped(target["expr"], by_instance=by_instance)} for target in panel["targets"]]
+    return panel | {"targets": targets}
 
 
 def _target(number: int, legend: str, query: str) -> Json:
@@ -201,8 +218,15 @@ def _target(number: int, legend: str, query: str) -> Json:
 
 
 def _annotation(name: str, color: str, query: str, title: str) -> Json:
-    return {"name": name, "enable": True, "iconColor": color, "datasource": SOURCE, "expr": query,
-            "titleFormat": title, "step": "60s"}  # fmt: skip
+    return {
+        "name": name,
+        "enable": True,
+        "iconColor": color,
+        "datasource": SOURCE,
+        "expr": query,
+        "titleFormat": title,
+        "step": "60s",
+    }
 
 
 _MATCHERS: Final = 'namespace=~"$namespace", job=~"$job"'
@@ -211,24 +235,41 @@ _OPTIONS: Final[dict[str, Json]] = {
     "stat": {"reduceOptions": {"calcs": ["lastNotNull"]}, "colorMode": "value", "graphMode": "area"},
 }
 _DATASOURCE: Final = {"name": "datasource", "label": "Data source", "type": "datasource", "query": "prometheus"}
-INFINITY_VARIABLE: Final = {"name": "infinity", "label": "Admin API (Infinity)", "type": "datasource",
-                            "query": "yesoreyeram-infinity-datasource"}  # fmt: skip
+INFINITY_VARIABLE: Final = {
+    "name": "infinity",
+    "label": "Admin API (Infinity)",
+    "type": "datasource",
+    "query": "yesoreyeram-infinity-datasource",
+}
 _SCOPE: Final = (
     query_variable("namespace", "Namespace", "label_values(afterbell_build_info, namespace)"),
     query_variable("job", "Job", 'label_values(afterbell_build_info{namespace=~"$namespace"}, job)'),
 )
 _LINKS: Final = [
-    {"type": "dashboards", "title": "Afterbell", "tags": ["afterbell"], "asDropdown": True, "keepTime": True,
-     "includeVars": True},
+    {
+        "type": "dashboards",
+        "title": "Afterbell",
+        "tags": ["afterbell"],
+        "asDropdown": True,
+        "keepTime": True,
+        "includeVars": True,
+    },
     {"type": "link", "title": "What each metric means", "url": f"{DOCS}/reference/metrics.md", "targetBlank": True},
-]  # fmt: skip
+]
 _ANNOTATIONS: Final = [
-    _annotation("Scaling", "blue",
-                scoped("sum by (direction, reason) (increase(afterbell_operator_scale_events_total[1m])) > 0"),
-                "scaled {{direction}}: {{reason}}"),
-    _annotation("Deploys", "purple",
-                scoped("count by (version) (afterbell_build_info)")
-                + " unless on (version) " + scoped("count by (version) (afterbell_build_info offset 5m)"),
-                "version {{version}}"),
+    _annotation(
+        "Scaling",
+        "blue",
+        scoped("sum by (direction, reason) (increase(afterbell_operator_scale_events_total[1m])) > 0"),
+        "scaled {{direction}}: {{reason}}",
+    ),
+    _annotation(
+        "Deploys",
+        "purple",
+        scoped("count by (version) (afterbell_build_info)")
+        + " unless on (version) "
+        + scoped("count by (version) (afterbell_build_info offset 5m)"),
+        "version {{version}}",
+    ),
     _annotation("Alerts", "red", 'ALERTS{alertname=~"Afterbell.*", alertstate="firing"}', "{{alertname}}"),
-]  # fmt: skip
+]

@@ -46,9 +46,9 @@ annotations:
 {{- end }}
 {{- end -}}
 
-{{/* Image of a component. (dict "root" $ "component" "api") */}}
+{{/* Image of a component, or another one. (dict "root" $ "component" "api") (dict "root" $ "image" .Values.model.stubImage) */}}
 {{- define "afterbell.image" -}}
-{{- $image := (index .root.Values .component).image -}}
+{{- $image := .image | default (index .root.Values .component).image -}}
 {{- $registry := .root.Values.global.imageRegistry | default .root.Values.image.registry -}}
 {{- $name := ternary (printf "%s/%s" $registry $image.repository) $image.repository (ne $registry "") -}}
 {{- if $image.digest -}}
@@ -56,6 +56,26 @@ annotations:
 {{- else -}}
 {{- printf "%s:%s" $name ($image.tag | default .root.Values.image.tag | default .root.Chart.AppVersion) -}}
 {{- end -}}
+{{- end -}}
+
+{{/* Who scales this release's Pools; empty: any operator that watches them. */}}
+{{- define "afterbell.operatorName" -}}
+{{- $own := printf "%s.%s" .Release.Namespace (include "afterbell.fullname" .) -}}
+{{- .Values.operator.name | default (ternary $own "" .Values.operator.enabled) -}}
+{{- end -}}
+
+{{/* The ceilings of the workers' Pool as YAML: those of the values, and the workers' own limiter, where it limits. */}}
+{{- define "afterbell.ceilings" -}}
+{{- $settings := dict "AFTERBELL_STARTS_PER_WINDOW" 10 "AFTERBELL_STARTS_WINDOW_SECONDS" 60 -}}
+{{- range $name, $value := .Values.settings }}{{ $_ := set $settings $name $value }}{{ end -}}
+{{- $starts := get $settings "AFTERBELL_STARTS_PER_WINDOW" | toString | float64 -}}
+{{- $window := get $settings "AFTERBELL_STARTS_WINDOW_SECONDS" | toString | float64 -}}
+{{- $perMinute := divf (mulf $starts 60.0) $window | ceil | int -}}
+{{- $limiter := dict "name" "limiter" "jobsPerMinute" $perMinute "jobDuration" .Values.worker.pool.jobDuration -}}
+{{- $names := list -}}
+{{- range .Values.worker.pool.ceilings }}{{ $names = append $names .name }}{{ end -}}
+{{- $own := ternary (list $limiter) list (and (gt $starts 0.0) (not (has "limiter" $names))) -}}
+{{- concat .Values.worker.pool.ceilings $own | toYaml -}}
 {{- end -}}
 
 {{- define "afterbell.operatorAccount" -}}

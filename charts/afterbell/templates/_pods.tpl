@@ -253,7 +253,9 @@ readinessProbe:
   failureThreshold: 2
 livenessProbe:
   httpGet: {path: /livez, port: internal}
-  periodSeconds: 10
-  timeoutSeconds: 5
-  failureThreshold: 6
+  periodSeconds: 4
+  timeoutSeconds: 3
+  failureThreshold: 3
+  # What does not answer will not drain either, and its jobs wait for its end: 20 s with the start of the next.
+  terminationGracePeriodSeconds: 2
 {{- end -}}

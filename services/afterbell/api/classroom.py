@@ -16,11 +16,11 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
-from afterbell.api import report_page
-from afterbell.api.auth import mint
+from afterbell.api.auth.bearer import mint
+from afterbell.api.reports import page
 from afterbell.api.services import services_of
 from afterbell.core.errors import Forbidden
-from afterbell.core.report import Role
+from afterbell.core.report.report import Role
 from afterbell.settings import ApiSettings
 
 WEB: Final = Path(__file__).parents[1] / "web"
@@ -30,7 +30,7 @@ SEAT_LIFETIME: Final = timedelta(hours=1)
 _FOLDERS: Final = ("classroom", "client", "vendor")
 _HEADERS: Final = {
     "Content-Security-Policy": "default-src 'none'; script-src 'self'; connect-src 'self'; img-src 'self'; "
-    f"style-src 'self' {report_page.style_source()}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    f"style-src 'self' {page.style_source()}; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
     "Referrer-Policy": "no-referrer",
@@ -56,7 +56,7 @@ _PEOPLE: Final[dict[Seat, _Person]] = {
 }
 
 
-class SeatOut(BaseModel):
+class DevLoginOut(BaseModel):
     """A token and whom it speaks for."""
 
     token: str
@@ -68,7 +68,7 @@ def missing() -> str | None:
     """What the page lacks on this machine, for people; None where it has everything."""
     if LIVE_CLIENT.is_file():
         return None
-    return "without socket.io-client it asks every few seconds: run `make web`"
+    return "without socket.io-client it polls every few seconds: run `make web`"
 
 
 def install(app: FastAPI, settings: ApiSettings) -> None:
@@ -93,15 +93,22 @@ async def classroom() -> Response:
 
 
 @_seats.post("/classroom/seat")
-async def take_seat(seat: Annotated[Seat, Query(alias="as")], request: Request) -> SeatOut:
+async def dev_login(seat: Annotated[Seat, Query(alias="as")], request: Request) -> DevLoginOut:
     """A token for this seat, for an hour. Not for other sites: any page a developer visits could ask for one."""
     if request.headers.get("sec-fetch-site", _OWN_SITE) not in (_OWN_SITE, "none"):
-        raise Forbidden("seats are for the classroom page of this server")
+        raise Forbidden("development logins are only for this server's own classroom page")
     person, settings = _PEOPLE[seat], services_of(request).settings
-    token = mint(settings.jwt_secret.get_secret_value(), subject=person.subject, tenant="dev", role=person.role,
-                 now=datetime.now(UTC), lifetime=SEAT_LIFETIME, students=person.students,
-                 audience=settings.jwt_audience)  # fmt: skip
-    return SeatOut(token=token, user=person.subject, role=person.role)
+    token = mint(
+        settings.jwt_secret.get_secret_value(),
+        subject=person.subject,
+        tenant="dev",
+        role=person.role,
+        now=datetime.now(UTC),
+        lifetime=SEAT_LIFETIME,
+        students=person.students,
+        audience=settings.jwt_audience,
+    )
+    return DevLoginOut(token=token, user=person.subject, role=person.role)
 
 
 class _Files(StaticFiles):

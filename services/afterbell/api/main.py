@@ -10,37 +10,45 @@ import structlog
 from fastapi import FastAPI
 
 from afterbell import __version__
-from afterbell.adapters.db.engine import Database
-from afterbell.adapters.db.requests import ReportRequests
-from afterbell.adapters.redis import client as redis_client
-from afterbell.adapters.redis.fanout import RedisBus
-from afterbell.adapters.redis.keys import QueueKeys
-from afterbell.adapters.redis.queue import Queue, QueueRules
-from afterbell.adapters.webhooks.client import WebhookClient
+from afterbell.adapters.breaker.breaker import Breaker
+from afterbell.adapters.bus.fanout import RedisBus
+from afterbell.adapters.db import revision
+from afterbell.adapters.db.database import Database
+from afterbell.adapters.db.reports.requests import ReportRequests
+from afterbell.adapters.queue.keys import QueueKeys
+from afterbell.adapters.queue.redis_queue import Queue, QueueRules
+from afterbell.adapters.redis import connections
+from afterbell.adapters.webhooks.webhook_client import WebhookClient
 from afterbell.api import classroom, openapi, problems
-from afterbell.api.admin_desk import Desk
-from afterbell.api.admin_limits import limits_of
-from afterbell.api.auth import Check, Verifier
-from afterbell.api.census import Census
+from afterbell.api.admin.admin_service import AdminService
+from afterbell.api.admin.limits import limits_of
+from afterbell.api.admin.routes import create_admin_app
+from afterbell.api.auth.bearer import Check, Verifier
 from afterbell.api.envelope import Envelope
-from afterbell.api.outbox import Outbox, SweepRules
-from afterbell.api.pace import Pace
-from afterbell.api.routes import admin, events, privacy, reports, sessions, webhooks
+from afterbell.api.queue_gauges import QueueGauges
+from afterbell.api.reports import event_stream as events
+from afterbell.api.reports import routes as reports
+from afterbell.api.reports.outbox import Outbox
+from afterbell.api.reports.sweeper import Sweeper, SweepRules
+from afterbell.api.reports.throughput import Throughput
 from afterbell.api.services import Services
-from afterbell.api.webhook_sender import WebhookSender
-from afterbell.core.addresses import networks_of
+from afterbell.api.sessions import routes as sessions
+from afterbell.api.sessions import student_data as privacy
+from afterbell.api.webhooks import routes as webhooks
+from afterbell.api.webhooks.sender import WebhookSender
 from afterbell.core.errors import StoreUnavailable
-from afterbell.observability import spans
+from afterbell.core.webhooks.destinations import networks_of
+from afterbell.observability.export import exporting
 from afterbell.observability.internal_app import create_internal_app
 from afterbell.observability.metrics import BUILD
 from afterbell.realtime.bus import Bus, NoBus
 from afterbell.realtime.protocol import WebSockets
 from afterbell.realtime.server import Realtime
-from afterbell.serving import Serving, bind, freeze_started, port_of, until_told
+from afterbell.serving import Serving, bind, port_of
 from afterbell.settings import ApiSettings, required
 
 if TYPE_CHECKING:
-    from afterbell.api.signing_keys import SigningKeys
+    from afterbell.api.auth.signing_keys import SigningKeys
 
 log = structlog.get_logger(__name__)
 
@@ -50,7 +58,7 @@ def create_app(services: Services) -> FastAPI:
     app = FastAPI(
         title="Afterbell",
         version=__version__,
-        description="Reports about tutoring sessions: ask, follow, read.",
+        description="Reports on tutoring sessions: request, follow, read.",
         docs_url=None if services.settings.production else "/docs",
         redoc_url=None,
         redirect_slashes=False,  # a redirect names the scheme and host it sees, which behind a proxy are the wrong ones
@@ -81,19 +89,21 @@ class Ports:
 @asynccontextmanager
 async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     """Serve until the block ends. Raises SettingsError for a taken port or bad URL."""
-    database = Database(required(settings.database_url, "DATABASE_URL"), pool_size=settings.database_pool)
+    database = Database.of(settings)
     url = required(settings.redis_url, "REDIS_URL")
-    redis = redis_client.connect(url)
+    redis = connections.connect(url)
     queue = Queue(redis, QueueKeys(settings.queue), QueueRules.of(settings))
-    sweep = SweepRules(settings.sweep_s, settings.unput_s, settings.reput_s, settings.silent_s, settings.upgrade_s)
-    outbox = Outbox(database, queue, sweep=sweep)
+    sweep = SweepRules(settings.sweep_s, settings.pending_s, settings.waiting_s, settings.silent_s, settings.upgrade_s)
+    outbox = Outbox(database, queue)
+    sweeper = Sweeper(database, outbox, sweep)
     keys = _signing_keys(settings)
     verifier = _verifier(settings, keys)
     realtime = _realtime(settings, database, queue.keys.prefix, verifier)
     client = WebhookClient(allowed=networks_of(settings.webhook_allow), timeout_s=settings.webhook_timeout_s)
     sender = WebhookSender(database, client, timeout_s=settings.webhook_timeout_s, now=_utc_now)
-    services = Services(settings, database, ReportRequests(database), outbox, verifier, realtime, client,
-                        Pace(settings))  # fmt: skip
+    services = Services(
+        settings, database, ReportRequests(database), outbox, verifier, realtime, client, Throughput(database, settings)
+    )
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         stack.push_async_callback(database.close)
@@ -103,22 +113,22 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
         public = stack.enter_context(bind(settings.bind, settings.port, variable="PORT"))
         internal = stack.enter_context(bind(settings.bind, settings.internal_port, variable="AFTERBELL_INTERNAL_PORT"))
         await database.check()
-        if (reason := await redis_client.away(redis, url)) is not None:
+        if (reason := await connections.away(redis, url)) is not None:
             # Not a reason to stay down: reports are committed and put later, sockets go on within the pod.
             log.warning("redis_away", error=reason)
-        for background in (outbox, sender, Census(database, now=_utc_now)):
+        for background in (outbox, sweeper, sender, QueueGauges(database, now=_utc_now)):
             background.start()
             stack.push_async_callback(background.stop)
         internal_app = create_internal_app(_readiness(database, realtime), drain=_drain(settings, realtime))
         if (admin_key := settings.admin_key) is not None:
-            admin.install(internal_app, Desk(database, queue, outbox, limits_of(settings)), admin_key)
+            service = AdminService(database, queue, Breaker(redis, queue.keys), outbox, limits_of(settings))
+            internal_app.mount("/", create_admin_app(service, admin_key))
         public_app = realtime.beside(create_app(services))
         for serving in (
             Serving(public_app, public, websockets=WebSockets, frame_bytes_max=settings.frame_bytes_max),
             Serving(internal_app, internal),
         ):
-            await serving.start()
-            stack.push_async_callback(serving.stop)
+            await stack.enter_async_context(serving)
         realtime.start()
         # Sockets are sent away while both ports still answer.
         stack.push_async_callback(realtime.stop, settings.drain_window_s if settings.production else 0.0)
@@ -129,25 +139,27 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
         log.info("api_stopping")
 
 
-async def serve(settings: ApiSettings) -> None:
-    """Run the api process until SIGTERM."""
-    with spans.exporting(settings, "afterbell-api"):
+@asynccontextmanager
+async def process(settings: ApiSettings) -> AsyncIterator[None]:
+    """The api process, for ``serving.serve``."""
+    with exporting(settings, "afterbell-api"):
         async with running(settings):
-            freeze_started()
-            await until_told()
+            yield
 
 
 def _signing_keys(settings: ApiSettings) -> "SigningKeys | None":
     if not settings.jwks_url:
         return None
-    from afterbell.api.signing_keys import SigningKeys  # with an HTTP client, which nothing else here needs at first
+    from afterbell.api.auth.signing_keys import (
+        SigningKeys,  # with an HTTP client, which nothing else here needs at first
+    )
 
     return SigningKeys(settings.jwks_url)
 
 
 def _verifier(settings: ApiSettings, keys: "SigningKeys | None") -> Check:
     if keys is not None:
-        from afterbell.api.signing_keys import KeyVerifier
+        from afterbell.api.auth.signing_keys import KeyVerifier
 
         return KeyVerifier(keys, settings.jwt_audience, settings.jwt_issuer)
     return Verifier(settings.jwt_secret.get_secret_value(), settings.jwt_audience)
@@ -175,8 +187,11 @@ def _readiness(database: Database, realtime: Realtime) -> Any:
         facts = realtime.facts
         try:
             await database.check()
-        except StoreUnavailable:
-            return {"ready": False, "postgresql": "away", **facts}
+            async with database.statement() as connection:
+                await revision.check(connection)
+        except StoreUnavailable as error:
+            reason = str(error).removeprefix("PostgreSQL does not answer: ")
+            return {"ready": False, "postgresql": "away", "reason": reason, **facts}
         return {"ready": not realtime.draining, "postgresql": "ok", **facts}
 
     return readiness

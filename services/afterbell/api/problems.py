@@ -9,7 +9,7 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from afterbell.api.auth import Unauthenticated
+from afterbell.api.auth.bearer import Unauthenticated
 from afterbell.core.errors import (
     AfterbellError,
     Conflict,
@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 
 MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 5
-_OUR_FAULT: Final = "something failed on our side; the log has it under this request id"
+_OUR_FAULT: Final = "internal error: the server log has the details under this request id"
 _SHOWN_CHARS_MAX: Final = 120
 _PLACES: Final = ("body", "path", "query")
 ERRORS_MAX: Final = 20
@@ -85,6 +85,8 @@ async def _ours(request: Request, error: Exception) -> Response:
     if status is HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(RETRY_AFTER_S)
         log.warning("store_unavailable", error=str(error))
+    elif status is HTTPStatus.INTERNAL_SERVER_ERROR:
+        log.error("request_failed", code=error.code, exc_info=error)
     detail = str(error) if status < HTTPStatus.INTERNAL_SERVER_ERROR else _for_outside(error)
     more = {"field": error.field} if isinstance(error, InvalidInput) and error.field else {}
     return problem(status, error.code, detail, request_id=_request_id(request), headers=headers, **more)
@@ -98,26 +100,28 @@ def _for_outside(error: AfterbellError) -> str:
 
 async def _validation(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  # registered for this class only
-    found = [{"field": _field(one), "message": _message(one)} for one in error.errors()[:ERRORS_MAX]]
-    detail = "; ".join(f"{one['field']}: {one['message']}" for one in found[:3])
-    return problem(422, "invalid_input", detail, request_id=_request_id(request), field=found[0]["field"], errors=found)
+    errors = [{"field": _field(entry), "message": _message(entry)} for entry in error.errors()[:ERRORS_MAX]]
+    detail = "; ".join(f"{entry['field']}: {entry['message']}" for entry in errors[:3])
+    return problem(
+        422, "invalid_input", detail, request_id=_request_id(request), field=errors[0]["field"], errors=errors
+    )
 
 
-def _field(one: dict[str, Any]) -> str:
+def _field(entry: dict[str, Any]) -> str:
     """Where it is wrong. A rule over several fields names its own."""
-    if "field" in one.get("ctx", {}):
-        return str(one["ctx"]["field"])
-    parts = [] if one["type"] == "json_invalid" else [str(part) for part in one["loc"] if part not in _PLACES]
+    if "field" in entry.get("ctx", {}):
+        return str(entry["ctx"]["field"])
+    parts = [] if entry["type"] == "json_invalid" else [str(part) for part in entry["loc"] if part not in _PLACES]
     # A field nobody knows has the name its sender gave it, however long.
     return ".".join(parts)[:_SHOWN_CHARS_MAX] or "body"
 
 
-def _message(one: dict[str, Any]) -> str:
-    if one["type"] == "json_invalid":
-        return f"not JSON: {one['ctx']['error']} at character {one['loc'][1] + 1}"
-    if one["type"] == "model_attributes_type":
+def _message(entry: dict[str, Any]) -> str:
+    if entry["type"] == "json_invalid":
+        return f"invalid JSON: {entry['ctx']['error']} at character {entry['loc'][1] + 1}"
+    if entry["type"] == "model_attributes_type":
         return "expected a JSON object, sent with Content-Type: application/json"
-    return str(one["msg"])
+    return str(entry["msg"])
 
 
 async def _http(request: Request, error: Exception) -> Response:
@@ -131,9 +135,10 @@ async def _http(request: Request, error: Exception) -> Response:
 
 def too_large(limit: int, request_id: str) -> Response:
     """The answer to a body over ``limit`` bytes. The rest of it is not read, so the connection ends."""
-    detail = f"the body is larger than {limit} bytes (AFTERBELL_BODY_BYTES_MAX)"
-    return problem(413, "payload_too_large", detail, request_id=request_id, headers={"Connection": "close"},
-                   limit=limit)  # fmt: skip
+    detail = f"request body too large: the limit is {limit} bytes (AFTERBELL_BODY_BYTES_MAX)"
+    return problem(
+        413, "payload_too_large", detail, request_id=request_id, headers={"Connection": "close"}, limit=limit
+    )
 
 
 def unexpected(request_id: str) -> Response:

@@ -3,29 +3,57 @@
 from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 from uuid import uuid4
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, model_validator
 from pydantic_core import PydanticCustomError
 
 from afterbell.core import session as core
-from afterbell.core.jobs import JobState
+from afterbell.core.queue.outcomes import JobState
+from afterbell.core.translation import LANGUAGES, language_of
 
 Id = Annotated[
     str, StringConstraints(min_length=1, max_length=core.ID_CHARS_MAX, pattern=r"^[A-Za-z0-9_:@-][A-Za-z0-9._:@-]*$")
 ]
-Name = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=core.NAME_CHARS_MAX,
-                                        pattern=r"^[^\x00]*$")]  # fmt: skip
+Name = Annotated[
+    str, StringConstraints(strip_whitespace=True, min_length=1, max_length=core.NAME_CHARS_MAX, pattern=r"^[^\x00]*$")
+]
 # PostgreSQL stores no NUL; everything else a chat may hold is kept as it was sent.
 Said = Annotated[str, StringConstraints(max_length=core.MESSAGE_CHARS_MAX, pattern=r"^[^\x00]*$")]
 Goal = Annotated[str, StringConstraints(min_length=1, max_length=core.GOAL_CHARS_MAX, pattern=r"^[^\x00]*$")]
 Language = Annotated[str, StringConstraints(pattern=r"^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$", max_length=35)]
 
 
+def _unusable(message: str) -> PydanticCustomError:
+    return PydanticCustomError("unusable", "{message}", {"message": message})
+
+
+def _supported(tag: str) -> str:
+    if language_of(tag) is None:
+        known = ", ".join(f"{code} ({name})" for code, name in LANGUAGES.items())
+        raise _unusable(f"no report is written in {tag!r}: use one of {known}, with a region (pt-BR) or without")
+    return tag
+
+
+ReportLanguage = Annotated[Language, AfterValidator(_supported)]
+
+
+def _time_zone(name: str) -> str:
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        raise _unusable(f"{name!r} is no IANA time zone: write it like Europe/Berlin") from None
+    return name
+
+
+TimeZone = Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_time_zone)]
+
+
 def _utc(moment: datetime) -> datetime:
     try:
         return moment.astimezone(UTC)
     except OverflowError:
-        raise ValueError("outside of the years 1 to 9999 in UTC") from None
+        raise ValueError("must be within the years 1 to 9999 in UTC") from None
 
 
 def _broken(field: str, message: str) -> PydanticCustomError:
@@ -62,7 +90,13 @@ class SessionIn(_Body):
     id: Id | None = None
     subject: Name
     level: Name | None = None
-    language: Language | None = None
+    language: Annotated[Language | None, Field(description="what the lesson is held in")] = None
+    report_language: Annotated[
+        ReportLanguage | None, Field(description="what the report is written in; omitted: the lesson's language")
+    ] = None
+    time_zone: Annotated[
+        TimeZone | None, Field(description="IANA name: where the day of the lesson is counted; omitted: UTC")
+    ] = None
     goals: Annotated[tuple[Goal, ...], Field(max_length=core.GOALS_MAX)] = ()
     started_at: Moment | None = None
     ended_at: Moment | None = None
@@ -70,23 +104,23 @@ class SessionIn(_Body):
     messages: Annotated[tuple[MessageIn, ...], Field(max_length=core.MESSAGES_MAX)] | None = None
     ai_processing_allowed: Annotated[
         bool | None,
-        Field(description="false: no model reads it, the basic report is written in the house; left out: as stored"),
+        Field(description="false: no model reads the session, a basic report is written locally; omitted: unchanged"),
     ] = None
 
     @model_validator(mode="after")
     def _hangs_together(self) -> Self:
         people = [person.id for person in self.participants]
         if len(set(people)) != len(people):
-            raise _broken("participants", "two of them have the same id")
+            raise _broken("participants", "two participants have the same id")
         ids: set[str] = set()
         for number, message in enumerate(self.messages or ()):
             if message.sender not in people:
-                raise _broken(f"messages.{number}.sender", f"{message.sender!r} is not among the participants")
+                raise _broken(f"messages.{number}.sender", f"{message.sender!r} is not a participant of this session")
             if message.id in ids:
-                raise _broken(f"messages.{number}.id", f"{message.id!r} was used before in this session")
+                raise _broken(f"messages.{number}.id", f"{message.id!r} is used by another message of this session")
             ids.add(message.id)
         if self.started_at and self.ended_at and self.ended_at < self.started_at:
-            raise _broken("ended_at", "it is before started_at")
+            raise _broken("ended_at", "must not be before started_at")
         return self
 
     def to_core(self, session_id: str) -> core.Session:
@@ -94,14 +128,20 @@ class SessionIn(_Body):
         return core.Session(
             id=session_id,
             subject=self.subject,
-            participants=tuple(core.Participant(one.id, one.role, one.display_name) for one in self.participants),
-            messages=tuple(core.Message(one.id, one.sender, one.text, one.at) for one in self.messages or ()),
+            participants=tuple(
+                core.Participant(person.id, person.role, person.display_name) for person in self.participants
+            ),
+            messages=tuple(
+                core.Message(message.id, message.sender, message.text, message.at) for message in self.messages or ()
+            ),
             level=self.level,
             language=self.language,
             goals=self.goals,
             started_at=self.started_at,
             ended_at=self.ended_at,
             ai_processing_allowed=self.ai_processing_allowed is not False,
+            report_language=self.report_language,
+            time_zone=self.time_zone,
         )
 
 
@@ -111,7 +151,7 @@ class SessionStored(BaseModel):
     success: Literal[True] = True
     sessionId: str  # noqa: N815  # the wire's name
     changed: bool
-    messages: Annotated[int, Field(description="how many the session holds now")]
+    messages: Annotated[int, Field(description="number of messages in the session now")]
 
 
 class MessageSend(_Body):
@@ -186,3 +226,14 @@ class ProblemOut(BaseModel):
     requestId: str  # noqa: N815  # the wire's name
     field: str | None = None
     errors: list[FieldProblem] | None = None
+
+
+Why = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^\x00]*[^\x00\s][^\x00]*$")]
+
+
+class ReasonIn(BaseModel):
+    """Why something is done; the audit log keeps it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    reason: Why

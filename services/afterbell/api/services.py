@@ -4,12 +4,12 @@ from dataclasses import dataclass
 
 from fastapi import Request
 
-from afterbell.adapters.db.engine import Database
-from afterbell.adapters.db.requests import ReportRequests
-from afterbell.adapters.webhooks.client import WebhookClient
-from afterbell.api.auth import Check
-from afterbell.api.outbox import Outbox
-from afterbell.api.pace import Pace
+from afterbell.adapters.db.database import Database
+from afterbell.adapters.db.reports.requests import ReportRequests
+from afterbell.adapters.webhooks.webhook_client import WebhookClient
+from afterbell.api.auth.bearer import Check
+from afterbell.api.reports.outbox import Outbox
+from afterbell.api.reports.throughput import Throughput
 from afterbell.realtime.server import Realtime
 from afterbell.settings import ApiSettings
 
@@ -25,7 +25,7 @@ class Services:
     verifier: Check
     realtime: Realtime
     webhooks: WebhookClient
-    pace: Pace
+    pace: Throughput
 
 
 def services_of(request: Request) -> Services:

@@ -1,4 +1,4 @@
-"""``afterbell demo``: from sessions to finished reports, on the real parts, with a bar to watch."""
+"""``afterbell demo``: from sessions to finished reports, with the real processes and a progress bar."""
 
 import asyncio
 import json
@@ -13,11 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from afterbell.api.auth import mint
-from afterbell.cli import client as api_client
-from afterbell.cli.client import ApiClient, ApiRefused
-from afterbell.cli.platform import Platform, platform
+from afterbell.api.auth.bearer import mint
+from afterbell.cli import api_client
+from afterbell.cli.api_client import ApiClient, ApiRefused
 from afterbell.cli.show_report import show_report
+from afterbell.dev.platform import Platform, platform
 from afterbell.settings import AuthSettings, QueueSettings, StoreSettings, read
 
 AT_ONCE: Final = 20
@@ -32,10 +32,10 @@ class Tally:
     problems: list[str] = field(default_factory=list)
 
 
-async def run(found: StoreSettings, sessions: list[dict[str, Any]], *, pace: str, as_json: bool) -> int:
-    """Send ``sessions``, wait for their reports, print them. 0 where every one has its report, else 1."""
+async def run(settings: StoreSettings, sessions: list[dict[str, Any]], *, pace: str, as_json: bool) -> int:
+    """Send ``sessions``, wait for their reports and print them. Returns 0 if every session has its report, else 1."""
     screen = Console(stderr=True)
-    async with platform(found, port=0, pace=pace) as up:
+    async with platform(settings, port=0, pace=pace) as up:
         _introduce(screen, up, len(sessions))
         async with _client(up) as client, _bars(screen, sessions) as bars:
             tally = await _write_all(client, sessions, bars)
@@ -45,7 +45,7 @@ async def run(found: StoreSettings, sessions: list[dict[str, Any]], *, pace: str
 
 
 def _client(up: Platform) -> ApiClient:
-    # A tenant of its own a run: every run makes its reports anew, and none sees another's.
+    # Each run has its own tenant: it makes its reports anew and sees no others.
     auth = read(AuthSettings)
     token = mint(
         auth.jwt_secret.get_secret_value(),
@@ -60,11 +60,11 @@ def _client(up: Platform) -> ApiClient:
 
 
 async def _write_all(client: ApiClient, sessions: list[dict[str, Any]], bars: "_Bars") -> Tally:
-    tally, places = Tally(), asyncio.Semaphore(AT_ONCE)
+    tally, slots = Tally(), asyncio.Semaphore(AT_ONCE)
 
     async def write(session: dict[str, Any]) -> None:
         name = str(session.get("id", "a session without id"))
-        async with places:
+        async with slots:
             try:
                 tally.reports.append(await _write_one(client, session, bars))
             except ApiRefused as error:
@@ -79,14 +79,14 @@ async def _write_one(client: ApiClient, session: dict[str, Any], bars: "_Bars") 
     await client.import_session(session)
     name = str(session["id"])
     await client.request_report(name)
-    end = await api_client.until_ended(client, name, lambda seen: bars.moved(name, seen.percent, seen.stage))
+    end = await api_client.until_ended(client, name, lambda status: bars.moved(name, status.percent, status.stage))
     if end.status != "completed":
         raise ApiRefused(f"the report failed: {end.error or 'no reason given'}")
     return await client.report(name)
 
 
 class _Bars:
-    """One bar for one session, with its stage; one bar over all where there are many."""
+    """One bar with the stage for one session; one bar over all for several."""
 
     def __init__(self, bars: Progress, sessions: list[dict[str, Any]]) -> None:
         self._bars, self._many = bars, len(sessions) > 1
@@ -106,8 +106,13 @@ class _Bars:
 
 @asynccontextmanager
 async def _bars(screen: Console, sessions: list[dict[str, Any]]) -> AsyncIterator[_Bars]:
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"),
-               TimeElapsedColumn(), TextColumn("[dim]{task.fields[stage]}"))  # fmt: skip
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeElapsedColumn(),
+        TextColumn("[dim]{task.fields[stage]}"),
+    )
     with Progress(*columns, console=screen) as bars:
         yield _Bars(bars, sessions)
 

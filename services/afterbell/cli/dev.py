@@ -7,18 +7,18 @@ from rich.console import Console
 from rich.table import Table
 
 from afterbell.api import classroom
-from afterbell.api.admin_auth import mint_admin
-from afterbell.api.auth import mint
-from afterbell.cli.platform import Platform, platform
+from afterbell.api.admin.admin_tokens import mint_admin
+from afterbell.api.auth.bearer import mint
+from afterbell.dev.platform import Platform, platform
 from afterbell.serving import until_told
 from afterbell.settings import ApiSettings, AuthSettings, StoreSettings, read
 
 TOKEN_LIFETIME: Final = timedelta(days=1)
 
 
-async def run(found: StoreSettings, *, pace: str) -> int:
+async def run(settings: StoreSettings, *, pace: str) -> int:
     """Serve on PORT until told to stop."""
-    async with platform(found, port=None, pace=pace) as up:
+    async with platform(settings, port=None, pace=pace) as up:
         _show(Console(stderr=True), up)
         await until_told()
     return 0
@@ -33,21 +33,28 @@ def _show(screen: Console, up: Platform) -> None:
         table.add_row("classroom", up.api_url + "/", classroom.missing() or "a lesson in two tabs, and its report")
     table.add_row("internal", up.internal_url, "/metrics and the admin API; never reachable from outside")
     table.add_row("queue", up.redis, "")
-    table.add_row("record", up.database, "")
+    table.add_row("database", up.database, "")
     table.add_row("realtime", up.api_url, "Socket.IO over WebSocket: chat, presence, progress")
     table.add_row("model", up.model, "")
     screen.print(table, highlight=False)
     auth = read(AuthSettings)
-    token = mint(auth.jwt_secret.get_secret_value(), subject="dev", tenant="dev", role="staff",
-                 now=datetime.now(UTC), lifetime=TOKEN_LIFETIME, audience=auth.jwt_audience)  # fmt: skip
-    screen.print("\nPaste this to send a session and ask for its report:\n", style="dim")
+    token = mint(
+        auth.jwt_secret.get_secret_value(),
+        subject="dev",
+        tenant="dev",
+        role="staff",
+        now=datetime.now(UTC),
+        lifetime=TOKEN_LIFETIME,
+        audience=auth.jwt_audience,
+    )
+    screen.print("\nPaste this to send a session and request its report:\n", style="dim")
     # Plain print: a wrapped line cannot be pasted.
     print(_recipe(up.api_url, token), flush=True)  # noqa: T201
     if (key := read(ApiSettings).admin_key) is not None:
         admin = mint_admin(key, subject="dev", role="operator", now=datetime.now(UTC), lifetime=TOKEN_LIFETIME)
-        screen.print("\nAnd this, in another terminal, to see and steer the queue:\n", style="dim")
-        told = f"export AFTERBELL_ADMIN_URL={up.internal_url} AFTERBELL_ADMIN_TOKEN={admin}\nafterbell queue top"
-        print(told, flush=True)  # noqa: T201
+        screen.print("\nAnd this, in another terminal, to inspect and control the queue:\n", style="dim")
+        commands = f"export AFTERBELL_ADMIN_URL={up.internal_url} AFTERBELL_ADMIN_TOKEN={admin}\nafterbell queue top"
+        print(commands, flush=True)  # noqa: T201
 
 
 def _recipe(api_url: str, token: str) -> str:

@@ -15,11 +15,11 @@ from rich.console import Console, ConsoleDimensions, Group, JustifyMethod, Rende
 from rich.table import Table
 from rich.text import Text
 
-from afterbell.cli.admin_client import AdminClient, run_admin
-from afterbell.core.trylog import visible
+from afterbell.cli.admin.admin_client import AdminClient, run_admin
+from afterbell.core.report.attempt_log import visible
 
 WATCH_EVERY_S: Final = 2.0
-# Wide enough for every column where the output is no terminal: a pipe wraps nothing.
+# Wide enough for every column when the output is not a terminal: a pipe wraps nothing.
 PIPE_COLUMNS: Final = 400
 LAST_COLUMN_MIN: Final = 24
 COLUMN_GAP: Final = 2
@@ -37,33 +37,33 @@ class Output(StrEnum):
 OUTPUT = Annotated[Output, typer.Option("--output", "-o", help="How to print it.")]
 WATCH = Annotated[bool, typer.Option("--watch", "-w", help="Print it again whenever it changes, until Ctrl-C.")]
 Draw = Callable[[dict[str, Any], bool], RenderableType]
-"""Of an answer and whether it may be wide."""
+"""Draws an answer; the flag says whether it may be wide."""
 
 
 def show(url: str, bearer: str | None, path: str, draw: Draw, *, output: Output, watch: bool = False) -> dict[str, Any]:
-    """Print the answer of ``path``; with ``watch`` each one that differs, until interrupted. The last answer."""
+    """Print the answer of ``path``; with ``watch``, each that differs, until interrupted. Returns the last answer."""
 
     async def run(client: AdminClient) -> dict[str, Any]:
         printed = ""
         while True:
-            found = await client.get(path)
-            if (text := told(found, draw, output)) != printed:
+            answer = await client.get(path)
+            if (text := rendered(answer, draw, output)) != printed:
                 typer.echo(text)
                 printed = text
             if not watch:
-                return found
+                return answer
             await asyncio.sleep(WATCH_EVERY_S)
 
     return run_admin(url, bearer, run)
 
 
-def told(found: dict[str, Any], draw: Draw, output: Output) -> str:
+def rendered(answer: dict[str, Any], draw: Draw, output: Output) -> str:
     """The answer as it is printed, without the last line break."""
     if output is Output.json:
-        return json.dumps(found, ensure_ascii=False)
+        return json.dumps(answer, ensure_ascii=False)
     if output is Output.yaml:
-        return yaml_of(found)
-    screen, drawn = Console(), draw(found, output is Output.wide)
+        return yaml_of(answer)
+    screen, drawn = Console(), draw(answer, output is Output.wide)
     columns = screen.width if screen.is_terminal else PIPE_COLUMNS
     screen.size = ConsoleDimensions(_columns_for(drawn, columns), screen.height)
     with screen.capture() as captured:
@@ -72,7 +72,7 @@ def told(found: dict[str, Any], draw: Draw, output: Output) -> str:
 
 
 def yaml_of(value: Any) -> str:
-    """JSON-ready ``value`` as block YAML; all in ASCII where it has a character that no terminal should get."""
+    """JSON-ready ``value`` as block YAML, in ASCII only if it contains characters that a terminal should not get."""
     text = _dumped(value, allow_unicode=True)
     return text if text.replace("\n", "").isprintable() else _dumped(value, allow_unicode=False)
 
@@ -83,12 +83,12 @@ def _dumped(value: Any, *, allow_unicode: bool) -> str:
 
 
 def _columns_for(drawn: RenderableType, columns: int) -> int:
-    """How wide it is drawn: as kubectl does it, what does not fit is for the terminal to wrap, and no id is cut.
+    """How wide it is drawn. As with kubectl, the terminal wraps what does not fit, and no id is cut.
 
-    Only the last column of a table, such as an error, gives way down to ``LAST_COLUMN_MIN``.
+    Only the last column of a table, such as an error, shrinks, down to ``LAST_COLUMN_MIN``.
     """
     if isinstance(drawn, Group):
-        return max((_columns_for(one, columns) for one in drawn.renderables), default=columns)
+        return max((_columns_for(part, columns) for part in drawn.renderables), default=columns)
     if isinstance(drawn, Text):
         return max(columns, drawn.cell_len) if drawn.no_wrap else columns
     if not isinstance(drawn, Table):
@@ -101,9 +101,9 @@ def _columns_for(drawn: RenderableType, columns: int) -> int:
 
 
 def plain_table(*columns: str, numbers: Collection[str] = (), wide: bool = False) -> Table:
-    """A table as kubectl draws them: no lines, and no cell but one of the last column is cut, nor that where ``wide``.
+    """A table as kubectl draws it: no lines, and only the last column may be cut, but not when ``wide``.
 
-    The columns called ``numbers`` stand right.
+    The columns named in ``numbers`` are right-aligned.
     """
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column in columns:
@@ -115,7 +115,7 @@ def plain_table(*columns: str, numbers: Collection[str] = (), wide: bool = False
 
 
 def ago(moment: str | None, now: datetime) -> str:
-    """The age of an ISO 8601 moment as kubectl writes ages: 45s, 12m, 5h, 3d."""
+    """The age of an ISO 8601 time as kubectl writes ages: 45s, 12m, 5h, 3d."""
     if moment is None:
         return "-"
     then = datetime.fromisoformat(moment)
@@ -124,7 +124,7 @@ def ago(moment: str | None, now: datetime) -> str:
 
 
 def lasted(seconds: float) -> str:
-    """A duration in its largest unit that leaves two of it or more."""
+    """A duration in the largest unit of which it has two or more."""
     for size, unit in ((86400, "d"), (3600, "h"), (60, "m")):
         if seconds >= 2 * size:
             return f"{seconds // size:.0f}{unit}"
@@ -132,10 +132,10 @@ def lasted(seconds: float) -> str:
 
 
 def shown(value: object) -> str:
-    """For a terminal: control characters of a hostile text made visible."""
+    """Text for a terminal, with control characters made visible."""
     return visible("-" if value is None else str(value))
 
 
 def cells(*values: object) -> tuple[Text, ...]:
-    """A row whose texts are no markup."""
+    """A row of texts that are not read as markup."""
     return tuple(Text(shown(value)) for value in values)

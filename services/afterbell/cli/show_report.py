@@ -11,7 +11,7 @@ from rich.text import Text
 
 Line = tuple[str, str]  # what is said, and the turns it rests on
 
-_LEVELS: Final = {"independent": "on their own", "with_help": "with help", "not_shown": "not shown yet"}
+_LEVELS: Final = {"independent": "on their own", "with_help": "with help", "not_shown": "not certain yet"}
 
 
 def show_report(out: Console, report: dict[str, Any]) -> None:
@@ -25,20 +25,29 @@ def show_report(out: Console, report: dict[str, Any]) -> None:
 
 
 def _sections(report: dict[str, Any]) -> Iterable[tuple[str, list[Line]]]:
-    found = (
-        ("Worked on", _lines(report["topics"], lambda one: f"{one['name']} ({one['coverage']})")),
+    sections = (
+        ("Worked on", _lines(report["topics"], lambda topic: f"{topic['name']} ({topic['coverage']})")),
         (
             "Can now do",
-            _lines(report["skills"], lambda one: f"{one['name']}, {_LEVELS[one['level']]}: {one['rationale']}"),
+            _lines(report["skills"], lambda skill: f"{skill['name']}, {_LEVELS[skill['level']]}: {skill['rationale']}"),
         ),
-        ("Went well", _lines(report["strengths"], lambda one: one["praise"])),
-        ("Needs attention", _lines(report["misconceptions"], lambda one: f"{one['description']} ({one['status']})")),
-        ("Still open", _lines(report["open_questions"], lambda one: one["question"])),
-        ("Next", [(f"{one['owner']}: {one['task']}", "") for one in report["actions"]]),
-        ("For the staff only", _lines(report["concerns"], lambda one: f"{one['severity']}: {one['reason']}")),
-        ("Not enough was said about", [(one, "") for one in report["insufficient_evidence"]]),
+        ("Went well", _lines(report["strengths"], lambda strength: strength["praise"])),
+        (
+            "Needs attention",
+            _lines(
+                report["misconceptions"],
+                lambda misconception: f"{misconception['description']} ({misconception['status']})",
+            ),
+        ),
+        ("Still open", _lines(report["open_questions"], lambda question: question["question"])),
+        ("Next", [(f"{action['owner']}: {action['task']}", "") for action in report["actions"]]),
+        (
+            "For the staff only",
+            _lines(report["concerns"], lambda concern: f"{concern['severity']}: {concern['reason']}"),
+        ),
+        ("Not enough was said about", [(gap, "") for gap in report["insufficient_evidence"]]),
     )
-    return ((title, lines) for title, lines in found if lines)
+    return ((title, lines) for title, lines in sections if lines)
 
 
 def _lines(claims: list[dict[str, Any]], say: Any) -> list[Line]:
@@ -46,8 +55,8 @@ def _lines(claims: list[dict[str, Any]], say: Any) -> list[Line]:
 
 
 def _turns(evidence: list[dict[str, Any]]) -> str:
-    quotes = [f"“{one['quote']}”" for one in evidence if one["quote"]]
-    turns = ", ".join(turn for one in evidence for turn in one["turn_ids"])
+    quotes = [f"“{citation['quote']}”" for citation in evidence if citation["quote"]]
+    turns = ", ".join(turn for citation in evidence for turn in citation["turn_ids"])
     return " ".join((f"[{turns}]", *quotes[:1]))
 
 

@@ -1,4 +1,4 @@
-"""``afterbell webhook test``: one signed message to a URL, and all that there is to say about what came of it."""
+"""``afterbell webhook test``: send one signed message to a URL and print everything about it and the answer."""
 
 import secrets
 import uuid
@@ -9,26 +9,26 @@ from typing import Final
 import orjson
 import typer
 
-from afterbell.adapters.webhooks.client import WebhookClient
-from afterbell.core.addresses import networks_of
-from afterbell.core.webhooks import SECRET_BYTES, TEST_EVENT, Answer, headers, key_of, new_secret
+from afterbell.adapters.webhooks.webhook_client import WebhookClient
+from afterbell.core.webhooks.destinations import networks_of
+from afterbell.core.webhooks.signing import SECRET_BYTES, TEST_EVENT, Answer, headers, key_of, new_secret
 from afterbell.settings import WebhookSettings
 
 _HELP: Final = {
-    410: "410 means gone: an endpoint that answers it is switched off at once",
-    301: "redirects are not followed: give the URL the receiver is really at",
-    302: "redirects are not followed: give the URL the receiver is really at",
-    307: "redirects are not followed: give the URL the receiver is really at",
-    308: "redirects are not followed: give the URL the receiver is really at",
-    401: "receivers know us by the signature: let it in without a login",
-    403: "receivers know us by the signature: let it in without a login",
-    404: "nothing is served at this path",
-    405: "the receiver must take POST",
+    410: "410 means gone: a webhook whose receiver answers 410 is disabled at once",
+    301: "redirects are not followed: use the URL they lead to",
+    302: "redirects are not followed: use the URL they lead to",
+    307: "redirects are not followed: use the URL they lead to",
+    308: "redirects are not followed: use the URL they lead to",
+    401: "the signature authenticates the request: accept it without a login",
+    403: "the signature authenticates the request: accept it without a login",
+    404: "the receiver serves nothing at this path: check the URL",
+    405: "the receiver must accept POST",
 }
 
 
 async def run(settings: WebhookSettings, url: str, secret: str | None) -> int:
-    """Send a test event. 0 where it was accepted, 1 where not. Raises InvalidInput for a URL the guard refuses."""
+    """Send a test event. Returns 0 if it was accepted, else 1. Raises InvalidInput for a URL the guard refuses."""
     if secret is not None:
         key_of(secret)
     chosen = secret or new_secret(secrets.token_bytes(SECRET_BYTES))
@@ -55,7 +55,7 @@ def _tell(answer: Answer, seconds: float) -> int:
         typer.echo(f"accepted: {answer.status} in {seconds * 1000:.0f} ms")
         return 0
     what = answer.error or "refused"
-    advice = _HELP.get(answer.status or 0, "answer 2xx, within the timeout, once the signature holds")
+    advice = _HELP.get(answer.status or 0, "answer 2xx within the timeout once the signature is verified")
     typer.echo(f"not accepted: {what} in {seconds * 1000:.0f} ms. {advice}.")
     return 1
 

@@ -4,12 +4,19 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from afterbell.core.report import Role
+from afterbell.core.report.report import Role
 
 Action = Literal[
-    "import_session", "request_report", "read_report", "read_messages", "send_message", "manage_webhook",
-    "export_student", "erase_student", "read_audit_log",
-]  # fmt: skip
+    "import_session",
+    "request_report",
+    "read_report",
+    "read_messages",
+    "send_message",
+    "manage_webhook",
+    "export_student",
+    "erase_student",
+    "read_audit_log",
+]
 
 _EVERYONE: Final = frozenset[Role]({"student", "tutor", "parent", "staff", "admin"})
 _ALLOWED: Final[dict[Action, frozenset[Role]]] = {
@@ -55,5 +62,9 @@ def takes_part(caller: Caller, participant_ids: Iterable[str]) -> bool:
     """Whether a session with these participants is the caller's to see. A parent sees through the child."""
     if sees_whole_tenant(caller):
         return True
-    own = caller.students if caller.role == "parent" else frozenset({caller.subject})
-    return not own.isdisjoint(participant_ids)
+    return not reads_as(caller).isdisjoint(participant_ids)
+
+
+def reads_as(caller: Caller) -> frozenset[str]:
+    """The participants whose part of a session is the caller's: their own id, or a parent's children."""
+    return caller.students if caller.role == "parent" else frozenset({caller.subject})

@@ -1,4 +1,4 @@
-"""What the metrics and the extractive engine know of English. Other languages get numbers only."""
+"""What the statistics and the basic report know of English. Other languages get numbers only."""
 
 import re
 from typing import Final
@@ -40,7 +40,7 @@ STOPWORDS: Final = words(
     found solve solved explain explained forgot forget help helped ask asked
     """
 )
-"""Words that carry no topic. Verbs of the classroom are here too: a topic is a thing, not a doing."""
+"""The most frequent words of an English lesson, by which one is told."""
 
 LESSON_WORDS: Final = words(
     """
@@ -52,12 +52,7 @@ LESSON_WORDS: Final = words(
     situation process everyone somebody nobody thinking help correction
     """
 )
-"""Nouns of any lesson: fine inside a phrase, never a topic by themselves."""
-
-BEFORE_NOUN: Final = words(
-    "a an the of each every per his her their its our my your this these some any many both with in for"
-)
-"""A word that often follows one of these is taken for a noun."""
+"""Nouns of any lesson."""
 
 OPEN_QUESTION: Final = re.compile(
     r"\b(why|how (?!many|much|old|long|far|often|big|tall|are you)|explain|describe|what makes|what if"
@@ -68,69 +63,32 @@ OPEN_QUESTION: Final = re.compile(
 )
 """Questions that ask for reasoning rather than for a value (after TalkMoves' "pressing for reasoning")."""
 
-CORRECTS: Final = re.compile(
-    r"^(no\b(?! (problem|worries|need|rush|more))|almost\b|nearly\b|hmm|careful\b|close\b)"
-    r"|\b(not quite|not correct|not right|not exactly|incorrect|isn.?t (right|correct|quite)"
-    r"|(that.?s|is|was|are|you.?re) (still |clearly |also )?wrong|^wrong\b|(almost|nearly) (there|right|correct|got)"
-    r"|you (have |.?ve )?(forgot|forgotten|missed|mixed up|confused|misread|miscalculated|overcomplicated)"
-    r"|you( are|.?re) (forgetting|missing|not)"
-    r"|(a|one|your|the) (\w+ )?(mistake|error|slip)\b|where you (went|are going)"
-    r"|(try|think|check|look) (that |it |this )?again|another (go|look|think))",
-    re.IGNORECASE,
+_TASKS: Final = (
+    "do|finish|complete|read|write|practi[sc]e|learn|add|try|revise|solve|prepare|bring|watch|study|work|make"
+    "|draw|memori[sz]e"
+    "|review|look|go|repeat|pages?|exercises?|questions?|numbers?|chapters?|worksheets?"
 )
-"""A tutor saying that something is not right yet."""
-
-CONFIRMS: Final = re.compile(
-    r"^((?!not\b|no\b)\w+[,!.]? )?(yes|yep|yeah|yup|correct|exactly|perfect|well done|great|good|excellent"
-    r"|brilliant|spot on|nice|awesome|fantastic|wonderful|amazing|bingo|absolutely|precisely|right[,.!]|super)"
-    r"(?!\w| (try|attempt|start|effort|guess|question|idea|luck|morning|afternoon|evening|night|bye|day|to))"
-    r"|\b((that.?s|that is|you.?re|you are|is|are) (now |absolutely |completely |exactly )?(right|correct)\b"
-    r"|(is|that.?s|like|got|found) (the|your) (right |correct )?answer\b(?! (is|was|would|to))"
-    r"|that(.?s| is) it\b(?! for)|there(.?s your answer| you go)\b"
-    r"|(well done|good (job|work)|you (have |.?ve )?(got|cracked|solved) it)\b)",
-    re.IGNORECASE,
-)
-"""A tutor saying that something is right."""
-
-LOOKS_BACK: Final = re.compile(
-    r"\b((do|did|can|could|would|have) you|tell me|(?<=for )\w+ing|(?<!i )see)\b[^.!?]{0,50}"
-    r"\b(where|what|how|why|the|your|a) [^.!?]{0,40}\b(wrong|mistakes?|errors?|slips?)\b[^.!?]*\??",
-    re.IGNORECASE,
-)
-"""A tutor asking what an earlier mistake was, or praising that it was found: no verdict on what was just said."""
-
-TAKES_BACK: Final = re.compile(r"\b(but|however|although|except|not|isn.?t|if)\b", re.IGNORECASE)
-"""What turns a "yes" into a "yes, but"."""
-
-NOTICES: Final = re.compile(
-    r"\b(i (forgot|mixed|misread|confused|missed|overlooked)|i (made|see) (a|my|the) mistake|my mistake"
-    r"|i should(n.?t| not)? have|i was (not |only |wrongly |just )?\w+ing|i (didn.?t|did not) \w+)",
-    re.IGNORECASE,
-)
-"""A student naming where an earlier step went wrong."""
-
-GRASPS: Final = re.compile(
-    r"\b(oh,? (right|i see|i get|ok)|i (see|get it|understand)( now)?|makes sense|got it now)", re.IGNORECASE
-)
-"""A student saying that something is clear now."""
-
-LOST: Final = re.compile(
-    r"\bi (still |really )?(don.?t|do not|can.?t|cannot) (understand|follow|know|get (it|this|that|how|why))\b"
-    r"|\bi(.?m| am) (still |so |really |very )?(stuck|lost|confused)\b|\bi (give up|have no idea)\b",
-    re.IGNORECASE,
-)
-"""A student saying that something is not clear."""
-
-JOINTS: Final = "because|so|since|therefore|then|which means|that means"
-REASONS: Final = re.compile(rf"\b({JOINTS})\b", re.IGNORECASE)
-"""Joints of an explanation."""
-
 SETS_WORK: Final = re.compile(
-    r"\b(homework|(for|until|before) (our |the )?next (time|week|session|lesson)|at home"
-    r"|try to (finish|practi[sc]e)|practi[sc]e (these|this|some|a few|with))\b",
+    rf"\b(?:(?:for|as|your) homework|homework(?: is|:)|(?:for|until|before|by) (?:our |the )?next (?:time|week"
+    rf"|session|lesson)"
+    rf"|at home)\b[^!?]*?\b(?:{_TASKS})\b"
+    rf"|\b(?:{_TASKS})\b[^!?]*?\b(?:(?:for|as) homework|(?:for|until|before|by) (?:our |the )?next (?:time"
+    rf"|week|session|lesson)"
+    r"|at home)\b|^homework:? \w+",
     re.IGNORECASE,
 )
-"""A tutor agreeing on something to do after the session."""
+"""A tutor setting work: something to do, and when or as what."""
+
+SETS_NONE: Final = re.compile(r"\b(?:no|not|never|none|did|was|were|said|forgot|already)\b|n't\b|\?", re.IGNORECASE)
+"""What makes such a sentence one about work that is not set, or that was set before."""
+
+CANCELS: Final = re.compile(
+    r"\b(?:cancel\w*|resched\w*|call(?:ed)? off|no lesson|not (?:feeling well|today)|can(?:'?t|not) (?:make it"
+    r"|come|join|today|do today)"
+    r"|i(?:'?m| am) (?:sick|ill)|another (?:day|time)|(?:move|postpone) (?:it|the lesson|this|today))\b",
+    re.IGNORECASE,
+)
+"""Somebody calling a lesson off."""
 
 POSTPONES: Final = re.compile(
     r"\b(next (time|week|session|lesson)|come back to (that|this|it)|another (time|day)"
@@ -146,16 +104,6 @@ SMALL_TALK: Final = re.compile(
     re.IGNORECASE,
 )
 """Questions that nobody needs to come back to."""
-
-
-def lowered(pattern: re.Pattern[str]) -> re.Pattern[str]:
-    """The pattern for text that is lower case already: it finds the same at half the price of IGNORECASE."""
-    return re.compile(pattern.pattern)
-
-
-def each_lowered(words: str) -> tuple[re.Pattern[str], ...]:
-    """The words of a list with a "|" between them, each by itself for lower-case text: faster than a choice of them."""
-    return tuple(re.compile(rf"{word}(?<!\w{word})\b") for word in map(re.escape, words.split("|")))
 
 
 _SAMPLE_WORDS: Final = 400

@@ -8,20 +8,21 @@
     ├── Forbidden               the caller's role may not do this
     ├── Conflict                the same id with other content
     ├── StoreUnavailable        PostgreSQL or Redis does not answer: waiting helps
+    ├── QueueScriptError        Redis answers, and a script of ours fails in it: waiting does not help
     ├── BudgetSpent             no money left for a model call in this period
     └── ModelError              the model call failed; carries what it cost
-        ├── ModelUnavailable    cut, timeout, 5xx: try again on the ladder
+        ├── ModelUnavailable    cut, timeout, 5xx: try again after a back-off
         ├── ModelToldToWait     429 or overloaded: wait, uses no attempt
-        ├── ModelAnswerUnusable bad JSON, out of bounds, truncated: try again on the ladder
+        ├── ModelAnswerUnusable bad JSON, out of bounds, truncated: try again after a back-off
         └── ModelRefused        trying again does not help
             ├── ModelDeclined       the model or a filter will not write about this session
             ├── ModelInputTooLong   the session does not fit this model
             └── ModelMisconfigured  bad key, unknown model, no quota: no report can be written until it is mended
 
-Status codes, retries and conditions are decided at the edges: ``api/problems.py``, ``core/retry.py``.
+Status codes, retries and conditions are decided at the edges: ``api/problems.py``, ``core/queue/retry_policy.py``.
 """
 
-from afterbell.core.report import Usage
+from afterbell.core.usage import Usage
 
 
 class AfterbellError(Exception):
@@ -78,6 +79,16 @@ class StoreUnavailable(AfterbellError):
     def __init__(self, store: str, detail: str) -> None:
         super().__init__(f"{store} does not answer: {detail}")
         self.store = store
+
+
+class QueueScriptError(AfterbellError):
+    """Redis ran or refused a script of ours and it failed: a bug, a key of another type, a missing permission."""
+
+    code = "queue_script_error"
+
+    def __init__(self, script: str, detail: str) -> None:
+        super().__init__(f"the queue script {script} failed in Redis: {detail}")
+        self.script = script
 
 
 class BudgetSpent(AfterbellError):

@@ -1,7 +1,10 @@
 """What the model writes: prose about a session in which every claim cites turns.
 
-Numbers are not in here: they are computed (see ``metrics``). The bounds are stated once, as annotations;
-``adapters.llm.narrative_codec`` derives both the validator and the bound-free wire schema from them.
+Numbers are not in here: they are computed (see ``statistics``). The bounds are stated once, as annotations;
+``adapters.models.narrative_codec`` derives both the validator and the bound-free wire schema from them.
+
+A claim about one student carries whose it is, by the label that the prompt gives each speaker: "student" is the first
+student who speaks, "student_2" the second. None is about everybody, or about nobody in particular.
 """
 
 from dataclasses import dataclass, fields
@@ -21,6 +24,21 @@ ActionDue = Literal["before_next_session", "this_week", "anytime"]
 ConcernKind = Literal["wellbeing", "safeguarding", "conduct", "academic_integrity", "personal_data"]
 ConcernSeverity = Literal["note", "review", "urgent"]
 GoalProgress = Literal["met", "partly", "not_yet", "not_discussed"]
+
+StudentLabel = Literal[
+    "student",
+    "student_2",
+    "student_3",
+    "student_4",
+    "student_5",
+    "student_6",
+    "student_7",
+    "student_8",
+    "student_9",
+    "student_10",
+    "student_11",
+    "student_12",
+]
 
 # Read by pydantic at the edge; a plain mapping, so that core needs no pydantic.
 _CLOSED: Final[dict[str, Any]] = {"extra": "forbid", "str_strip_whitespace": True}
@@ -55,6 +73,7 @@ class Skill:
     change: SkillChange
     rationale: Annotated[str, Len(1, 300)]
     evidence: Annotated[tuple[Evidence, ...], Len(1, 4)]
+    student: StudentLabel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +84,7 @@ class Misconception:
     description: Annotated[str, Len(1, 240)]
     status: MisconceptionStatus
     evidence: Annotated[tuple[Evidence, ...], Len(1, 3)]
+    student: StudentLabel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +94,7 @@ class Strength:
     __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
     praise: Annotated[str, Len(1, 200)]
     evidence: Annotated[tuple[Evidence, ...], Len(1, 2)]
+    student: StudentLabel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +106,7 @@ class Action:
     task: Annotated[str, Len(1, 200)]
     effort_minutes: Annotated[int, Ge(1), Le(120)] | None
     due: ActionDue
+    student: StudentLabel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +116,7 @@ class OpenQuestion:
     __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
     question: Annotated[str, Len(1, 240)]
     evidence: Annotated[tuple[Evidence, ...], Len(1, 2)]
+    student: StudentLabel | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +131,24 @@ class Concern:
 
 
 @dataclass(frozen=True, slots=True)
-class Narrative:
-    """The whole prose of a report. Field order is the order in which the model streams its sections."""
+class StudentTexts:
+    """What is written for one of several students, and for that student's parents."""
 
     __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
-    headline: Annotated[str, Len(10, 120)]
+    student: StudentLabel
+    parent_summary: Annotated[str, Len(20, 700)]
+    student_note: Annotated[str, Len(10, 500)]
+
+
+@dataclass(frozen=True, slots=True)
+class Narrative:
+    """The whole prose of a report. Field order is the order in which the model streams its sections.
+
+    ``per_student`` has an entry for each student where a session has several, and is empty where it has one.
+    """
+
+    __pydantic_config__: ClassVar[dict[str, Any]] = _CLOSED
+    headline: Annotated[str, Len(4, 120)]
     topics: Annotated[tuple[Topic, ...], Len(0, 6)]
     skills: Annotated[tuple[Skill, ...], Len(0, 8)]
     misconceptions: Annotated[tuple[Misconception, ...], Len(0, 5)]
@@ -121,11 +157,12 @@ class Narrative:
     goal_progress: GoalProgress
     goal_evidence: Annotated[tuple[Evidence, ...], Len(0, 3)]
     actions: Annotated[tuple[Action, ...], Len(0, 6)]
-    concerns: Annotated[tuple[Concern, ...], Len(0, 5)]
-    parent_summary: Annotated[str, Len(40, 700)]
-    student_note: Annotated[str, Len(20, 500)]
-    tutor_note: Annotated[str, Len(20, 900)]
+    concerns: Annotated[tuple[Concern, ...], Len(0, 10)]
+    parent_summary: Annotated[str, Len(20, 700)]
+    student_note: Annotated[str, Len(10, 500)]
+    tutor_note: Annotated[str, Len(10, 900)]
     insufficient_evidence: Annotated[tuple[Annotated[str, Len(1, 120)], ...], Len(0, 8)]
+    per_student: Annotated[tuple[StudentTexts, ...], Len(0, 12)] = ()
 
 
 SECTIONS: Final[tuple[str, ...]] = tuple(field.name for field in fields(Narrative))

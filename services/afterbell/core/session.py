@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Literal
 
+from afterbell.core.translation import DEFAULT_LANGUAGE
+
 ParticipantRole = Literal["tutor", "student", "assistant", "observer"]
 
 PARTICIPANTS_MAX: Final = 12
@@ -45,7 +47,8 @@ class Message:
 class Session:
     """A session as the platform sent it. Messages are in the order they were said.
 
-    Without ``ai_processing_allowed`` nothing of it may reach a model: the basic report is written here.
+    Without ``ai_processing_allowed`` nothing of it may reach a model: the basic report is written here. The report is
+    written in ``report_language``, else in ``language``; ``time_zone`` (an IANA name) is where its day is counted.
     """
 
     id: str
@@ -58,6 +61,8 @@ class Session:
     started_at: datetime | None = None
     ended_at: datetime | None = None
     ai_processing_allowed: bool = True
+    report_language: str | None = None
+    time_zone: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,12 +76,20 @@ class Turn:
 
 
 def turns_of(session: Session) -> tuple[Turn, ...]:
-    """The session's turns. Every message gets one, blank ones too, so turn n is message n."""
+    """The session's turns. Every message gets one, blank ones too, so turn n is message n.
+
+    Somebody who wrote and takes part no more is an observer without a name: who they were is not known any more.
+    """
     people = {person.id: person for person in session.participants}
+    people |= {sender: Participant(sender, "observer", "") for sender in _senders(session) - people.keys()}
     return tuple(
         Turn(f"t{number}", people[message.sender], clean(message.text), message.at)
         for number, message in enumerate(session.messages, start=1)
     )
+
+
+def _senders(session: Session) -> set[str]:
+    return {message.sender for message in session.messages}
 
 
 def clean(text: str) -> str:
@@ -95,11 +108,19 @@ class Transcript:
     language: str | None
     goals: tuple[str, ...]
     turns: tuple[Turn, ...]
+    report_language: str | None = None
+
+    @property
+    def written_in(self) -> str:
+        """The language its report is written in."""
+        return self.report_language or self.language or DEFAULT_LANGUAGE
 
 
 def transcript_of(session: Session) -> Transcript:
     """The session as the engines read it."""
-    return Transcript(session.subject, session.level, session.language, session.goals, turns_of(session))
+    return Transcript(
+        session.subject, session.level, session.language, session.goals, turns_of(session), session.report_language
+    )
 
 
 def texts_of(transcript: Transcript) -> tuple[str, ...]:

@@ -9,7 +9,7 @@ from typing import Any, Final, Literal
 
 import structlog
 
-from afterbell.core.trylog import Line, TryLog
+from afterbell.core.report.attempt_log import Line, TryLog
 
 # Bound once for a whole try: whoever reads its lines knows them already.
 _SAME_IN_ALL: Final = frozenset({"job_id", "attempt", "tenant_id", "session_id", "trace_id"})

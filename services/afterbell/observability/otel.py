@@ -36,7 +36,7 @@ class Exporter:
     def send(self, span: Span) -> None:
         """Put it into the next batch."""
         status = Status(StatusCode.ERROR, span.failed) if span.failed else Status()
-        told = ReadableSpan(
+        exported = ReadableSpan(
             span.name,
             context=_context(span.trace),
             parent=None if span.parent is None else _context(span.parent),
@@ -47,7 +47,7 @@ class Exporter:
             start_time=span.started_ns,
             end_time=span.ended_ns,
         )
-        self._processor.on_end(told)
+        self._processor.on_end(exported)
 
     def close(self) -> None:
         """Send what is left; wait no longer than CLOSE_MS."""

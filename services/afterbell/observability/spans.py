@@ -1,4 +1,4 @@
-"""Steps of a request's trace, told to an OpenTelemetry collector where one is named; else we import none of it.
+"""Steps of a request's trace, handed to whatever listens: ``export.py`` sends them to an OpenTelemetry collector.
 
 The ids are ours (``core/trace.py``), which the log, the record and the model's provider have as well; what is exported
 are steps that have ended, so a span costs nothing while it lasts.
@@ -10,9 +10,7 @@ from dataclasses import dataclass, field
 from time import time_ns
 from typing import Any, Final, Literal
 
-from afterbell.core.errors import SettingsError
 from afterbell.core.trace import Trace
-from afterbell.settings import TelemetrySettings
 
 Kind = Literal["server", "client", "consumer", "internal"]
 
@@ -36,26 +34,13 @@ _sinks: Final[list[Sink]] = []
 
 
 @contextmanager
-def exporting(settings: TelemetrySettings, service: str) -> Iterator[None]:
-    """Tell the collector of every span that ends in the block; the last ones at its end.
-
-    Raises SettingsError where a collector is named and the extra is not installed.
-    """
-    if not settings.exports_spans:
-        yield
-        return
-    try:
-        from afterbell.observability.otel import Exporter
-    except ModuleNotFoundError as missing:
-        text = f"a collector is named, but there is no {missing.name}: pip install 'afterbell[otel]'"
-        raise SettingsError(text, field="OTEL_EXPORTER_OTLP_ENDPOINT") from None
-    exporter = Exporter(service)
-    _sinks.append(exporter.send)
+def sent_to(sink: Sink) -> Iterator[None]:
+    """Hand every span that ends in the block to ``sink``."""
+    _sinks.append(sink)
     try:
         yield
     finally:
-        _sinks.remove(exporter.send)
-        exporter.close()
+        _sinks.remove(sink)
 
 
 @contextmanager
@@ -73,6 +58,6 @@ def span(name: str, kind: Kind, trace: Trace, parent: Trace | None, **facts: Any
 
 
 def tell(ended: Span) -> None:
-    """Export a step that has ended, if anybody listens."""
+    """Hand over a step that has ended, if anything listens."""
     for sink in _sinks:
         sink(ended)

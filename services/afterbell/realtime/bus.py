@@ -23,10 +23,10 @@ class Bus(Protocol):
         self, heard: Callable[[bytes], None], turned: Callable[[], None], sign: Callable[[], list[Any]] | None = None
     ) -> None:
         """Begin. ``heard`` gets other pods' messages; ``turned`` is called when ``connected`` changes; ``sign`` gives
-        what each sign of life says besides, and has them sent also while nobody is here."""
+        what each heartbeat says besides, and has them sent also while nobody is here."""
 
     def say_alive(self) -> None:
-        """Give a sign of life now; there is one every few seconds anyway."""
+        """Give a heartbeat now; there is one every few seconds anyway."""
 
     def publish(self, shard: int, message: bytes) -> None:
         """Hand a message over; it may be lost, and is counted then."""

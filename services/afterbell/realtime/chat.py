@@ -5,23 +5,39 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from afterbell.adapters.db import sessions
-from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.database import Database
 from afterbell.adapters.db.sessions import StoredMessage
 from afterbell.core.access import may, takes_part
 from afterbell.core.session import MESSAGES_MAX, Message, Participant
 from afterbell.observability import metrics
 from afterbell.realtime.hub import Hub
-from afterbell.realtime.rooms import Member, room_of
-from afterbell.realtime.wire import PAGE_MAX, Event, History, Join, Of, Refused, Send, Typing, moment, parsed
+from afterbell.realtime.rooms import Client, room_of
+from afterbell.realtime.wire import (
+    PAGE_MAX,
+    Event,
+    HistoryRequest,
+    JoinRequest,
+    Refused,
+    SendRequest,
+    SessionRequest,
+    TypingRequest,
+    moment,
+    parsed,
+)
 
-Handler = Callable[[Member, object], Awaitable[dict[str, Any]]]
+Handler = Callable[[Client, object], Awaitable[dict[str, Any]]]
 PAGE_CHARS_MAX: Final = 256 * 1024
 
 
 def said(message: StoredMessage) -> dict[str, Any]:
     """A message as clients get it."""
-    return {"seq": message.seq, "id": message.id, "sender": message.sender, "text": message.text,
-            "at": moment(message.at)}  # fmt: skip
+    return {
+        "seq": message.seq,
+        "id": message.id,
+        "sender": message.sender,
+        "text": message.text,
+        "at": moment(message.at),
+    }
 
 
 class Chat:
@@ -37,50 +53,52 @@ class Chat:
             "chat:typing": self.typing,
         }
 
-    async def join(self, member: Member, payload: object) -> dict[str, Any]:
+    async def join(self, client: Client, payload: object) -> dict[str, Any]:
         """Authorised anew by the record; subscribed before the messages are read, so that none falls between."""
-        asked: Join = parsed(Join, payload)
-        caller = member.caller
+        asked: JoinRequest = parsed(JoinRequest, payload)
+        caller = client.caller
         if not may(caller, "read_messages"):
             raise Refused("forbidden", f"role {caller.role} may not read messages")
         room = room_of(caller.tenant, asked.session)
-        if room not in member.rooms and len(member.rooms) + len(member.watches) >= self._rooms_max:
-            raise Refused("too_many_rooms", f"this socket is in {self._rooms_max} sessions, the limit: leave one")
+        if room not in client.rooms and len(client.rooms) + len(client.watches) >= self._rooms_max:
+            raise Refused("too_many_rooms", f"limit of {self._rooms_max} sessions per socket reached: leave one first")
         people = await self.people(caller.tenant, asked.session)
         if not takes_part(caller, (person.id for person in people)):
             raise no_session(asked.session)
-        if room not in member.rooms:
-            member.rooms[room] = people
-            await self._hub.enter(room, member)
-        member.rooms[room] = people
-        return await self._joined(member, room, asked, people)
+        if room not in client.rooms:
+            client.rooms[room] = people
+            await self._hub.enter(room, client)
+        client.rooms[room] = people
+        return await self._joined(client, room, asked, people)
 
     async def people(self, tenant: str, session_id: str) -> tuple[Participant, ...]:
         """Who takes part in a session. Raises Refused ``not_found`` where there is none."""
         async with self._database.statement() as connection:
-            found = await sessions.participants(connection, tenant, session_id)
-        if found is None:
+            people = await sessions.participants(connection, tenant, session_id)
+        if people is None:
             raise no_session(session_id)
-        return found
+        return people
 
-    async def leave(self, member: Member, payload: object) -> dict[str, Any]:
+    async def leave(self, client: Client, payload: object) -> dict[str, Any]:
         """Stop hearing a session."""
-        room = room_of(member.caller.tenant, parsed(Of, payload).session)
-        if member.rooms.pop(room, None) is not None:
-            self._hub.leave(room, member)
+        room = room_of(client.caller.tenant, parsed(SessionRequest, payload).session)
+        if client.rooms.pop(room, None) is not None:
+            self._hub.leave(room, client)
         return {}
 
-    async def send(self, member: Member, payload: object) -> dict[str, Any]:
+    async def send(self, client: Client, payload: object) -> dict[str, Any]:
         """Commit one message, then hand it to everybody. The same id again gives back what was stored."""
-        asked: Send = parsed(Send, payload)
-        self._speaks_in(member, asked.session)
-        caller = member.caller
+        asked: SendRequest = parsed(SendRequest, payload)
+        self._speaks_in(client, asked.session)
+        caller = client.caller
         message = Message(asked.id, caller.subject, asked.text, datetime.now(UTC))
         stored, is_new = await self._store(caller.tenant, asked.session, message)
         if stored is None:
-            raise Refused("session_full", f"session {asked.session} holds {MESSAGES_MAX} messages, the limit")
+            raise Refused(
+                "session_full", f"session {asked.session} is full: it has {MESSAGES_MAX} messages, the maximum"
+            )
         if (stored.sender, stored.text) != (caller.subject, asked.text):
-            raise Refused("conflict", f"message id {asked.id} was used before for another message")
+            raise Refused("conflict", f"message id {asked.id} is already used by a different message")
         if is_new:
             self.broadcast(caller.tenant, asked.session, stored)
         return {"id": stored.id, "seq": stored.seq, "at": moment(stored.at), "known": not is_new}
@@ -90,45 +108,47 @@ class Chat:
         event = Event.of("chat:message", {"session": session_id, **said(stored)})
         self._hub.emit(room_of(tenant, session_id), event)
 
-    async def history(self, member: Member, payload: object) -> dict[str, Any]:
+    async def history(self, client: Client, payload: object) -> dict[str, Any]:
         """A page of what was said."""
-        asked: History = parsed(History, payload)
-        self._joined_room(member, asked.session)
+        asked: HistoryRequest = parsed(HistoryRequest, payload)
+        self._joined_room(client, asked.session)
         if asked.after is not None and asked.before is not None:
-            raise Refused("invalid_input", "send after or before, not both", field="before")
-        tenant = member.caller.tenant
+            raise Refused("invalid_input", "send either after or before, not both", field="before")
+        tenant = client.caller.tenant
         async with self._database.statement() as connection:
             if asked.before is None:
                 return await _page(connection, tenant, asked.session, asked.after or 0, asked.limit)
-            found = await sessions.read_before(
+            earlier = await sessions.read_before(
                 connection, tenant, asked.session, before=asked.before, limit=asked.limit
             )
-        page = found[len(found) - _fitting(found[::-1]) :]
+        page = earlier[len(earlier) - _fitting(earlier[::-1]) :]
         metrics.RT_CATCHUPS.inc()
         metrics.RT_CATCHUP_ROWS.inc(len(page))
-        return {"messages": [said(one) for one in page], "nextAfter": None}
+        return {"messages": [said(message) for message in page], "nextAfter": None}
 
-    async def typing(self, member: Member, payload: object) -> dict[str, Any]:
+    async def typing(self, client: Client, payload: object) -> dict[str, Any]:
         """Tell the others that the caller writes, or does no more."""
-        asked: Typing = parsed(Typing, payload)
-        room = self._speaks_in(member, asked.session)
-        event = {"session": asked.session, "user": member.caller.subject, "typing": asked.typing}
-        self._hub.emit(room, Event.of("chat:typing", event), skip=member)
+        asked: TypingRequest = parsed(TypingRequest, payload)
+        room = self._speaks_in(client, asked.session)
+        event = {"session": asked.session, "user": client.caller.subject, "typing": asked.typing}
+        self._hub.emit(room, Event.of("chat:typing", event), skip=client)
         return {}
 
     async def _joined(
-        self, member: Member, room: str, asked: Join, people: tuple[Participant, ...]
-    ) -> dict[str, Any]:  # fmt: skip
-        tenant = member.caller.tenant
+        self, client: Client, room: str, asked: JoinRequest, people: tuple[Participant, ...]
+    ) -> dict[str, Any]:
+        tenant = client.caller.tenant
         async with self._database.statement() as connection:
             last_seq = await sessions.count_messages(connection, tenant, asked.session)
             page = await _page(connection, tenant, asked.session, asked.after, PAGE_MAX)
         return {
             "session": asked.session,
-            "you": member.caller.subject,
-            "participants": [{"id": one.id, "role": one.role, "displayName": one.display_name} for one in people],
+            "you": client.caller.subject,
+            "participants": [
+                {"id": person.id, "role": person.role, "displayName": person.display_name} for person in people
+            ],
             "online": sorted(self._hub.presence.online(room)),
-            "lastSeq": max([last_seq, *(one["seq"] for one in page["messages"])]),
+            "lastSeq": max([last_seq, *(message["seq"] for message in page["messages"])]),
             **page,
         }
 
@@ -143,38 +163,41 @@ class Chat:
         return stored, stored is not None and stored.at == message.at  # our own, not one that was known
 
     @staticmethod
-    def _joined_room(member: Member, session_id: str) -> str:
-        room = room_of(member.caller.tenant, session_id)
-        if room not in member.rooms:
-            raise Refused("not_joined", f"session:join {session_id} first")
+    def _joined_room(client: Client, session_id: str) -> str:
+        room = room_of(client.caller.tenant, session_id)
+        if room not in client.rooms:
+            raise Refused("not_joined", f"join session {session_id} with session:join first")
         return room
 
-    def _speaks_in(self, member: Member, session_id: str) -> str:
-        room = self._joined_room(member, session_id)
-        caller = member.caller
-        if not may(caller, "send_message") or caller.subject not in {one.id for one in member.rooms[room]}:
-            raise Refused("forbidden", f"{caller.subject} is not among the participants of session {session_id}")
+    def _speaks_in(self, client: Client, session_id: str) -> str:
+        room = self._joined_room(client, session_id)
+        caller = client.caller
+        if not may(caller, "send_message") or caller.subject not in {person.id for person in client.rooms[room]}:
+            raise Refused("forbidden", f"{caller.subject} is not a participant of session {session_id}")
         return room
 
 
 def no_session(session_id: str) -> Refused:
     """The same answer for none, and for one that is not the caller's to see."""
-    return Refused("not_found", f"no session {session_id} that you may see")
+    return Refused("not_found", f"session {session_id} not found, or not accessible to you")
 
 
 async def _page(connection: Any, tenant: str, session_id: str, after: int, limit: int) -> dict[str, Any]:
-    found = await sessions.read_messages(connection, tenant, session_id, after=after, limit=limit + 1)
-    page = found[: _fitting(found[:limit])]
+    messages = await sessions.read_messages(connection, tenant, session_id, after=after, limit=limit + 1)
+    page = messages[: _fitting(messages[:limit])]
     metrics.RT_CATCHUPS.inc()
     metrics.RT_CATCHUP_ROWS.inc(len(page))
-    return {"messages": [said(one) for one in page], "nextAfter": page[-1].seq if len(found) > len(page) else None}
+    return {
+        "messages": [said(message) for message in page],
+        "nextAfter": page[-1].seq if len(messages) > len(page) else None,
+    }
 
 
-def _fitting(found: list[StoredMessage]) -> int:
+def _fitting(messages: list[StoredMessage]) -> int:
     """How many fit into one acknowledgement, at least one: a slow reader must not be sent megabytes at once."""
     chars = 0
-    for number, one in enumerate(found):
-        chars += len(one.text)
+    for number, message in enumerate(messages):
+        chars += len(message.text)
         if chars > PAGE_CHARS_MAX:
             return max(number, 1)
-    return len(found)
+    return len(messages)

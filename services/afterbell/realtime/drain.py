@@ -2,17 +2,17 @@
 
 import asyncio
 import random
-from contextlib import suppress
 from typing import Final
 
 import structlog
 
-from afterbell.core.pods import DRAIN_KEPT_S
+from afterbell.core.live.heartbeat import DRAIN_KEPT_S
 from afterbell.observability import metrics
-from afterbell.realtime.links import GOING_AWAY, Door
-from afterbell.realtime.progress import ReportFeed
+from afterbell.realtime.gate import GOING_AWAY, Gate
+from afterbell.realtime.report_feed import ReportFeed
 from afterbell.realtime.rooms import Rooms
 from afterbell.realtime.wire import Event
+from afterbell.service import Background, wait_until
 
 STEPS_PER_S: Final = 10
 # The news reaches everybody before the first connection is closed.
@@ -28,7 +28,8 @@ class Drain:
 
     def __init__(self, rooms: Rooms, feed: ReportFeed, window_s: float) -> None:
         self._rooms, self._feed, self._window_s = rooms, feed, window_s
-        self.door: Door | None = None
+        self.gate: Gate | None = None
+        self._drains = Background("drain")
         self._task: asyncio.Task[None] | None = None
         self._sent_away = 0
         self._ending = asyncio.Event()
@@ -43,7 +44,7 @@ class Drain:
         """Take no more sockets, tell everybody when to come back, close in batches. How many were sent away."""
         self._ending.set()
         if self._task is None:
-            self._task = asyncio.create_task(self._send_away(window_s))
+            self._task = self._drains.begin(self._send_away(window_s))
         await asyncio.shield(self._task)
         return self._sent_away
 
@@ -51,9 +52,9 @@ class Drain:
         """The operator wants this pod empty, and says so again and again; or not any more."""
         self._asked_at = now
         if wanted and self._task is None:
-            log.info("drain_asked")
+            log.info("drain_requested")
             metrics.RT_DRAINING.set(1)
-            self._task = asyncio.create_task(self._unready_first())
+            self._task = self._drains.begin(self._unready_first())
         elif not wanted:
             self._take_back("the operator wants it")
 
@@ -67,28 +68,26 @@ class Drain:
             return
         self._task.cancel()
         self._task, self._sent_away = None, 0
-        if self.door is not None:
-            self.door.shut = False
+        if self.gate is not None:
+            self.gate.shut = False
         self._feed.resume_streams()
         metrics.RT_DRAINING.set(0)
-        log.info("drain_taken_back", because=why)
+        log.info("drain_ended", because=why)
 
     async def _unready_first(self) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(UNREADY_S):
-                await self._ending.wait()
+        await wait_until(self._ending, UNREADY_S)
         await self._send_away(self._window_s)
 
     async def _send_away(self, window_s: float) -> None:
         metrics.RT_DRAINING.set(1)
-        if self.door is None:
+        if self.gate is None:
             return
-        self.door.shut = True
+        self.gate.shut = True
         self._feed.end_streams()
         window_ms = round(window_s * 1000)
-        for member in self._rooms.members.values():
-            member.tell(Event.of("server:draining", {"retryInMs": random.randint(0, window_ms)}))  # noqa: S311
-        leaving = list(self.door.links)
+        for client in self._rooms.clients.values():
+            client.tell(Event.of("server:draining", {"retryInMs": random.randint(0, window_ms)}))  # noqa: S311
+        leaving = list(self.gate.connections)
         random.shuffle(leaving)
         self._sent_away = len(leaving)
         log.info("draining", sockets=len(leaving), window_s=window_s)
@@ -96,7 +95,7 @@ class Drain:
             await asyncio.sleep(NOTICE_S)
         steps = max(round(window_s * STEPS_PER_S), 1)
         for step in range(steps):
-            for link in leaving[step::steps]:
-                link.close(GOING_AWAY, "drained")
-            if self.door.links and window_s:
+            for connection in leaving[step::steps]:
+                connection.close(GOING_AWAY, "drained")
+            if self.gate.connections and window_s:
                 await asyncio.sleep(1 / STEPS_PER_S)

@@ -1,4 +1,4 @@
-"""What happens in a room reaches everybody in it: the members here at once, those of other pods over the bus.
+"""What happens in a room reaches everybody in it: the clients here at once, those of other pods over the bus.
 
 Messages between pods are JSON lists, the first word says what they are:
     ["event", room, packet]                 a Socket.IO packet for the room
@@ -6,8 +6,8 @@ Messages between pods are JSON lists, the first word says what they are:
     ["who", shard]                          tell everybody you have in this shard's rooms
     ["here", shard, {room: [users]}]        the answer
     ["changed", room]                       a session was imported anew: who takes part may have changed
-    ["alive"]  ["bye"]  ["missed", shard]   a sign of life, the last one, and: some of mine did not reach you
-    ["alive", pod, sockets, most, draining] a sign of life that the operator reads as well (core/pods.py)
+    ["alive"]  ["bye"]  ["missed", shard]   a heartbeat, the last one, and: some of mine did not reach you
+    ["alive", pod, sockets, most, draining] a heartbeat that the operator reads as well (core/live/heartbeat.py)
     ["drain"]  ["undrain"]                  the operator to one pod: send your sockets away, take some again
 """
 
@@ -18,10 +18,10 @@ from typing import Any
 import orjson
 import structlog
 
-from afterbell.core.pods import PodVerb
-from afterbell.core.presence import Change, Presence
+from afterbell.core.live.heartbeat import PodVerb
+from afterbell.core.live.presence import Change, Presence
 from afterbell.realtime.bus import SHARDS, Bus, shard_of
-from afterbell.realtime.rooms import Member, Rooms, session_of
+from afterbell.realtime.rooms import Client, Rooms, session_of
 from afterbell.realtime.wire import Event
 
 log = structlog.get_logger(__name__)
@@ -48,13 +48,13 @@ class Hub:
         sign: Callable[[], list[Any]] | None,
     ) -> None:
         """Begin to hear the other pods. ``changed`` gets rooms whose sessions may have other people now, ``steered``
-        what the operator asks; ``sign`` is what signs of life say besides. None: they say nothing, and are given only
+        what the operator asks; ``sign`` is what heartbeats say besides. None: they say nothing, and are given only
         while somebody is here."""
         self._on_changed, self._on_steered = changed, steered
         self._bus.start(self._heard, self._turned, sign)
 
     def say_alive(self) -> None:
-        """Give a sign of life now."""
+        """Give a heartbeat now."""
         self._bus.say_alive()
 
     async def stop(self) -> None:
@@ -63,7 +63,7 @@ class Hub:
             self._bus.publish(shard, orjson.dumps(["bye"]))
         await self._bus.stop()
 
-    def emit(self, room: str, event: Event, *, skip: Member | None = None) -> None:
+    def emit(self, room: str, event: Event, *, skip: Client | None = None) -> None:
         """Hand an event to everybody in the room, on every pod. Never waits, never raises."""
         self._rooms.deliver(room, event, skip=skip)
         self._bus.publish(shard_of(room), orjson.dumps(["event", room, event.text]))
@@ -73,21 +73,21 @@ class Hub:
         self._on_changed([room])
         self._bus.publish(shard_of(room), orjson.dumps(["changed", room]))
 
-    async def enter(self, room: str, member: Member) -> None:
-        """A member comes in: from now on it hears the room, and the others hear of it."""
+    async def enter(self, room: str, client: Client) -> None:
+        """A client comes in: from now on it hears the room, and the others hear of it."""
         known = room in self._rooms
-        self._rooms.enter(room, member)
-        self._tell(self.presence.enter(room, member.caller.subject), skip=member)
+        self._rooms.enter(room, client)
+        self._tell(self.presence.enter(room, client.caller.subject), skip=client)
         shard = shard_of(room)
         self._bus.want(self._shards())
         await self._bus.heard_from(shard)
         if not known:
             self._bus.publish(shard, orjson.dumps(["who", shard]))
 
-    def leave(self, room: str, member: Member) -> None:
-        """A member goes; the others hear of it if it does not come back soon."""
-        self._rooms.leave(room, member)
-        self.presence.leave(room, member.caller.subject, self._now())
+    def leave(self, room: str, client: Client) -> None:
+        """A client goes; the others hear of it if it does not come back soon."""
+        self._rooms.leave(room, client)
+        self.presence.leave(room, client.caller.subject, self._now())
 
     def tick(self) -> None:
         """Once a second: graces that are over, pods that went silent, shards nobody here needs any more."""
@@ -101,17 +101,18 @@ class Hub:
     def _shards(self) -> set[int]:
         return {shard_of(room) for room in self._rooms.names()}
 
-    def _tell(self, change: Change, *, skip: Member | None = None) -> None:
+    def _tell(self, change: Change, *, skip: Client | None = None) -> None:
         """Our own people changed: tell the pods, and show it here unless somebody is on another pod as well."""
         if not change:
             return
         message = orjson.dumps(["presence", change.room, change.joined, change.left])
         self._bus.publish(shard_of(change.room), message)
         elsewhere = self.presence.online(change.room) if change.left else set()
-        self._show(Change(change.room, change.joined, tuple(user for user in change.left if user not in elsewhere)),
-                   skip=skip)  # fmt: skip
+        self._show(
+            Change(change.room, change.joined, tuple(user for user in change.left if user not in elsewhere)), skip=skip
+        )
 
-    def _show(self, change: Change, *, skip: Member | None = None) -> None:
+    def _show(self, change: Change, *, skip: Client | None = None) -> None:
         if change:
             payload = {"session": session_of(change.room), "joined": change.joined, "left": change.left}
             self._rooms.deliver(change.room, Event.of("presence", payload), skip=skip)
@@ -119,11 +120,11 @@ class Hub:
     def _heard(self, body: bytes) -> None:
         pod, _, messages = body.partition(b"\n")
         try:
-            found = list(orjson.loads(messages))
+            batch = list(orjson.loads(messages))
         except (ValueError, TypeError) as error:
             log.warning("bus_message_unreadable", length=len(body), error=type(error).__name__)
             return
-        for message in found:
+        for message in batch:
             try:
                 self._obey(pod.decode(), message)
             except Exception as error:  # one that cannot be obeyed must cost neither the next ones nor the listener
@@ -147,11 +148,11 @@ class Hub:
     def _obey_presence(self, pod: str, message: list[Any]) -> None:
         kind = message[0]
         if kind == "presence":
-            self._show(self.presence.told(pod, Change(message[1], tuple(message[2]), tuple(message[3])), self._now()))
+            self._show(self.presence.heard(pod, Change(message[1], tuple(message[2]), tuple(message[3])), self._now()))
         elif kind == "here":
             shard = int(message[1])
             of = lambda room: shard_of(room) == shard  # noqa: E731
-            for change in self.presence.told_all(pod, message[2], self._now(), of=of):
+            for change in self.presence.heard_all(pod, message[2], self._now(), of=of):
                 self._show(change)
         elif kind == "bye":
             for change in self.presence.gone(pod):
@@ -170,10 +171,10 @@ class Hub:
     def _turned(self) -> None:
         """The bus was lost or is back. Back: everybody here may have missed something, and so may we of the pods."""
         connected = self._bus.connected
-        log.info("bus_turned", connected=connected)
+        log.info("bus_connection_changed", connected=connected)
         event = Event.of("rt:degraded", {"degraded": not connected})
-        for member in self._rooms.members.values():
-            member.tell(event)
+        for client in self._rooms.clients.values():
+            client.tell(event)
         if connected:
             self._resync(None, "bus")
             self._on_changed(self._rooms.names())
@@ -184,8 +185,8 @@ class Hub:
     def _resync(self, shard: int | None, reason: str) -> None:
         if shard is None:
             event = Event.of("rt:resync", {"reason": reason})
-            for member in self._rooms.members.values():
-                member.tell(event)
+            for client in self._rooms.clients.values():
+                client.tell(event)
             return
         for room in self._rooms.names():
             if shard_of(room) == shard:

@@ -9,10 +9,10 @@ from time import perf_counter
 from typing import Final
 
 from afterbell.core.access import Caller
-from afterbell.core.pacing import Bucket
+from afterbell.core.live.token_bucket import Bucket
 from afterbell.core.session import Participant
 from afterbell.observability import metrics
-from afterbell.realtime.links import Link
+from afterbell.realtime.gate import Connection
 from afterbell.realtime.wire import Event
 
 # A reader with so much unread gets no outdated progress on top of it.
@@ -20,13 +20,13 @@ LAGGING_BYTES: Final = 16 * 1024
 
 
 @dataclass(slots=True, eq=False)
-class Member:
+class Client:
     """One socket of one caller; ``eio_sid`` is its name in python-engineio."""
 
     sid: str
     caller: Caller
     expires_at: float
-    link: Link
+    connection: Connection
     eio_sid: str
     bucket: Bucket = field(repr=False)
     rooms: dict[str, tuple[Participant, ...]] = field(default_factory=dict)
@@ -38,62 +38,62 @@ class Member:
     def tell(self, event: Event) -> None:
         """Send an event to this socket alone."""
         metrics.RT_DELIVERED.inc()
-        self.link.push(event.frame())
+        self.connection.push(event.frame())
 
     @property
     def lags(self) -> bool:
         """Whether much is unread."""
-        return self.link.wire.unread_bytes() > LAGGING_BYTES
+        return self.connection.wire.unread_bytes() > LAGGING_BYTES
 
 
 class Rooms:
-    """Members by room. Names are made by the server alone."""
+    """Clients by room. Names are made by the server alone."""
 
     def __init__(self) -> None:
-        self._rooms: dict[str, dict[Member, None]] = {}
-        self.members: dict[str, Member] = {}
+        self._rooms: dict[str, dict[Client, None]] = {}
+        self.clients: dict[str, Client] = {}
         metrics.RT_ROOMS.set_function(lambda: len(self._rooms))
 
     def __contains__(self, room: str) -> bool:
         return room in self._rooms
 
     def names(self) -> list[str]:
-        """Rooms with a member here."""
+        """Rooms with a client here."""
         return list(self._rooms)
 
     def sockets_of(self, caller: Caller) -> int:
         """How many sockets this user has here."""
         same = (caller.tenant, caller.subject)
-        return sum((one.caller.tenant, one.caller.subject) == same for one in self.members.values())
+        return sum((client.caller.tenant, client.caller.subject) == same for client in self.clients.values())
 
-    def of(self, room: str) -> list[Member]:
-        """Its members here."""
+    def of(self, room: str) -> list[Client]:
+        """Its clients here."""
         return list(self._rooms.get(room, ()))
 
-    def enter(self, room: str, member: Member) -> None:
-        """Put a member into a room."""
-        self._rooms.setdefault(room, {})[member] = None
+    def enter(self, room: str, client: Client) -> None:
+        """Put a client into a room."""
+        self._rooms.setdefault(room, {})[client] = None
 
-    def leave(self, room: str, member: Member) -> None:
-        """Take a member out; an empty room is gone."""
-        found = self._rooms.get(room)
-        if found is not None:
-            found.pop(member, None)
-            if not found:
+    def leave(self, room: str, client: Client) -> None:
+        """Take a client out; an empty room is gone."""
+        clients = self._rooms.get(room)
+        if clients is not None:
+            clients.pop(client, None)
+            if not clients:
                 del self._rooms[room]
 
-    def deliver(self, room: str, event: Event, *, skip: Member | None = None) -> None:
-        """Send one frame to every member, without a task or a wait."""
-        found = self._rooms.get(room)
-        if not found:
+    def deliver(self, room: str, event: Event, *, skip: Client | None = None) -> None:
+        """Send one frame to every client, without a task or a wait."""
+        clients = self._rooms.get(room)
+        if not clients:
             return
         began, frame = perf_counter(), event.frame()
-        for member in found:
-            if member is not skip:
-                member.link.push(frame)
+        for client in clients:
+            if client is not skip:
+                client.connection.push(frame)
         metrics.RT_EMIT_SECONDS.observe(perf_counter() - began)
-        metrics.RT_DELIVERED.inc(len(found))
-        metrics.RT_FANOUT.observe(len(found))
+        metrics.RT_DELIVERED.inc(len(clients))
+        metrics.RT_FANOUT.observe(len(clients))
 
 
 def room_of(tenant: str, session_id: str) -> str:

@@ -10,24 +10,26 @@ import structlog
 from socketio.exceptions import ConnectionRefusedError as ConnectionRefused
 from starlette.types import ASGIApp
 
-from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.database import Database
 from afterbell.adapters.db.sessions import StoredMessage
 from afterbell.core.access import Caller, may, takes_part
+from afterbell.core.backoff import every
 from afterbell.core.errors import AfterbellError, StoreUnavailable
-from afterbell.core.pacing import Bucket
-from afterbell.core.pods import PodSign, PodVerb
+from afterbell.core.live.heartbeat import PodHeartbeat, PodVerb
+from afterbell.core.live.token_bucket import Bucket
 from afterbell.core.session import Participant
 from afterbell.observability import metrics
 from afterbell.realtime.bus import Bus
 from afterbell.realtime.chat import Chat, Handler, no_session
 from afterbell.realtime.drain import Drain
-from afterbell.realtime.engine import NAMESPACE, socketio_server
+from afterbell.realtime.gate import POLICY, Connection, Gate
+from afterbell.realtime.heartbeat_sender import HeartbeatSender
 from afterbell.realtime.hub import Hub
-from afterbell.realtime.links import POLICY, Door, Link
-from afterbell.realtime.progress import ReportFeed, ready_of
-from afterbell.realtime.rooms import Member, Rooms, room_of, session_of
-from afterbell.realtime.signs import Signs
-from afterbell.realtime.wire import RETRY_MS, Event, Of, Refresh, Refused, moment, parsed
+from afterbell.realtime.report_feed import ReportFeed, ready_of
+from afterbell.realtime.rooms import Client, Rooms, room_of, session_of
+from afterbell.realtime.socketio_server import NAMESPACE, socketio_server
+from afterbell.realtime.wire import RETRY_MS, Event, RefreshRequest, Refused, SessionRequest, moment, parsed
+from afterbell.service import Background, Service, repeat
 from afterbell.settings import RealtimeSettings
 
 CONNECT_WITHIN_S: Final = 10.0
@@ -54,12 +56,13 @@ class Realtime:
         self.hub = Hub(self.rooms, bus)
         self.feed = ReportFeed(database, url)
         self.chat = Chat(database, self.hub, rooms_max=settings.rooms_per_socket)
-        self._members = self.rooms.members
-        self._by_eio: dict[str, Member] = {}
+        self._clients = self.rooms.clients
+        self._by_eio: dict[str, Client] = {}
         self._drain = Drain(self.rooms, self.feed, settings.drain_window_s)
-        self._signs = Signs(self._sign) if settings.pod_name else None
-        self._ticking: asyncio.Task[None] | None = None
-        self._looking: set[asyncio.Task[None]] = set()
+        self._heartbeat = HeartbeatSender(self._sign) if settings.pod_name else None
+        self._ticking = Service("realtime_tick", self._tick_forever)
+        self._looking = Background("people_changed")
+        self._tick_due_at = 0.0
         self._sio = socketio_server(settings, self._admits)
         self._handlers: dict[str, Handler] = self.chat.handlers | {
             "report:watch": self._watch,
@@ -69,28 +72,27 @@ class Realtime:
         self._sio.on("connect", self._connect, namespace=NAMESPACE)
         self._sio.on("disconnect", self._disconnect, namespace=NAMESPACE)
         self._sio.on("*", self._event, namespace=NAMESPACE)
-        self._door: Door | None = None
+        self._gate: Gate | None = None
 
     def beside(self, app: ASGIApp) -> ASGIApp:
         """``app`` with Socket.IO in front of it."""
-        self._door = Door(app, self._sio.handle_request, sockets_max=self._settings.sockets_max)
-        self._drain.door = self._door
-        return self._door
+        self._gate = Gate(app, self._sio.handle_request, sockets_max=self._settings.sockets_max)
+        self._drain.gate = self._gate
+        return self._gate
 
     def start(self) -> None:
         """Begin; needs neither Redis nor a client."""
-        self.hub.start(self._people_changed, self._steered, self._signs.words if self._signs else None)
+        self.hub.start(self._people_changed, self._steered, self._heartbeat.words if self._heartbeat else None)
         self.feed.start()
-        self._ticking = asyncio.create_task(self._tick_forever())
+        self._ticking.start()
 
     async def stop(self, window_s: float = 0.0) -> None:
         """Send everybody away over ``window_s`` seconds, then end."""
         await self.drain(window_s)
-        if self._ticking is not None:
-            self._ticking.cancel()
-            await asyncio.gather(self._ticking, return_exceptions=True)
+        await self._ticking.stop()
+        await self._looking.stop()
         await self.feed.stop()
-        if self._signs is not None:
+        if self._heartbeat is not None:
             self.hub.say_alive()  # nobody is here any more
         await self.hub.stop()
         await self._sio.eio.shutdown()
@@ -99,7 +101,7 @@ class Realtime:
     def facts(self) -> dict[str, Any]:
         """For /readyz: a pod without Redis stays ready, for its own sockets go on."""
         state = "draining" if self.draining else "ok" if self.hub.connected else "degraded"
-        return {"realtime": state, "sockets": len(self._door.links) if self._door else 0}
+        return {"realtime": state, "sockets": len(self._gate.connections) if self._gate else 0}
 
     @property
     def draining(self) -> bool:
@@ -123,67 +125,67 @@ class Realtime:
     def _steered(self, verb: PodVerb) -> None:
         self._drain.asked(wanted=verb == "drain", now=self._now())
 
-    def _sign(self) -> PodSign:
-        sockets = len(self._door.links) if self._door else 0
-        return PodSign(self._settings.pod_name, sockets, self._settings.sockets_max, self.draining)
+    def _sign(self) -> PodHeartbeat:
+        sockets = len(self._gate.connections) if self._gate else 0
+        return PodHeartbeat(self._settings.pod_name, sockets, self._settings.sockets_max, self.draining)
 
     # --- connecting
 
     async def _connect(self, sid: str, environ: dict[str, Any], auth: object) -> None:
-        link: Link = environ["asgi.scope"]["afterbell.link"]
+        connection: Connection = environ["asgi.scope"]["afterbell.connection"]
         token = auth.get("token") if isinstance(auth, dict) else None
         try:
             caller, expires_at = await self._verify(token if isinstance(token, str) else "", _wall_clock())
         except AfterbellError as error:
             metrics.RT_HANDSHAKES.labels(error.code).inc()
-            asyncio.get_running_loop().call_later(1, link.close, POLICY, "refused")
+            asyncio.get_running_loop().call_later(1, connection.close, POLICY, "refused")
             raise ConnectionRefused(error.code, {"code": error.code, "message": str(error)}) from None
         if self.rooms.sockets_of(caller) >= self._settings.sockets_per_user:
             metrics.RT_HANDSHAKES.labels("too_many_sockets").inc()
-            message = f"{caller.subject} has {self._settings.sockets_per_user} sockets open, the limit"
+            message = f"{caller.subject} has {self._settings.sockets_per_user} open sockets, the maximum: close one"
             raise ConnectionRefused("too_many_sockets", {"code": "too_many_sockets", "message": message})
         metrics.RT_HANDSHAKES.labels("connected").inc()
         eio_sid = self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)
         bucket = Bucket.full(self._settings.events_per_s, self._settings.events_burst, self._now())
-        member = Member(sid, caller, expires_at, link, eio_sid, bucket)
-        link.connected = True
-        self._members[sid] = self._by_eio[eio_sid] = member
+        client = Client(sid, caller, expires_at, connection, eio_sid, bucket)
+        connection.connected = True
+        self._clients[sid] = self._by_eio[eio_sid] = client
         if not self.hub.connected:
-            member.tell(Event.of("rt:degraded", {"degraded": True}))
+            client.tell(Event.of("rt:degraded", {"degraded": True}))
 
     async def _disconnect(self, sid: str, reason: str) -> None:
         metrics.RT_DISCONNECTED.labels(reason).inc()
-        member = self._members.pop(sid, None)
-        if member is None:
+        client = self._clients.pop(sid, None)
+        if client is None:
             return
-        self._by_eio.pop(member.eio_sid, None)
-        for room in list(member.rooms):
-            self.hub.leave(room, member)
-        for room in member.watches:
-            self.feed.unwatch((member.caller.tenant, session_of(room)), member)
-        member.rooms.clear()
-        member.watches.clear()
+        self._by_eio.pop(client.eio_sid, None)
+        for room in list(client.rooms):
+            self.hub.leave(room, client)
+        for room in client.watches:
+            self.feed.unwatch((client.caller.tenant, session_of(room)), client)
+        client.rooms.clear()
+        client.watches.clear()
 
     def _admits(self, eio_sid: str, data: Any) -> str | None:
         """None: go on. A packet to answer with, or nothing to answer, where the socket has sent too much."""
-        member = self._by_eio.get(eio_sid)
-        if member is None:
+        client = self._by_eio.get(eio_sid)
+        if client is None:
             return None if isinstance(data, str) and data[:1] in ("0", "1") else ""
         if self._sio.eio.sockets[eio_sid].queue.qsize() > UNREAD_ANSWERS_MAX:
-            member.link.close(POLICY, "slow_consumer")
+            client.connection.close(POLICY, "slow_consumer")
             return ""
-        wait_s = member.bucket.take(self._now())
+        wait_s = client.bucket.take(self._now())
         if wait_s == 0:
             return None
-        if member.bucket.refused > REFUSALS_MAX:
-            member.link.close(POLICY, "flood")
+        if client.bucket.refused > REFUSALS_MAX:
+            client.connection.close(POLICY, "flood")
             return ""
         metrics.RT_EVENTS.labels("any", "rate_limited").observe(0)
-        found = _EVENT.match(data)
-        if found is None or not found[1]:
+        match = _EVENT.match(data)
+        if match is None or not match[1]:
             return ""
-        refused = Refused("rate_limited", "too many events", retryInMs=round(wait_s * 1000) + 1)
-        return f"3{found[1]}" + Event.of("", refused.acknowledgement).text.replace('2["",', "[", 1)
+        refused = Refused("rate_limited", "too many events: slow down", retryInMs=round(wait_s * 1000) + 1)
+        return f"3{match[1]}" + Event.of("", refused.acknowledgement).text.replace('2["",', "[", 1)
 
     # --- events
 
@@ -191,78 +193,79 @@ class Realtime:
         started, code = self._now(), "ok"
         handler = self._handlers.get(name)
         try:
-            member = self._members.get(sid)
-            if handler is None or member is None:
-                raise Refused("unknown_event", f"there is no event {name[:40]!r}")
+            client = self._clients.get(sid)
+            if handler is None or client is None:
+                raise Refused("unknown_event", f"unknown event {name[:40]!r}")
             if len(payloads) != 1:
                 raise Refused("invalid_input", "send one JSON object", field="payload")
-            return {"ok": True, **await handler(member, payloads[0])}
+            return {"ok": True, **await handler(client, payloads[0])}
         except Refused as refused:
             code = refused.code
             return refused.acknowledgement
         except StoreUnavailable as error:
             code = error.code
             log.warning("store_unavailable", error=str(error))
-            return Refused(code, "the store does not answer: send it again", retryInMs=RETRY_MS).acknowledgement
+            return Refused(code, "a store does not answer: send it again", retryInMs=RETRY_MS).acknowledgement
         except AfterbellError as error:
             code = error.code
             return Refused(code, str(error)).acknowledgement
         except Exception:
             code = "internal"
             log.exception("event_failed", event_name=name)
-            return Refused(code, "something failed on our side: send it again").acknowledgement
+            return Refused(code, "internal error: send it again").acknowledgement
         finally:
             metrics.RT_EVENTS.labels(name if handler else "unknown", code).observe(self._now() - started)
 
-    async def _watch(self, member: Member, payload: object) -> dict[str, Any]:
-        session_id, caller = parsed(Of, payload).session, member.caller
+    async def _watch(self, client: Client, payload: object) -> dict[str, Any]:
+        session_id, caller = parsed(SessionRequest, payload).session, client.caller
         if not may(caller, "read_report"):
             raise Refused("forbidden", f"role {caller.role} may not read reports")
         room = room_of(caller.tenant, session_id)
-        if room not in member.watches and len(member.watches) + len(member.rooms) >= self._settings.rooms_per_socket:
-            raise Refused("too_many_rooms", f"this socket is in {self._settings.rooms_per_socket} sessions, the limit")
+        if room not in client.watches and len(client.watches) + len(client.rooms) >= self._settings.rooms_per_socket:
+            raise Refused(
+                "too_many_rooms",
+                f"limit of {self._settings.rooms_per_socket} sessions per socket reached: leave one first",
+            )
         people = await self.chat.people(caller.tenant, session_id)
         if not takes_part(caller, (person.id for person in people)):
             raise no_session(session_id)
         key = (caller.tenant, session_id)
-        member.watches.add(room)
-        self.feed.watch(key, member, lambda name, said: _show(member, name, said))
+        client.watches.add(room)
+        self.feed.watch(key, client, lambda name, said: _show(client, name, said))
         row = await self.feed.read(key)
         if row is None:
             return {"report": None}
         progress = self.feed.snapshot(key, row)
         if progress["status"] == "completed":
-            member.tell(Event.of("report:ready", ready_of(progress)))
+            client.tell(Event.of("report:ready", ready_of(progress)))
         return {"report": progress}
 
-    async def _unwatch(self, member: Member, payload: object) -> dict[str, Any]:
-        session_id = parsed(Of, payload).session
-        member.watches.discard(room_of(member.caller.tenant, session_id))
-        self.feed.unwatch((member.caller.tenant, session_id), member)
+    async def _unwatch(self, client: Client, payload: object) -> dict[str, Any]:
+        session_id = parsed(SessionRequest, payload).session
+        client.watches.discard(room_of(client.caller.tenant, session_id))
+        self.feed.unwatch((client.caller.tenant, session_id), client)
         return {}
 
-    async def _refresh(self, member: Member, payload: object) -> dict[str, Any]:
-        caller, expires_at = await self._verify(parsed(Refresh, payload).token, _wall_clock())
-        if (caller.subject, caller.tenant) != (member.caller.subject, member.caller.tenant):
-            raise Refused("forbidden", "the new token speaks for somebody else: connect anew")
-        member.caller, member.expires_at, member.warned, member.expired = caller, expires_at, False, False
-        for room, people in list(member.rooms.items()):
+    async def _refresh(self, client: Client, payload: object) -> dict[str, Any]:
+        caller, expires_at = await self._verify(parsed(RefreshRequest, payload).token, _wall_clock())
+        if (caller.subject, caller.tenant) != (client.caller.subject, client.caller.tenant):
+            raise Refused("forbidden", "the new token belongs to another user: reconnect")
+        client.caller, client.expires_at, client.warned, client.expired = caller, expires_at, False, False
+        for room, people in list(client.rooms.items()):
             if not may(caller, "read_messages") or not takes_part(caller, (person.id for person in people)):
-                del member.rooms[room]
-                self.hub.leave(room, member)
+                del client.rooms[room]
+                self.hub.leave(room, client)
         return {"expiresAt": moment(datetime.fromtimestamp(expires_at, UTC))}
 
     # --- who takes part may change while they talk
 
     def _people_changed(self, rooms: list[str]) -> None:
-        task = asyncio.create_task(self._look_again(rooms))
-        self._looking.add(task)
-        task.add_done_callback(self._looking.discard)
+        self._looking.begin(self._look_again(rooms))
 
     async def _look_again(self, rooms: list[str]) -> None:
         for room in rooms:
-            members = {*self.rooms.of(room), *(one for one in self._members.values() if room in one.watches)}
-            if not members:
+            clients = {*self.rooms.of(room), *(client for client in self._clients.values() if room in client.watches)}
+            if not clients:
                 continue
             tenant, _, session_id = room.partition("\n")
             try:
@@ -270,75 +273,77 @@ class Realtime:
             except Refused:
                 people = ()
             except StoreUnavailable as error:
-                log.warning("people_not_looked_at", error=str(error))
+                log.warning("membership_check_failed", error=str(error))
                 return
-            for member in members:
-                self._seat(member, room, people)
+            for client in clients:
+                self._reauthorize(client, room, people)
 
-    def _seat(self, member: Member, room: str, people: tuple[Participant, ...]) -> None:
+    def _reauthorize(self, client: Client, room: str, people: tuple[Participant, ...]) -> None:
         """Who still takes part stays, with the people of today; who does not is out, and told to look again."""
-        if people and takes_part(member.caller, (person.id for person in people)):
-            if room in member.rooms:
-                member.rooms[room] = people
+        if people and takes_part(client.caller, (person.id for person in people)):
+            if room in client.rooms:
+                client.rooms[room] = people
             return
-        if member.rooms.pop(room, None) is not None:
-            self.hub.leave(room, member)
-        if room in member.watches:
-            member.watches.discard(room)
-            self.feed.unwatch((member.caller.tenant, session_of(room)), member)
-        member.tell(Event.of("rt:resync", {"session": session_of(room), "reason": "removed"}))
+        if client.rooms.pop(room, None) is not None:
+            self.hub.leave(room, client)
+        if room in client.watches:
+            client.watches.discard(room)
+            self.feed.unwatch((client.caller.tenant, session_of(room)), client)
+        client.tell(Event.of("rt:resync", {"session": session_of(room), "reason": "removed"}))
 
     # --- once a second
 
     async def _tick_forever(self) -> None:
-        due = self._now()
-        while True:
-            due = max(due + 1, self._now())
-            await asyncio.sleep(due - self._now())
-            metrics.RT_LOOP_LAG.set(self._now() - due)
-            try:
-                self._tick()
-            except Exception:
-                log.exception("tick_failed")
+        self._tick_due_at = self._now()
+        await repeat(self._tick_on_time, name="realtime_tick", backoff=every(1.0))
+
+    async def _tick_on_time(self) -> float:
+        """Seconds until the next tick: one each second, and none is made up for."""
+        metrics.RT_LOOP_LAG.set(self._now() - self._tick_due_at)
+        self._tick_due_at = max(self._tick_due_at, self._now()) + 1
+        self._tick()
+        return max(self._tick_due_at - self._now(), 0.0)
 
     def _tick(self) -> None:
         self.hub.tick()
         now, clock = self._now(), _wall_clock()
         unread = 0
-        for link in list(self._door.links if self._door else ()):
-            unread = max(unread, link.watch(now))
-            if not link.connected and now - link.opened_at > CONNECT_WITHIN_S:
-                link.close(POLICY, "never_connected")
+        for connection in list(self._gate.connections if self._gate else ()):
+            unread = max(unread, connection.watch(now))
+            if not connection.connected and now - connection.opened_at > CONNECT_WITHIN_S:
+                connection.close(POLICY, "never_connected")
         metrics.RT_UNREAD_MAX.set(unread)
         metrics.RT_TASKS.set(len(asyncio.all_tasks()))
-        for member in list(self._members.values()):
-            self._expire(member, clock)
+        for client in list(self._clients.values()):
+            self._expire(client, clock)
         self._drain.tick(now)
-        if self._signs is not None and self._signs.has_news:
+        if self._heartbeat is not None and self._heartbeat.has_news:
             self.hub.say_alive()
 
-    def _expire(self, member: Member, clock: float) -> None:
-        left_s = member.expires_at - clock
-        if left_s < -EXPIRED_GRACE_S and not member.expired:
-            member.expired = True
-            member.tell(Event.of("auth:expired", {}))
-            member.link.push(Event("1").frame())  # a Socket.IO DISCONNECT: the client does not come back by itself
-            asyncio.get_running_loop().call_later(0.5, member.link.close, POLICY, "token_expired")
-        elif left_s < EXPIRING_BEFORE_S and not member.warned:
-            member.warned = True
-            member.tell(Event.of("auth:expiring", {"expiresInMs": max(round(left_s * 1000), 0)}))
+    def _expire(self, client: Client, clock: float) -> None:
+        left_s = client.expires_at - clock
+        if left_s < -EXPIRED_GRACE_S and not client.expired:
+            client.expired = True
+            client.tell(Event.of("auth:expired", {}))
+            client.connection.push(
+                Event("1").frame()
+            )  # a Socket.IO DISCONNECT: the client does not come back by itself
+            asyncio.get_running_loop().call_later(0.5, client.connection.close, POLICY, "token_expired")
+        elif left_s < EXPIRING_BEFORE_S and not client.warned:
+            client.warned = True
+            client.tell(Event.of("auth:expiring", {"expiresInMs": max(round(left_s * 1000), 0)}))
 
     @staticmethod
     def _now() -> float:
         return asyncio.get_running_loop().time()
 
 
-def _show(member: Member, name: str, payload: dict[str, Any]) -> None:
+def _show(client: Client, name: str, payload: dict[str, Any]) -> None:
     """Progress to one socket. One that has much unread gets only what is final: the newest wins."""
-    if name == "report:progress" and member.lags and payload["status"] in ("waiting", "active"):
+    if name == "report:progress" and client.lags and payload["status"] in ("waiting", "active"):
         metrics.RT_SKIPPED.inc()
         return
-    member.tell(Event.of(name, payload))
+    client.tell(Event.of(name, payload))
 
 
 def _wall_clock() -> float:

@@ -23,26 +23,26 @@ class _Payload(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
-class Of(_Payload):
+class SessionRequest(_Payload):
     """An event about one session."""
 
     session: Id
 
 
-class Join(Of):
+class JoinRequest(SessionRequest):
     """``after``: the greatest seq already shown."""
 
     after: Seq = 0
 
 
-class Send(Of):
+class SendRequest(SessionRequest):
     """A message; ``id`` makes sending it again harmless."""
 
     id: Id
     text: Text
 
 
-class History(Of):
+class HistoryRequest(SessionRequest):
     """A page of messages after one seq, or below another."""
 
     after: Seq | None = None
@@ -50,13 +50,13 @@ class History(Of):
     limit: Annotated[int, Field(ge=1, le=PAGE_MAX, strict=True)] = 100
 
 
-class Typing(Of):
+class TypingRequest(SessionRequest):
     """Whether the caller is writing now."""
 
     typing: Annotated[bool, Field(strict=True)]
 
 
-class Refresh(_Payload):
+class RefreshRequest(_Payload):
     """A new token for a socket that stays."""
 
     token: Annotated[str, StringConstraints(min_length=1, max_length=8_192)]

@@ -6,12 +6,12 @@ from afterbell.settings.group import SettingsGroup
 
 
 class AdminSettings(SettingsGroup):
-    """Who may see and steer the queue."""
+    """Access to the admin API."""
 
     admin_secret: SecretStr | None = Field(
         None,
         alias="AFTERBELL_ADMIN_SECRET",
         min_length=32,
-        description="HS256 secret of the admin API's tokens, at least 32 bytes; empty: no admin API in production, "
-        "the public development secret in development",
+        description="HS256 secret that signs admin tokens, at least 32 bytes; empty disables the admin "
+        "API in production and uses the public development secret in development",
     )

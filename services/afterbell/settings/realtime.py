@@ -9,49 +9,54 @@ from afterbell.settings.group import SettingsGroup
 
 
 class RealtimeSettings(SettingsGroup):
-    """Sockets: how many, how fast, from where."""
+    """Sockets: limits, rates and origins."""
 
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         alias="AFTERBELL_ALLOWED_ORIGINS",
-        description="origins of pages that may connect, comma-separated; empty: only the API's own",
+        description="comma-separated origins whose pages may connect; empty = only the API's own origin",
     )
     live_redis_url: SecretStr | None = Field(
         None,
         alias="AFTERBELL_LIVE_REDIS_URL",
-        description="Redis that carries chat between api processes; empty: REDIS_URL; `none`: there is but one",
+        description="Redis that carries chat between api processes; empty = REDIS_URL; `none` = a single "
+        "api process without Redis",
     )
     pod_name: str = Field(
         "",
         alias="AFTERBELL_POD_NAME",
         max_length=253,
-        description="name of this api pod in Kubernetes, where a Pool follows the sockets: it tells the operator how "
-        "many it has, with a Redis command every 5 s; empty: it tells nobody",
+        description="name of this api pod in Kubernetes; set it when a Pool scales api pods on their "
+        "sockets. The pod then reports its sockets to the operator, at one Redis command "
+        "every 5 s",
     )
     sockets_max: int = Field(
-        2_000, ge=1, alias="AFTERBELL_SOCKETS_MAX", description="sockets a process holds; more are refused with 503"
+        2_000,
+        ge=1,
+        alias="AFTERBELL_SOCKETS_MAX",
+        description="maximum sockets per process; further handshakes get 503",
     )
     sockets_per_user: int = Field(
-        10, ge=1, alias="AFTERBELL_SOCKETS_PER_USER", description="sockets one user may have open in a process"
+        10, ge=1, alias="AFTERBELL_SOCKETS_PER_USER", description="maximum sockets per user in one process"
     )
     rooms_per_socket: int = Field(
-        64, ge=1, alias="AFTERBELL_ROOMS_PER_SOCKET", description="sessions one socket may have joined or watch"
+        64, ge=1, alias="AFTERBELL_ROOMS_PER_SOCKET", description="maximum sessions one socket may join or watch"
     )
     events_per_s: float = Field(
-        10, gt=0, alias="AFTERBELL_EVENTS_PER_SECOND", description="events a second one socket may send"
+        10, gt=0, alias="AFTERBELL_EVENTS_PER_SECOND", description="events per second one socket may send"
     )
     events_burst: int = Field(
-        20, ge=1, alias="AFTERBELL_EVENTS_BURST", description="events one socket may send at once after a silence"
+        20, ge=1, alias="AFTERBELL_EVENTS_BURST", description="events one socket may send in a burst"
     )
     frame_bytes_max: int = Field(
-        65_536, ge=1024, alias="AFTERBELL_FRAME_BYTES_MAX", description="largest packet a socket may send"
+        65_536, ge=1024, alias="AFTERBELL_FRAME_BYTES_MAX", description="maximum size of a packet from a socket"
     )
     drain_window_s: float = Field(
         20,
         ge=0,
         le=600,
         alias="AFTERBELL_DRAIN_WINDOW_SECONDS",
-        description="time over which a stopping process sends its sockets away; development does it at once",
+        description="time a stopping process takes to disconnect its sockets; development disconnects at once",
     )
 
     @field_validator("allowed_origins", mode="before")

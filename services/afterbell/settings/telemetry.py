@@ -6,17 +6,17 @@ from afterbell.settings.group import SettingsGroup
 
 
 class TelemetrySettings(SettingsGroup):
-    """Where spans are sent."""
+    """Export of traces."""
 
     otlp_endpoint: str | None = Field(
         None,
         alias="OTEL_EXPORTER_OTLP_ENDPOINT",
-        description="OTLP/HTTP collector that spans are sent to; needs the extra `otel`; empty: none are made",
+        description="OTLP/HTTP collector that receives the spans; needs the extra `otel`; empty = no spans",
     )
     otlp_traces_endpoint: str | None = Field(
-        None, alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", description="the same for spans alone, with its whole path"
+        None, alias="OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", description="collector for spans only, with the full path"
     )
-    otel_disabled: bool = Field(False, alias="OTEL_SDK_DISABLED", description="true: no span is sent in any case")
+    otel_disabled: bool = Field(False, alias="OTEL_SDK_DISABLED", description="true disables all spans")
 
     @property
     def exports_spans(self) -> bool:

@@ -15,15 +15,16 @@ from typing import Final, Literal
 
 import structlog
 
+from afterbell.adapters.breaker.provider_gate import Permit, ProviderGate
 from afterbell.adapters.db import costs
 from afterbell.adapters.db.costs import CallEnded, CallToOpen, OpenCall
-from afterbell.adapters.db.engine import Database
-from afterbell.adapters.db.reports import Claim
-from afterbell.adapters.llm.answer import ModelAnswer
-from afterbell.adapters.llm.exchange import ModelClient, OnProgress
-from afterbell.adapters.llm.narrative_codec import schema_bytes
-from afterbell.adapters.redis.provider import Permit, ProviderGate
-from afterbell.core import tokens, trace
+from afterbell.adapters.db.database import Database
+from afterbell.adapters.db.reports.rows import Claim
+from afterbell.adapters.models.answer import ModelAnswer
+from afterbell.adapters.models.exchange import OnProgress
+from afterbell.adapters.models.model_client import ModelClient
+from afterbell.adapters.models.narrative_codec import schema_bytes
+from afterbell.core import trace
 from afterbell.core.errors import (
     ModelError,
     ModelInputTooLong,
@@ -31,14 +32,17 @@ from afterbell.core.errors import (
     ModelRefused,
     ModelToldToWait,
     ModelUnavailable,
+    SettingsError,
     StoreUnavailable,
 )
-from afterbell.core.prices import Price, PriceList
-from afterbell.core.prompt import Prompt
-from afterbell.core.report import Usage
-from afterbell.core.spending import EVERYBODY, Budgets, Standing, marks_passed
+from afterbell.core.money import tokens
+from afterbell.core.money.budgets import EVERYBODY, Budgets, BudgetState, marks_passed
+from afterbell.core.money.prices import Price, PriceList
+from afterbell.core.report.prompt import Prompt
+from afterbell.core.usage import Usage
 from afterbell.observability import spans
 from afterbell.observability.metrics import BUDGET_MARKS, BUDGET_USED, MODEL_COST, MODEL_SECONDS, MODEL_SHUTDOWN
+from afterbell.service import Background
 
 BOOK_PATIENCE_S: Final = 60.0
 BOOK_AGAIN_S: Final = 1.0
@@ -74,21 +78,34 @@ class MeteredModels:
     ) -> None:
         self._database, self._chain, self._money = database, tuple(chain), money
         self._gate, self._now = gate, now
-        self._bookings: set[asyncio.Task[None]] = set()
+        self._bookings = Background("booking")
 
     async def start(self) -> None:
-        """Say what will end or has no price, and book the calls of workers that vanished."""
+        """Say what will end or has no price, and book the calls of workers that vanished.
+
+        Raises SettingsError for a model without a price where a budget is set.
+        """
         names, today = [client.model for client in self._chain], self._now().date()
         for model, end in self._money.prices.ending(names, today):
             log.warning("model_ends", model=model, shutdown=end.isoformat(), days_left=(end - today).days)
         for model in names:
-            price = self._money.prices.of(model, today)
-            if price is not None and price.shutdown is not None:
+            if (shutdown := self._money.prices.end_of(model)) is not None:
                 # However far off: the alert has to see it come, and a worker may run for months.
-                MODEL_SHUTDOWN.labels(model).set(datetime.combine(price.shutdown, time.min, UTC).timestamp())
-            if price is None:
-                log.warning("price_unknown", model=model, price_version=self._money.prices.version)
+                MODEL_SHUTDOWN.labels(model).set(datetime.combine(shutdown, time.min, UTC).timestamp())
+            if self._money.prices.of(model, today) is None:
+                self._tell_unpriced(model)
         await self._close_lost()
+
+    def _tell_unpriced(self, model: str) -> None:
+        """A call without a price costs nothing in the books, so no budget would ever bind it."""
+        prices = self._money.prices.version
+        if self._money.budgets.any_set:
+            text = (
+                f"The price list {prices} has no price for model {model}, and a budget is set that would never bind "
+                "it: add the model to a price list of your own (AFTERBELL_PRICES; 0 where it costs nothing)."
+            )
+            raise SettingsError(text, field="AFTERBELL_PRICES")
+        log.warning("price_unknown", model=model, price_version=prices)
 
     async def _close_lost(self) -> None:
         lost, more = 0, True
@@ -101,8 +118,7 @@ class MeteredModels:
 
     async def aclose(self) -> None:
         """Finish booking."""
-        if self._bookings:
-            await asyncio.wait(self._bookings, timeout=CLOSE_PATIENCE_S)
+        await self._bookings.finish(CLOSE_PATIENCE_S)
 
     async def write(
         self,
@@ -132,7 +148,7 @@ class MeteredModels:
                 rejected = error
         if waits_s or rejected is None:
             wait_s = min(waits_s, default=1.0)
-            raise ModelToldToWait(f"No model may be called for {wait_s:g} s: it is away or busy.", seconds=wait_s)
+            raise ModelToldToWait(f"All models are rate-limited or unavailable; retry in {wait_s:g} s.", seconds=wait_s)
         raise rejected
 
     async def _guarded(self, client: ModelClient, call: "_Call", permit: Permit) -> ModelAnswer:
@@ -144,11 +160,11 @@ class MeteredModels:
             wait_s = await gate.failed(permit, _spent(error.usage))
             if wait_s == 0:
                 raise
-            text = f"{error} The model is taken for away; asked again in {wait_s:g} s."
-            # Its cost is booked; the try it belongs to ends without one of the ladder's steps.
+            text = f"{error} Its circuit breaker is open; next call in {wait_s:g} s."
+            # Its cost is booked; the try it belongs to ends without using one of the retries.
             raise ModelToldToWait(text, seconds=wait_s, request_id=error.request_id, usage=error.usage) from None
         except ModelToldToWait as error:
-            await gate.told_to_wait(permit, error.seconds)
+            error.seconds = await gate.told_to_wait(permit, error.seconds)
             raise
         except ModelMisconfigured:
             await gate.misconfigured(permit)
@@ -184,9 +200,9 @@ class MeteredModels:
         price = self._money.prices.of(model, today)
         if price is None and self._money.unknown_price == "block":
             text = (
-                f"The price list {self._money.prices.version} does not know the model {model}: add it to a file of your"
+                f"The price list {self._money.prices.version} has no price for model {model}: add it to a list of your"
             )
-            raise ModelRefused(f"{text} own (AFTERBELL_PRICES), or allow it (AFTERBELL_UNKNOWN_PRICE=warn).")
+            raise ModelRefused(f"{text} own (AFTERBELL_PRICES), or call it anyway (AFTERBELL_UNKNOWN_PRICE=warn).")
         return price
 
     async def _open(self, client: ModelClient, call: "_Call", price: Price | None, today: date) -> OpenCall:
@@ -201,9 +217,7 @@ class MeteredModels:
 
     async def _book(self, opened: OpenCall, model: str, ended: CallEnded) -> None:
         """In a task of its own: whoever stops the try must not stop its bill."""
-        booking = asyncio.create_task(self._book_patiently(opened, self._priced(model, opened.day, ended)))
-        self._bookings.add(booking)
-        booking.add_done_callback(self._bookings.discard)
+        booking = self._bookings.begin(self._book_patiently(opened, self._priced(model, opened.day, ended)))
         await asyncio.shield(booking)
 
     def _priced(self, model: str, day: date, ended: CallEnded) -> CallEnded:
@@ -218,7 +232,7 @@ class MeteredModels:
         while True:
             try:
                 async with self._database.transaction() as connection:
-                    standings = await costs.close_call(connection, opened, ended, self._money.budgets)
+                    budget_states = await costs.close_call(connection, opened, ended, self._money.budgets)
                 break
             except StoreUnavailable as error:
                 if monotonic() >= give_up_at:
@@ -226,7 +240,7 @@ class MeteredModels:
                     log.error("cost_unbooked", call=str(opened.id), error=str(error))
                     return
                 await asyncio.sleep(BOOK_AGAIN_S)
-        _tell(standings, ended)
+        _tell(budget_states, ended)
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,7 +263,7 @@ async def _asked(client: ModelClient, call: _Call) -> ModelAnswer:
     parent = trace.read(call.claimed.traceparent)
     step = trace.begun(fresh) if parent is None else parent.child(fresh[trace.TRACE_BYTES :])
     facts = {"gen_ai.request.model": client.model}
-    with spans.span(f"model {client.model}", "client", step, parent, **facts) as told:
+    with spans.span(f"model {client.model}", "client", step, parent, **facts) as span:
         answer = await client.write(
             call.prompt,
             client_request_id=call.client_request_id,
@@ -258,7 +272,7 @@ async def _asked(client: ModelClient, call: _Call) -> ModelAnswer:
             traceparent=step.header,
         )
         used = {"input_tokens": answer.usage.input_tokens, "output_tokens": answer.usage.output_tokens}
-        told.facts |= {f"gen_ai.usage.{name}": count for name, count in used.items()}
+        span.facts |= {f"gen_ai.usage.{name}": count for name, count in used.items()}
     return answer
 
 
@@ -266,14 +280,20 @@ def _spent(usage: Usage | None) -> int:
     return 0 if usage is None else usage.input_tokens + usage.output_tokens
 
 
-def _tell(standings: Sequence[Standing], ended: CallEnded) -> None:
+def _tell(budget_states: Sequence[BudgetState], ended: CallEnded) -> None:
     cost = ended.cost_usd or Decimal(0)
     MODEL_COST.labels(ended.served_model or "unknown").inc(float(cost))
-    for one in standings:
-        if one.limit_usd and one.tenant_id == EVERYBODY:
-            BUDGET_USED.labels(one.period).set(float(one.spent_usd / one.limit_usd))
-        for mark in marks_passed(one, cost):
-            BUDGET_MARKS.labels(one.period, "all" if one.tenant_id == EVERYBODY else "tenant", str(mark)).inc()
+    for budget in budget_states:
+        if budget.limit_usd and budget.tenant_id == EVERYBODY:
+            BUDGET_USED.labels(budget.period).set(float(budget.spent_usd / budget.limit_usd))
+        for mark in marks_passed(budget, cost):
+            BUDGET_MARKS.labels(budget.period, "all" if budget.tenant_id == EVERYBODY else "tenant", str(mark)).inc()
             say = log.warning if mark < 80 else log.error
-            say("budget_passed", percent=mark, budget=one.whose, tenant_id=one.tenant_id,
-                spent_usd=str(one.spent_usd), limit_usd=str(one.limit_usd))  # fmt: skip
+            say(
+                "budget_passed",
+                percent=mark,
+                budget=budget.whose,
+                tenant_id=budget.tenant_id,
+                spent_usd=str(budget.spent_usd),
+                limit_usd=str(budget.limit_usd),
+            )

@@ -5,101 +5,53 @@ whose next try finds the report finished, or claims it again under the next atte
 """
 
 import asyncio
-import hashlib
 import secrets
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from time import monotonic
-from typing import Any, Final, Literal
+from typing import Any, Final
 
-import orjson
 import structlog
 
-from afterbell.adapters.db import content, reports, sessions, upgrades
-from afterbell.adapters.db.engine import Database
-from afterbell.adapters.db.reports import Claim
-from afterbell.adapters.llm.answer import ModelAnswer, ModelProgress
+from afterbell.adapters.db import sessions
+from afterbell.adapters.db.database import Database
+from afterbell.adapters.db.reports import rows as reports
+from afterbell.adapters.db.reports import stored_report, upgrades
+from afterbell.adapters.db.reports.rows import Claim
+from afterbell.adapters.models.answer import ModelAnswer, ModelProgress
 from afterbell.core import trace
 from afterbell.core.errors import AfterbellError, BudgetSpent, ModelDeclined, ModelError, StoreUnavailable
-from afterbell.core.extractive import write_narrative
-from afterbell.core.grounding import examine
-from afterbell.core.injection import hostile_in
-from afterbell.core.jobs import Dead, Defer, Done, Outcome, ReportStatus, Retry, job_id_of, report_id_of
-from afterbell.core.metrics import SessionMetrics, measure, too_thin
 from afterbell.core.narrative import Narrative
-from afterbell.core.progress import STAGES, Step, writing_percent
-from afterbell.core.prompt import DEFAULT_LANGUAGE, PROMPT_VERSION, SCHEMA_VERSION, Prompt
-from afterbell.core.report import STUB_MODEL, Checks, Provenance, Report, Usage
-from afterbell.core.retry import outcome_of, reason_of
-from afterbell.core.session import Session, Transcript, transcript_of
+from afterbell.core.queue.outcomes import Dead, Defer, Done, Outcome, ReportStatus, Retry, job_id_of, report_id_of
+from afterbell.core.queue.retry_policy import outcome_of, reason_of
+from afterbell.core.report.grounding import tells_of_harm
+from afterbell.core.report.progress import STAGES, Step, writing_percent
+from afterbell.core.report.prompt import Prompt
+from afterbell.core.report.report import Checks, Report
+from afterbell.core.report.statistics import too_thin
 from afterbell.core.trace import Trace
 from afterbell.observability import spans
 from afterbell.observability.logs import keeping, kept_lines
 from afterbell.observability.metrics import JOB_DURATION, JOB_FAILURES, JOB_OUTCOMES, JOB_STARTS, JOB_WAIT
 from afterbell.observability.spans import Span
-from afterbell.worker import measured
+from afterbell.service import Background
+from afterbell.worker import report_metrics
+from afterbell.worker.attempt import USUAL_FALLBACK, Fallback, Written
+from afterbell.worker.material import Material, material_of
 from afterbell.worker.metered import MeteredModels
-from afterbell.worker.progress import Progress, Superseded
-from afterbell.worker.writing import USUAL_ROOM, OnProgress, ReportWriter, Room, safety_identifier_of, withhold
+from afterbell.worker.progress_writer import ProgressWriter, Superseded
+from afterbell.worker.writer import USUAL_ROOM, OnProgress, ReportWriter, Room, redact_session
 
 BOOK_LATE_S: Final = 1.0
 # A model call costs more than a worker that waits: a failover takes tens of seconds.
 SAVE_PATIENCE_S: Final = 60.0
+PATIENCE_S: Final = 900.0
+"""How long after its first try a report waits for models that ask to wait; AFTERBELL_MODEL_PATIENCE_SECONDS."""
 SAVE_AGAIN_S: Final = 1.0
+CONCERN_TURNS_LOGGED: Final = 20
 
 log = structlog.get_logger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What a report is written from."""
-
-    session: Session
-    revision: int
-    transcript: Transcript
-    metrics: SessionMetrics
-    input_sha256: str
-    safety_identifier: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class Written:
-    """A narrative and who wrote it; no ``answer`` where no model was asked, or ``instead_of`` one that failed.
-
-    ``checks`` where it is checked already.
-    """
-
-    narrative: Narrative
-    answer: ModelAnswer | None
-    instead_of: ModelError | BudgetSpent | None = None
-    checks: Checks | None = None
-
-    @property
-    def writer(self) -> measured.Writer:
-        """Who wrote it, for the metrics."""
-        if self.instead_of is not None:
-            return "fallback"
-        return "model" if self.answer is not None else "unasked"
-
-    @property
-    def upgrade_pending(self) -> bool:
-        """Whether a model would still be worth asking. One that declined this session will decline it again."""
-        return self.instead_of is not None and not isinstance(self.instead_of, ModelDeclined)
-
-
-@dataclass(frozen=True, slots=True)
-class Fallback:
-    """Whether a report that no model writes becomes a basic one, and what it does where the budget is spent."""
-
-    model_fails: Literal["basic", "fail"] = "basic"
-    budget_spent: Literal["basic", "wait"] = "basic"
-
-    def covers(self, error: ModelError | BudgetSpent, outcome: Outcome) -> bool:
-        """True where a basic report is written now. ``outcome`` is what would become of the try without one."""
-        if isinstance(error, BudgetSpent):
-            return self.budget_spent == "basic"
-        return self.model_fails == "basic" and isinstance(outcome, Dead)
 
 
 class ReportPipeline:
@@ -111,15 +63,17 @@ class ReportPipeline:
         models: MeteredModels,
         *,
         worker: str,
-        ladder_s: tuple[float, ...],
+        backoff_s: tuple[float, ...],
         now: Callable[[], datetime],
-        fallback: Fallback = Fallback(),
+        patience_s: float = PATIENCE_S,
+        fallback: Fallback = USUAL_FALLBACK,
         room: Room = USUAL_ROOM,
     ) -> None:
         self._database, self._models, self._worker = database, models, worker
-        self._ladder_s, self._now, self._fallback = ladder_s, now, fallback
+        self._backoff_s, self._now, self._fallback = backoff_s, now, fallback
+        self._patience_s = patience_s
         self._room = room
-        self._bookings: set[asyncio.Task[None]] = set()
+        self._bookings = Background("late_booking")
 
     async def run(self, job_id: str, failures: int) -> Outcome:
         """One try. ``failures`` tries have failed before. Raises StoreUnavailable where PostgreSQL is away."""
@@ -133,12 +87,22 @@ class ReportPipeline:
         asked = trace.read(claimed.traceparent)
         claimed, step = _traced(claimed, asked)
         self._tell_wait(claimed, asked)
-        with keeping(attempt=claimed.attempt, tenant_id=claimed.tenant_id, session_id=claimed.session_id,
-                     trace_id=step.trace_id), spans.span("try", "consumer", step, asked) as told:  # fmt: skip
+        with (
+            keeping(
+                attempt=claimed.attempt,
+                tenant_id=claimed.tenant_id,
+                session_id=claimed.session_id,
+                trace_id=step.trace_id,
+            ),
+            spans.span("try", "consumer", step, asked) as span,
+        ):
             outcome = await self._measured(claimed, failures)
-            told.facts = {"afterbell.job": job_id, "afterbell.attempt": claimed.attempt,
-                          "afterbell.outcome": type(outcome).__name__.lower()}  # fmt: skip
-            told.failed = None if isinstance(outcome, Done) else type(outcome).__name__.lower()
+            span.facts = {
+                "afterbell.job": job_id,
+                "afterbell.attempt": claimed.attempt,
+                "afterbell.outcome": type(outcome).__name__.lower(),
+            }
+            span.failed = None if isinstance(outcome, Done) else type(outcome).__name__.lower()
             return outcome
 
     def _tell_wait(self, claimed: Claim, asked: Trace | None) -> None:
@@ -165,11 +129,12 @@ class ReportPipeline:
         JOB_OUTCOMES.labels("dead").inc()
 
     async def _try(self, claimed: Claim, failures: int) -> Outcome:
-        progress = Progress(self._database, claimed)
+        progress = ProgressWriter(self._database, claimed)
         written: Written | None = None
         try:
             material = await self._prepare(claimed)
             log.info("session_prepared", revision=material.revision, turns=len(material.transcript.turns))
+            await self._raise_concern(claimed, material)
             await progress.reach(Step.PREPARED)
             written = await self._write_or_basic(claimed, material, progress, failures)
             await self._commit(claimed, material, written, progress)
@@ -182,41 +147,52 @@ class ReportPipeline:
             await self._book_late(claimed, written, "stopped")
             raise
         except Exception as error:
-            return await self._end_try(claimed, error, outcome_of(error, failures=failures, ladder_s=self._ladder_s))
+            return await self._end_try(claimed, error, self._outcome_of(claimed, error, failures))
         return Done()
+
+    def _outcome_of(self, claimed: Claim, error: Exception, failures: int) -> Outcome:
+        """What becomes of the try. A report that has waited for models long enough waits no longer."""
+        is_patient = claimed.waited_s < self._patience_s
+        return outcome_of(error, failures=failures, backoff_s=self._backoff_s, is_patient=is_patient)
 
     async def _prepare(self, claimed: Claim) -> Material:
         async with self._database.transaction() as connection:
-            found = await sessions.load(connection, claimed.tenant_id, claimed.session_id)
+            loaded = await sessions.load(connection, claimed.tenant_id, claimed.session_id)
             key = await sessions.safety_key(connection, claimed.tenant_id)
-        if found is None:
+        if loaded is None:
             raise Superseded
-        session, revision = found
-        transcript = transcript_of(session)
-        digest = hashlib.sha256(orjson.dumps([[turn.id, turn.speaker.id, turn.text] for turn in transcript.turns]))
-        return Material(
-            session,
-            revision,
-            transcript,
-            measure(session, transcript),
-            digest.hexdigest(),
-            safety_identifier_of(session, key),
-        )
+        session, revision = loaded
+        # Off the loop: a session may have two megabytes, and the leases of other jobs are renewed on it.
+        return await asyncio.to_thread(material_of, session, revision, key)
 
-    async def _write_or_basic(self, claimed: Claim, material: Material, progress: "Progress", failures: int) -> Written:
+    async def _raise_concern(self, claimed: Claim, material: Material) -> None:
+        """Tell the staff of what was found before anything else is tried: whoever writes the report, or nobody."""
+        alarms = [alarm for alarm in material.alarms if alarm.is_for_staff]
+        if not alarms or claimed.is_upgrade:
+            return
+        async with self._database.transaction() as connection:
+            await reports.raise_concern(connection, claimed)
+        topics = sorted({alarm.topic for alarm in alarms})
+        report_metrics.concerns_raised(topics if claimed.attempt == 1 else ())
+        turns = list(dict.fromkeys(alarm.turn.id for alarm in alarms))
+        log.warning("concern_raised", topics=topics, turns=turns[:CONCERN_TURNS_LOGGED])
+
+    async def _write_or_basic(
+        self, claimed: Claim, material: Material, progress: "ProgressWriter", failures: int
+    ) -> Written:
         try:
             return await self._write(claimed, material, progress)
         except (ModelError, BudgetSpent) as error:
-            outcome = outcome_of(error, failures=failures, ladder_s=self._ladder_s)
+            outcome = self._outcome_of(claimed, error, failures)
             if claimed.is_upgrade or not self._fallback.covers(error, outcome):
                 raise
             log.warning("basic_report", error=reason_of(error))
-            return Written(write_narrative(material.transcript), None, error)
+            return Written(await asyncio.to_thread(material.basic_narrative), None, error)
 
-    async def _write(self, claimed: Claim, material: Material, progress: "Progress") -> Written:
+    async def _write(self, claimed: Claim, material: Material, progress: "ProgressWriter") -> Written:
         if too_thin(material.metrics) or not material.session.ai_processing_allowed:
             # Too little was said to pay a model for inventing the rest, or nobody outside may read it.
-            return Written(write_narrative(material.transcript), None)
+            return Written(await asyncio.to_thread(material.basic_narrative), None)
 
         async def on_progress(model: ModelProgress) -> None:
             percent = writing_percent(model.sections_finished, model.sections_total)
@@ -230,35 +206,46 @@ class ReportPipeline:
                 safety_identifier=material.safety_identifier,
                 on_progress=on_progress,
             )
-            measured.model_called(answer.usage, "answered")
-            log.info("model_answered", model=answer.model, request_id=answer.request_id,
-                     input_tokens=answer.usage.input_tokens, output_tokens=answer.usage.output_tokens)  # fmt: skip
+            report_metrics.model_called(answer.usage, "answered")
+            log.info(
+                "model_answered",
+                model=answer.model,
+                request_id=answer.request_id,
+                input_tokens=answer.usage.input_tokens,
+                output_tokens=answer.usage.output_tokens,
+            )
             return answer
 
-        writer = ReportWriter(ask, withhold(material.session, material.transcript), self._room)
+        prepared = await asyncio.to_thread(redact_session, material.session, material.transcript, material.alarms)
+        writer = ReportWriter(ask, prepared, self._room)
         await progress.reach(Step.SENT)
         draft = await writer.write(material.metrics, on_progress)
         return Written(draft.narrative, draft.answer, checks=draft.checks)
 
-    async def _commit(self, claimed: Claim, material: Material, written: Written, progress: "Progress") -> None:
-        narrative, checks = _checked(written, material)
+    async def _commit(self, claimed: Claim, material: Material, written: Written, progress: "ProgressWriter") -> None:
+        narrative, checks = await asyncio.to_thread(_checked, written, material)
         await progress.reach(Step.CHECKED, now=True)
         log.info("report_checked", claims=checks.claims, grounded_ratio=checks.grounded_ratio, repaired=checks.repaired)
         answer = written.answer
+        provenance = material.provenance(answer)
         report = Report(
+            language=material.language(provenance.engine),
+            lesson_language=material.session.language,
             id=str(claimed.report_id),
             session_id=claimed.session_id,
             version=claimed.version,
-            language=material.session.language or DEFAULT_LANGUAGE,
             narrative=narrative,
             metrics=material.metrics,
             checks=checks,
-            provenance=_provenance(answer, material),
+            provenance=provenance,
             created_at=self._now(),
         )
         await progress.reach(Step.SAVING, now=True)
         await self._save(claimed, report, material.revision, written)
-        measured.report_written(written.writer, claimed, report)
+        report_metrics.report_written(written.writer, claimed, report)
+        if not any(alarm.is_for_staff for alarm in material.alarms) and tells_of_harm(narrative):
+            # Nothing was raised before it was written: only the model saw it.
+            report_metrics.concerns_raised(["model"])
 
     async def _save(self, claimed: Claim, report: Report, revision: int, written: Written) -> None:
         """Save what was paid for, however often PostgreSQL has to be asked within SAVE_PATIENCE_S."""
@@ -270,13 +257,13 @@ class ReportPipeline:
             except StoreUnavailable as error:
                 if monotonic() >= give_up_at:
                     raise
-                log.warning("save_waits", error=str(error))
+                log.warning("save_delayed", error=str(error))
                 await asyncio.sleep(SAVE_AGAIN_S)
 
     async def _save_once(self, claimed: Claim, report: Report, revision: int, written: Written) -> None:
         async with self._database.transaction() as connection:
             done = await reports.finish(
-                connection, claimed, content.dump(report), revision, upgrade_pending=written.upgrade_pending
+                connection, claimed, stored_report.dump(report), revision, upgrade_pending=written.upgrade_pending
             )
             if not done:
                 raise Superseded
@@ -287,9 +274,7 @@ class ReportPipeline:
 
         In a task of its own: a refused try is often cancelled while it books, once the queue says the lease is lost.
         """
-        booking = asyncio.create_task(self._book_unused(claimed, written, outcome))
-        self._bookings.add(booking)
-        booking.add_done_callback(self._bookings.discard)
+        booking = self._bookings.begin(self._book_unused(claimed, written, outcome))
         await asyncio.wait([booking], timeout=BOOK_LATE_S)
 
     async def _book_unused(self, claimed: Claim, written: Written | None, outcome: str) -> None:
@@ -307,9 +292,14 @@ class ReportPipeline:
         if known is None:
             log.error("try_failed", exc_info=error)
         else:
-            measured.model_called(known.usage, known.code)
-            log.warning("model_failed", code=known.code, request_id=known.request_id, error=reason_of(error),
-                        then=type(outcome).__name__.lower())  # fmt: skip
+            report_metrics.model_called(known.usage, known.code)
+            log.warning(
+                "model_failed",
+                code=known.code,
+                request_id=known.request_id,
+                error=reason_of(error),
+                then=type(outcome).__name__.lower(),
+            )
         if claimed.is_upgrade and isinstance(outcome, Dead):
             return await self._drop(claimed, error)
         async with self._database.transaction() as connection:
@@ -328,8 +318,9 @@ class ReportPipeline:
     async def _drop(self, claimed: Claim, error: Exception) -> Outcome:
         """No better version for now: the basic report stands, and is upgraded later unless the model declined it."""
         async with self._database.transaction() as connection:
-            await upgrades.drop(connection, claimed.report_id, claimed.attempt,
-                                again=not isinstance(error, ModelDeclined))  # fmt: skip
+            await upgrades.drop(
+                connection, claimed.report_id, claimed.attempt, again=not isinstance(error, ModelDeclined)
+            )
         return Done()
 
 
@@ -343,9 +334,7 @@ def _traced(claimed: Claim, asked: Trace | None) -> tuple[Claim, Trace]:
 def _checked(written: Written, material: Material) -> tuple[Narrative, Checks]:
     if written.checks is not None:
         return written.narrative, written.checks
-    hostile = hostile_in(material.transcript)
-    grounded = examine(written.narrative, material.transcript, hostile.turn_ids)
-    return grounded.narrative, grounded.checks
+    return material.checked(written.narrative)
 
 
 def _cost_of(answer: ModelAnswer | None) -> dict[str, Any]:
@@ -357,8 +346,12 @@ def _succeeded(written: Written) -> dict[str, Any]:
     if error is None:
         return {"outcome": "succeeded", **_cost_of(written.answer)}
     known = error if isinstance(error, ModelError) else None
-    return {"outcome": "basic", "error": reason_of(error), "request_id": known and known.request_id,
-            "usage": known and known.usage}  # fmt: skip
+    return {
+        "outcome": "basic",
+        "error": reason_of(error),
+        "request_id": known and known.request_id,
+        "usage": known and known.usage,
+    }
 
 
 def _status_after(outcome: Outcome) -> tuple[ReportStatus, str]:
@@ -367,16 +360,3 @@ def _status_after(outcome: Outcome) -> tuple[ReportStatus, str]:
     if isinstance(outcome, Defer):
         return "deferred", f"told to wait {outcome.delay_s:g} s"
     return "failed", "failed"
-
-
-def _provenance(answer: ModelAnswer | None, material: Material) -> Provenance:
-    by_model = answer is not None and answer.model != STUB_MODEL
-    return Provenance(
-        engine="llm" if by_model else "extractive",
-        model=answer.model if answer else None,
-        prompt_version=PROMPT_VERSION,
-        schema_version=SCHEMA_VERSION,
-        input_sha256=material.input_sha256,
-        request_id=answer.request_id if answer else None,
-        usage=answer.usage if answer else Usage(),
-    )

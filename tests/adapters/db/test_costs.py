@@ -9,12 +9,12 @@ from uuid import UUID
 
 import pytest
 from sqlalchemy import text
-from tests.support.record import Record, on
+from tests.support.record import Record, record_in
 
 from afterbell.adapters.db import costs
 from afterbell.core.errors import BudgetSpent
-from afterbell.core.report import Usage
-from afterbell.core.spending import EVERYBODY, Budgets
+from afterbell.core.money.budgets import EVERYBODY, Budgets
+from afterbell.core.usage import Usage
 
 pytestmark = pytest.mark.engines
 
@@ -52,36 +52,30 @@ def _version() -> int:
     return uuid.uuid4().int % 2**31
 
 
-def test_a_call_is_held_against_four_budgets_until_it_is_booked_at_its_cost(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await record.stored()
-        today = days(1)
-        call = await opened(record, CENT, UNLIMITED, today)
-        before = await standing(record, today)
-        assert {key: (one.spent_usd, one.reserved_usd) for key, one in before.items()} == {
-            (everybody, period): (0, CENT) for everybody in (True, False) for period in ("day", "month")
-        }
-        assert len(await closed(record, call, Decimal("0.00012345678901"))) == 4
-        for one in (await standing(record, today)).values():
-            assert (one.spent_usd, one.reserved_usd) == (Decimal("0.00012345678901"), 0)
-
-    on(tables, body)
+async def test_a_call_is_held_against_four_budgets_until_it_is_booked_at_its_cost(record: Record) -> None:
+    await record.stored()
+    today = days(1)
+    call = await opened(record, CENT, UNLIMITED, today)
+    before = await standing(record, today)
+    assert {key: (one.spent_usd, one.reserved_usd) for key, one in before.items()} == {
+        (everybody, period): (0, CENT) for everybody in (True, False) for period in ("day", "month")
+    }
+    assert len(await closed(record, call, Decimal("0.00012345678901"))) == 4
+    for one in (await standing(record, today)).values():
+        assert (one.spent_usd, one.reserved_usd) == (Decimal("0.00012345678901"), 0)
 
 
-def test_closing_twice_books_once(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await record.stored()
-        today = days(2)
-        call = await opened(record, CENT, UNLIMITED, today)
-        await closed(record, call, CENT)
-        assert await closed(record, call, CENT) == []
-        assert (await standing(record, today))[False, "day"].spent_usd == CENT
-
-    on(tables, body)
+async def test_closing_twice_books_once(record: Record) -> None:
+    await record.stored()
+    today = days(2)
+    call = await opened(record, CENT, UNLIMITED, today)
+    await closed(record, call, CENT)
+    assert await closed(record, call, CENT) == []
+    assert (await standing(record, today))[False, "day"].spent_usd == CENT
 
 
-def test_twenty_workers_at_once_overshoot_a_budget_by_nothing(tables: str) -> None:
-    async def body(record: Record) -> None:
+async def test_twenty_workers_at_once_overshoot_a_budget_by_nothing(tables: str) -> None:
+    async with record_in(tables, pool_size=20) as record:
         await record.stored()
         today, budgets = days(3), Budgets(day_usd=Decimal("0.10"))
         report_id = await record.report()
@@ -102,11 +96,10 @@ def test_twenty_workers_at_once_overshoot_a_budget_by_nothing(tables: str) -> No
         assert end.spent_usd == made * Decimal("0.008") <= Decimal("0.10")
         assert end.reserved_usd == 0
         assert end.spent_usd + CENT > Decimal("0.10") - 20 * CENT, "what is left is less than what was in flight"
-        (row,) = await record.run(text("SELECT max(spent_usd) AS most FROM budget_ledger WHERE starts_on = :day")
-                                  .bindparams(day=today))  # fmt: skip
+        (row,) = await record.run(
+            text("SELECT max(spent_usd) AS most FROM budget_ledger WHERE starts_on = :day").bindparams(day=today)
+        )
         assert row["most"] <= Decimal("0.10")
-
-    on(tables, body, pool_size=20)
 
 
 @pytest.mark.parametrize(
@@ -118,117 +111,98 @@ def test_twenty_workers_at_once_overshoot_a_budget_by_nothing(tables: str) -> No
         (Budgets(tenant_month_usd=CENT), "month budget of this tenant"),
     ],
 )
-def test_a_refused_call_reserves_nothing_and_says_which_budget(tables: str, budgets: Budgets, whose: str) -> None:
-    async def body(record: Record) -> None:
-        await record.stored()
-        today = days(4 + len(whose))  # the four cases share no month
-        for amount in (CENT * 2, CENT):
-            if amount == CENT:
-                await opened(record, CENT, budgets, today)
-            with pytest.raises(BudgetSpent, match=whose):
-                await opened(record, amount, budgets, today)
-        mine = (await standing(record, today, budgets))[False, "day"]
-        assert mine.reserved_usd == CENT
-
-    on(tables, body)
-
-
-def test_a_tenants_own_budget_replaces_that_of_the_settings(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await record.stored()
-        today, budgets = days(60), Budgets(tenant_day_usd=CENT)
-        async with record.database.transaction() as connection:
-            assert await costs.set_budget(connection, record.tenant, {"day": Decimal(1)})
-            assert not await costs.set_budget(connection, "nobody", {"day": Decimal(1)})
-        await opened(record, CENT * 5, budgets, today)
-        assert (await standing(record, today, budgets))[False, "day"].limit_usd == 1
-
-    on(tables, body)
+async def test_a_refused_call_reserves_nothing_and_says_which_budget(
+    record: Record, budgets: Budgets, whose: str
+) -> None:
+    await record.stored()
+    today = days(4 + len(whose))  # the four cases share no month
+    for amount in (CENT * 2, CENT):
+        if amount == CENT:
+            await opened(record, CENT, budgets, today)
+        with pytest.raises(BudgetSpent, match=whose):
+            await opened(record, amount, budgets, today)
+    mine = (await standing(record, today, budgets))[False, "day"]
+    assert mine.reserved_usd == CENT
 
 
-def test_the_next_day_has_its_own_budget_and_the_month_goes_on(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await record.stored()
-        budgets = Budgets(tenant_day_usd=CENT, tenant_month_usd=CENT * 2)
-        first = date(2031, 3, 30)
-        for day in (first, first + timedelta(days=1)):
+async def test_a_tenants_own_budget_replaces_that_of_the_settings(record: Record) -> None:
+    await record.stored()
+    today, budgets = days(60), Budgets(tenant_day_usd=CENT)
+    async with record.database.transaction() as connection:
+        assert await costs.set_budget(connection, record.tenant, {"day": Decimal(1)})
+        assert not await costs.set_budget(connection, "nobody", {"day": Decimal(1)})
+    await opened(record, CENT * 5, budgets, today)
+    assert (await standing(record, today, budgets))[False, "day"].limit_usd == 1
+
+
+async def test_the_next_day_has_its_own_budget_and_the_month_goes_on(record: Record) -> None:
+    await record.stored()
+    budgets = Budgets(tenant_day_usd=CENT, tenant_month_usd=CENT * 2)
+    first = date(2031, 3, 30)
+    for day in (first, first + timedelta(days=1)):
+        await opened(record, CENT, budgets, day)
+        with pytest.raises(BudgetSpent):
             await opened(record, CENT, budgets, day)
-            with pytest.raises(BudgetSpent):
-                await opened(record, CENT, budgets, day)
-        await opened(record, CENT, budgets, date(2031, 4, 1))
-
-    on(tables, body)
+    await opened(record, CENT, budgets, date(2031, 4, 1))
 
 
-def test_a_call_whose_worker_vanished_is_booked_at_all_it_can_have_cost(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await record.stored()
-        today = days(61)
-        call = await opened(record, CENT, UNLIMITED, today)
+async def test_a_call_whose_worker_vanished_is_booked_at_all_it_can_have_cost(record: Record) -> None:
+    await record.stored()
+    today = days(61)
+    call = await opened(record, CENT, UNLIMITED, today)
+    async with record.database.transaction() as connection:
+        assert not await costs.close_lost(connection, UNLIMITED, older_than=timedelta(minutes=5))
+    more = True  # those that other tests left open among them
+    while more:
         async with record.database.transaction() as connection:
-            assert not await costs.close_lost(connection, UNLIMITED, older_than=timedelta(minutes=5))
-        more = True  # those that other tests left open among them
-        while more:
-            async with record.database.transaction() as connection:
-                more = await costs.close_lost(connection, UNLIMITED, older_than=timedelta(0))
-        (row,) = await record.run(text("SELECT * FROM model_calls WHERE id = :id").bindparams(id=call.id))
-        assert (row["outcome"], row["cost_usd"], row["estimated"]) == ("lost", CENT, True)
-        assert (await standing(record, today))[False, "day"].reserved_usd == 0
-
-    on(tables, body)
+            more = await costs.close_lost(connection, UNLIMITED, older_than=timedelta(0))
+    (row,) = await record.run(text("SELECT * FROM model_calls WHERE id = :id").bindparams(id=call.id))
+    assert (row["outcome"], row["cost_usd"], row["estimated"]) == ("lost", CENT, True)
+    assert (await standing(record, today))[False, "day"].reserved_usd == 0
 
 
-def test_the_account_sums_by_day_tenant_and_model_and_counts_what_has_no_price(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await record.stored()
-        today = days(62)
-        report_id = await record.report()
-        for cost in (CENT, CENT, None):
-            await closed(record, await opened(record, CENT, UNLIMITED, today, report_id), cost)
-        async with record.database.transaction() as connection:
-            account = await costs.account(connection, since=today, limit=9, tenant_id=record.tenant)
-        (line,) = account.lines
-        assert (account.calls, account.cost_usd) == (3, CENT * 2)
-        assert (line.model, line.calls, line.reports, line.cost_usd) == ("m-1", 3, 1, CENT * 2)
-        assert (line.input_tokens, line.output_tokens, line.unpriced_calls) == (30, 9, 1)
-
-    on(tables, body)
+async def test_the_account_sums_by_day_tenant_and_model_and_counts_what_has_no_price(record: Record) -> None:
+    await record.stored()
+    today = days(62)
+    report_id = await record.report()
+    for cost in (CENT, CENT, None):
+        await closed(record, await opened(record, CENT, UNLIMITED, today, report_id), cost)
+    async with record.database.transaction() as connection:
+        account = await costs.account(connection, since=today, limit=9, tenant_id=record.tenant)
+    (line,) = account.lines
+    assert (account.calls, account.cost_usd) == (3, CENT * 2)
+    assert (line.model, line.calls, line.reports, line.cost_usd) == ("m-1", 3, 1, CENT * 2)
+    assert (line.input_tokens, line.output_tokens, line.unpriced_calls) == (30, 9, 1)
 
 
-def test_the_account_counts_a_report_once_for_each_model_and_no_call_that_is_still_open(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await record.stored()
-        today = days(64)
-        first, second = await record.report(), await record.report(version=2)
-        for report_id in (first, first, second):
-            await closed(record, await opened(record, CENT, UNLIMITED, today, report_id), CENT)
-        call = await opened(record, CENT, UNLIMITED, today, first)
-        served = costs.CallEnded("answered", served_model="m-2", cost_usd=CENT, usage=Usage(estimated=True))
-        async with record.database.transaction() as connection:
-            for _ in range(2):  # closed once, however often it is tried
-                await costs.close_call(connection, call, served, UNLIMITED)
-        await opened(record, CENT, UNLIMITED, today, second)
-        async with record.database.transaction() as connection:
-            account = await costs.account(connection, since=today, limit=9, tenant_id=record.tenant)
-            dearest = await costs.account(connection, since=today, limit=1, tenant_id=record.tenant)
-            nothing = await costs.account(connection, since=days(65), limit=9, tenant_id=record.tenant)
-        lines = account.lines
-        counted = [(line.model, line.calls, line.reports, line.cost_usd, line.estimated_calls) for line in lines]
-        assert (account.calls, account.cost_usd) == (4, CENT * 4)
-        assert dearest == costs.Account(4, CENT * 4, lines[:1])
-        assert nothing == costs.Account(0, Decimal(0), ())
-        assert counted == [("m-1", 3, 2, CENT * 3, 0), ("m-2", 1, 1, CENT, 1)]
-
-    on(tables, body)
+async def test_the_account_counts_a_report_once_for_each_model_and_no_call_that_is_still_open(record: Record) -> None:
+    await record.stored()
+    today = days(64)
+    first, second = await record.report(), await record.report(version=2)
+    for report_id in (first, first, second):
+        await closed(record, await opened(record, CENT, UNLIMITED, today, report_id), CENT)
+    call = await opened(record, CENT, UNLIMITED, today, first)
+    served = costs.CallEnded("answered", served_model="m-2", cost_usd=CENT, usage=Usage(estimated=True))
+    async with record.database.transaction() as connection:
+        for _ in range(2):  # closed once, however often it is tried
+            await costs.close_call(connection, call, served, UNLIMITED)
+    await opened(record, CENT, UNLIMITED, today, second)
+    async with record.database.transaction() as connection:
+        account = await costs.account(connection, since=today, limit=9, tenant_id=record.tenant)
+        dearest = await costs.account(connection, since=today, limit=1, tenant_id=record.tenant)
+        nothing = await costs.account(connection, since=days(65), limit=9, tenant_id=record.tenant)
+    lines = account.lines
+    counted = [(line.model, line.calls, line.reports, line.cost_usd, line.estimated_calls) for line in lines]
+    assert (account.calls, account.cost_usd) == (4, CENT * 4)
+    assert dearest == costs.Account(4, CENT * 4, lines[:1])
+    assert nothing == costs.Account(0, Decimal(0), ())
+    assert counted == [("m-1", 3, 2, CENT * 3, 0), ("m-2", 1, 1, CENT, 1)]
 
 
-def test_what_was_paid_stays_in_the_books_when_the_report_is_erased(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await record.stored()
-        report_id = await record.report()
-        call = await opened(record, CENT, UNLIMITED, days(63), report_id)
-        await record.run(text("DELETE FROM reports WHERE id = :id").bindparams(id=report_id))
-        (row,) = await record.run(text("SELECT report_id FROM model_calls WHERE id = :id").bindparams(id=call.id))
-        assert row["report_id"] is None
-
-    on(tables, body)
+async def test_what_was_paid_stays_in_the_books_when_the_report_is_erased(record: Record) -> None:
+    await record.stored()
+    report_id = await record.report()
+    call = await opened(record, CENT, UNLIMITED, days(63), report_id)
+    await record.run(text("DELETE FROM reports WHERE id = :id").bindparams(id=report_id))
+    (row,) = await record.run(text("SELECT report_id FROM model_calls WHERE id = :id").bindparams(id=call.id))
+    assert row["report_id"] is None

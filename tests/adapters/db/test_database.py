@@ -9,18 +9,20 @@ import pytest
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from tests.support.links import door_to, postgres_socket
-from tests.support.record import Record, on
+from tests.support.record import Record, record_in
 
-from afterbell.adapters.db.address import mask
-from afterbell.adapters.db.engine import Database
+from afterbell.adapters.db.database import Database
+from afterbell.adapters.db.url import mask
 from afterbell.core.errors import SettingsError, StoreUnavailable
-from afterbell.embedded.engines import EngineUrls
+from afterbell.dev.engines.engines import EngineUrls
 
 pytestmark = pytest.mark.engines
 
 SELECT = text("SELECT current_database()")
-KILL = text("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
-            " AND datname = current_database()")  # fmt: skip
+KILL = text(
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid()"
+    " AND datname = current_database()"
+)
 
 
 async def checked(url: str) -> None:
@@ -31,7 +33,7 @@ async def checked(url: str) -> None:
         await database.close()
 
 
-def test_every_form_of_the_address_is_understood(engine_urls: EngineUrls) -> None:
+async def test_every_form_of_the_address_is_understood(engine_urls: EngineUrls) -> None:
     url = engine_urls.database_url or ""
     address, _, query = url.partition("?")
     forms = [
@@ -46,7 +48,7 @@ def test_every_form_of_the_address_is_understood(engine_urls: EngineUrls) -> Non
     if parse_qs(query).get("host"):
         forms.append(url.replace("postgres@", "postgres:p%40ss%2Fw%3Ard%3F%23@"))
     for form in forms:
-        asyncio.run(checked(form))
+        await checked(form)
 
 
 @pytest.mark.parametrize(
@@ -85,10 +87,10 @@ def test_an_address_that_is_none_is_refused_by_name_and_never_shown(url: str) ->
         ("postgresql://u:s3cret@/db?host=/nowhere", "postgresql://u:***@/db?host="),
     ],
 )
-def test_an_unreachable_server_is_told_with_the_address_but_not_its_password(url: str, shown: str) -> None:
+async def test_an_unreachable_server_is_told_with_the_address_but_not_its_password(url: str, shown: str) -> None:
     database = Database(url)
     with pytest.raises(StoreUnavailable) as away:
-        asyncio.run(database.check())
+        await database.check()
     message = str(away.value)
     assert message.startswith(f"PostgreSQL does not answer: DATABASE_URL {shown}")
     assert "\n" not in message
@@ -106,17 +108,17 @@ _SECRETS = {"s3cret", "s3c%40ret", "s3c@ret", "s3c/r?e#t"}
 @pytest.mark.parametrize(
     ("change", "said"), [(("/afterbell", "/none"), "none"), (("postgres@", "nobody:s3cret@"), "nobody")]
 )
-def test_a_server_that_refuses_us_is_told_in_its_words(
+async def test_a_server_that_refuses_us_is_told_in_its_words(
     engine_urls: EngineUrls, change: tuple[str, str], said: str
 ) -> None:
     url = (engine_urls.database_url or "").replace(*change, 1)
     with pytest.raises(StoreUnavailable, match=f'"{said}" does not exist') as refused:
-        asyncio.run(checked(url))
+        await checked(url)
     assert "s3cret" not in str(refused.value)
 
 
-def test_a_killed_connection_is_told_and_the_next_use_recovers(tables: str) -> None:
-    async def body(record: Record) -> None:
+async def test_a_killed_connection_is_told_and_the_next_use_recovers(tables: str) -> None:
+    async with record_in(tables, pool_size=3) as record:
         killer = Database(tables, pool_size=1)
         for use in (record.database.statement, record.database.transaction):
             async with use() as connection:
@@ -130,74 +132,57 @@ def test_a_killed_connection_is_told_and_the_next_use_recovers(tables: str) -> N
                 await connection.execute(SELECT)
         await killer.close()
 
-    on(tables, body, pool_size=3)
+
+async def test_a_connection_killed_in_a_transaction_commits_nothing(record: Record, tables: str) -> None:
+    killer = Database(tables, pool_size=1)
+
+    async def killed_half_way() -> None:
+        async with record.database.transaction() as connection:
+            await connection.execute(text("INSERT INTO tenants (id) VALUES ('half done')"))
+            async with killer.transaction() as killing:
+                await killing.execute(KILL)
+            await connection.execute(SELECT)
+
+    with pytest.raises(StoreUnavailable):
+        await killed_half_way()
+    assert await record.run(text("SELECT 1 FROM tenants WHERE id = 'half done'")) == []
+    await killer.close()
 
 
-def test_a_connection_killed_in_a_transaction_commits_nothing(tables: str) -> None:
-    async def body(record: Record) -> None:
-        killer = Database(tables, pool_size=1)
-
-        async def killed_half_way() -> None:
-            async with record.database.transaction() as connection:
-                await connection.execute(text("INSERT INTO tenants (id) VALUES ('half done')"))
-                async with killer.transaction() as killing:
-                    await killing.execute(KILL)
-                await connection.execute(SELECT)
-
-        with pytest.raises(StoreUnavailable):
-            await killed_half_way()
-        assert await record.run(text("SELECT 1 FROM tenants WHERE id = 'half done'")) == []
-        await killer.close()
-
-    on(tables, body)
-
-
-def test_a_server_that_went_away_and_came_back_is_used_again(tables: str, tmp_path: Path) -> None:
+async def test_a_server_that_went_away_and_came_back_is_used_again(tables: str, tmp_path: Path) -> None:
     with door_to(postgres_socket(tables), tmp_path / ".s.PGSQL.5432") as door:
         database = Database(f"{tables.partition('?')[0]}?host={tmp_path}")
 
-        async def body() -> None:
-            await database.check()
-            await asyncio.to_thread(door.shut)
-            for _ in range(2):
-                with pytest.raises(StoreUnavailable):
-                    await database.check()
-            await asyncio.to_thread(door.open)
-            await database.check()
-            await database.close()
-
-        asyncio.run(body())
-
-
-def test_a_mistake_of_ours_is_no_unavailable_store_and_shows_no_values(tables: str) -> None:
-    async def body(record: Record) -> None:
-        with pytest.raises(DBAPIError) as mistake:
-            await record.run(text("INSERT INTO nowhere VALUES (:said)").bindparams(said="what a child said"))
-        assert "what a child said" not in str(mistake.value)
-
-    on(tables, body)
-
-
-def test_a_pool_in_use_is_told_after_a_while_and_not_for_ever(tables: str, monkeypatch: Any) -> None:
-    monkeypatch.setattr("afterbell.adapters.db.engine.POOL_WAIT_S", 0.1)
-
-    async def body(record: Record) -> None:
-        async with record.database.transaction():
+        await database.check()
+        await asyncio.to_thread(door.shut)
+        for _ in range(2):
             with pytest.raises(StoreUnavailable):
-                await record.database.check()
+                await database.check()
+        await asyncio.to_thread(door.open)
+        await database.check()
+        await database.close()
 
-    on(tables, body, pool_size=1)
+
+async def test_a_mistake_of_ours_is_no_unavailable_store_and_shows_no_values(record: Record) -> None:
+    with pytest.raises(DBAPIError) as mistake:
+        await record.run(text("INSERT INTO nowhere VALUES (:said)").bindparams(said="what a child said"))
+    assert "what a child said" not in str(mistake.value)
 
 
-def test_a_block_that_fails_commits_nothing(tables: str) -> None:
-    async def body(record: Record) -> None:
-        async def failing() -> None:
-            async with record.database.transaction() as connection:
-                await connection.execute(text("INSERT INTO tenants (id) VALUES ('half')"))
-                raise ValueError("stop")
+async def test_a_pool_in_use_is_told_after_a_while_and_not_for_ever(tables: str, monkeypatch: Any) -> None:
+    monkeypatch.setattr("afterbell.adapters.db.database.POOL_WAIT_S", 0.1)
 
-        with pytest.raises(ValueError, match="stop"):
-            await failing()
-        assert await record.run(text("SELECT 1 FROM tenants WHERE id = 'half'")) == []
+    async with record_in(tables, pool_size=1) as record, record.database.transaction():
+        with pytest.raises(StoreUnavailable):
+            await record.database.check()
 
-    on(tables, body)
+
+async def test_a_block_that_fails_commits_nothing(record: Record) -> None:
+    async def failing() -> None:
+        async with record.database.transaction() as connection:
+            await connection.execute(text("INSERT INTO tenants (id) VALUES ('half')"))
+            raise ValueError("stop")
+
+    with pytest.raises(ValueError, match="stop"):
+        await failing()
+    assert await record.run(text("SELECT 1 FROM tenants WHERE id = 'half'")) == []

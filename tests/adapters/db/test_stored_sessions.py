@@ -7,9 +7,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from tests.core.sessions import START, lesson
 from tests.core.sessions import sessions as any_session
-from tests.support.record import LESSON, Record, on
+from tests.support.record import LESSON, Record, record_in
 
 from afterbell.adapters.db import sessions
+from afterbell.core.errors import NotFound
 from afterbell.core.session import MESSAGES_MAX, Message, Session
 
 pytestmark = pytest.mark.engines
@@ -32,121 +33,93 @@ async def saved(record: Record, session: Session, digest: str, *, keep_messages:
         return await sessions.save(connection, record.tenant, session, digest, keep_messages=keep_messages)
 
 
-def test_a_session_comes_back_as_it_was_stored(tables: str) -> None:
-    async def body(record: Record) -> None:
-        session = replace(LESSON, goals=("one", "two"), started_at=START, ended_at=None, level=None)
-        assert await saved(record, session, "d")
-        assert await loaded(record) == (session, 1)
-
-    on(tables, body)
+async def test_a_session_comes_back_as_it_was_stored(record: Record) -> None:
+    session = replace(LESSON, goals=("one", "two"), started_at=START, ended_at=None, level=None)
+    assert await saved(record, session, "d")
+    assert await loaded(record) == (session, 1)
 
 
 @settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 @given(any_session())
-def test_any_session_the_api_lets_in_comes_back(tables: str, session: Session) -> None:
+async def test_any_session_the_api_lets_in_comes_back(tables: str, session: Session) -> None:
     if "\0" in repr(session) or "\\x00" in repr(session) or any("\ud800" <= c <= "\udfff" for c in str(session)):
         return  # the API refuses these
 
-    async def body(record: Record) -> None:
+    async with record_in(tables, pool_size=1) as record:
         assert await saved(record, session, "d")
         assert (await loaded(record))[0] == session
 
-    on(tables, body, pool_size=1)
+
+async def test_the_same_session_again_changes_nothing(record: Record) -> None:
+    assert await saved(record, LESSON, "d")
+    before = await loaded(record)
+    assert not await saved(record, LESSON, "d")
+    assert await loaded(record) == before
+    assert await saved(record, LESSON, "e")
+    assert (await loaded(record))[1] == before[1] + 1
 
 
-def test_the_same_session_again_changes_nothing(tables: str) -> None:
-    async def body(record: Record) -> None:
-        assert await saved(record, LESSON, "d")
-        before = await loaded(record)
-        assert not await saved(record, LESSON, "d")
-        assert await loaded(record) == before
-        assert await saved(record, LESSON, "e")
-        assert (await loaded(record))[1] == before[1] + 1
-
-    on(tables, body)
-
-
-def test_new_messages_replace_the_old_ones_unless_they_are_to_be_kept(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await saved(record, LESSON, "d")
-        await saved(record, replace(LESSON, subject="Geometry", messages=()), "e", keep_messages=True)
-        session, revision = await loaded(record)
-        assert (session.subject, session.messages, revision) == ("Geometry", LESSON.messages, 2)
-        shorter = lesson("T: Only this.")
-        await saved(record, shorter, "f")
-        assert (await loaded(record))[0].messages == shorter.messages
-        await saved(record, replace(LESSON, messages=()), "g")
-        assert (await loaded(record))[0].messages == ()
-
-    on(tables, body)
+async def test_new_messages_replace_the_old_ones_unless_they_are_to_be_kept(record: Record) -> None:
+    await saved(record, LESSON, "d")
+    await saved(record, replace(LESSON, subject="Geometry", messages=()), "e", keep_messages=True)
+    session, revision = await loaded(record)
+    assert (session.subject, session.messages, revision) == ("Geometry", LESSON.messages, 2)
+    shorter = lesson("T: Only this.")
+    await saved(record, shorter, "f")
+    assert (await loaded(record))[0].messages == shorter.messages
+    await saved(record, replace(LESSON, messages=()), "g")
+    assert (await loaded(record))[0].messages == ()
 
 
-def test_keeping_messages_of_a_session_nobody_knew_stores_it_without_any(tables: str) -> None:
-    async def body(record: Record) -> None:
-        assert await saved(record, replace(LESSON, messages=()), "d", keep_messages=True)
-        stored = await appended(record, Message("c1", "p-tutor", "first"))
-        assert stored is not None
-        assert stored.seq == 1
-
-    on(tables, body)
+async def test_keeping_messages_of_a_session_nobody_knew_stores_it_without_any(record: Record) -> None:
+    assert await saved(record, replace(LESSON, messages=()), "d", keep_messages=True)
+    stored = await appended(record, Message("c1", "p-tutor", "first"))
+    assert stored is not None
+    assert stored.seq == 1
 
 
-def test_fifty_messages_at_once_are_numbered_without_a_gap(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await saved(record, LESSON, "d")
-        many = [Message(f"c{n}", "p-tutor", str(n)) for n in range(50)]
-        found = await asyncio.gather(*(appended(record, one) for one in many))
-        assert sorted(one.seq for one in found if one) == list(range(3, 53))
-        session, revision = await loaded(record)
-        assert len(session.messages) == 52
-        assert revision == 51
-
-    on(tables, body)
+async def test_fifty_messages_at_once_are_numbered_without_a_gap(record: Record) -> None:
+    await saved(record, LESSON, "d")
+    many = [Message(f"c{n}", "p-tutor", str(n)) for n in range(50)]
+    found = await asyncio.gather(*(appended(record, one) for one in many))
+    assert sorted(one.seq for one in found if one) == list(range(3, 53))
+    session, revision = await loaded(record)
+    assert len(session.messages) == 52
+    assert revision == 51
 
 
-def test_a_message_sent_twenty_times_at_once_is_stored_once(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await saved(record, LESSON, "d")
-        same = Message("c1", "p-tutor", "once", START)
-        found = await asyncio.gather(*(appended(record, same) for _ in range(20)))
-        assert set(found) == {sessions.StoredMessage(3, "c1", "p-tutor", "once", START)}
-        # Another text under the id gives what is stored: the API makes a conflict of it.
-        other = await appended(record, replace(same, text="twice"))
-        assert other is not None
-        assert other.text == "once"
-
-    on(tables, body)
+async def test_a_message_sent_twenty_times_at_once_is_stored_once(record: Record) -> None:
+    await saved(record, LESSON, "d")
+    same = Message("c1", "p-tutor", "once", START)
+    found = await asyncio.gather(*(appended(record, same) for _ in range(20)))
+    assert set(found) == {sessions.StoredMessage(3, "c1", "p-tutor", "once", START)}
+    # Another text under the id gives what is stored: the API makes a conflict of it.
+    other = await appended(record, replace(same, text="twice"))
+    assert other is not None
+    assert other.text == "once"
 
 
-def test_an_appended_message_lets_the_next_import_count_as_a_change(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await saved(record, LESSON, "d")
-        await appended(record, Message("c1", "p-tutor", "more"))
-        assert await saved(record, LESSON, "d")
-        assert (await loaded(record))[0].messages == LESSON.messages
-
-    on(tables, body)
+async def test_an_appended_message_lets_the_next_import_count_as_a_change(record: Record) -> None:
+    await saved(record, LESSON, "d")
+    await appended(record, Message("c1", "p-tutor", "more"))
+    assert await saved(record, LESSON, "d")
+    assert (await loaded(record))[0].messages == LESSON.messages
 
 
-def test_a_full_session_takes_no_message_but_gives_back_the_ones_it_has(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await saved(record, LESSON, "d")
-        assert await appended(record, Message("c1", "p-tutor", "x"), count_max=2) is None
-        again = await appended(record, LESSON.messages[0], count_max=2)
-        assert again is not None
-        assert again.seq == 1
-
-    on(tables, body)
+async def test_a_full_session_takes_no_message_but_gives_back_the_ones_it_has(record: Record) -> None:
+    await saved(record, LESSON, "d")
+    assert await appended(record, Message("c1", "p-tutor", "x"), count_max=2) is None
+    again = await appended(record, LESSON.messages[0], count_max=2)
+    assert again is not None
+    assert again.seq == 1
 
 
-def test_an_unknown_session_and_another_tenants_are_not_there(tables: str) -> None:
-    async def body(record: Record) -> None:
-        await saved(record, LESSON, "d")
-        async with record.database.transaction() as connection:
-            for tenant, name in ((record.tenant, "none"), ("another", LESSON.id)):
-                assert await sessions.load(connection, tenant, name) is None
-                assert await sessions.participants(connection, tenant, name) is None
-                assert await sessions.append(connection, tenant, name, LESSON.messages[0], 9) is None
-                assert await sessions.read_messages(connection, tenant, name, after=0, limit=9) == []
-
-    on(tables, body)
+async def test_an_unknown_session_and_another_tenants_are_not_there(record: Record) -> None:
+    await saved(record, LESSON, "d")
+    async with record.database.transaction() as connection:
+        for tenant, name in ((record.tenant, "none"), ("another", LESSON.id)):
+            assert await sessions.load(connection, tenant, name) is None
+            assert await sessions.participants(connection, tenant, name) is None
+            with pytest.raises(NotFound):
+                await sessions.append(connection, tenant, name, LESSON.messages[0], 9)
+            assert await sessions.read_messages(connection, tenant, name, after=0, limit=9) == []

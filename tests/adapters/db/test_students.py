@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 from sqlalchemy import text
 from tests.core.sessions import lesson
-from tests.support.record import Record, on
+from tests.support.record import Record
 
-from afterbell.adapters.db import audit, students
+from afterbell.adapters.db import audit, sessions, students
 from afterbell.adapters.db.students import Erased
+from afterbell.core.errors import Forbidden, NotFound
 from afterbell.core.session import Message, Participant, Session
 
 pytestmark = pytest.mark.engines
@@ -37,84 +38,145 @@ async def everything(record: Record) -> str:
     return json.dumps([dict(row) for row in found], default=str)
 
 
-def test_an_export_holds_all_about_the_student_and_no_name_or_word_of_others(tables: str) -> None:
-    async def work(record: Record) -> None:
-        await stored(record, session("alone", TUTOR, MINA))
-        await stored(record, session("shared", TUTOR, MINA, LEO))
-        await stored(record, session("not-theirs", TUTOR, LEO))
+async def test_an_export_holds_all_about_the_student_and_no_name_or_word_of_others(record: Record) -> None:
+    await stored(record, session("alone", TUTOR, MINA))
+    await stored(record, session("shared", TUTOR, MINA, LEO))
+    await stored(record, session("not-theirs", TUTOR, LEO))
+    async with record.database.transaction() as connection:
+        found = await students.export(connection, record.tenant, "mina", **BY)
+    alone, shared = found["sessions"]
+    assert (alone["session"]["id"], shared["session"]["id"]) == ("alone", "shared")
+    assert (alone["shared"], shared["shared"]) == (False, True)
+    assert [one["text"] for one in shared["messages"]] == ["Mina Sayed here, hello Mina!"]
+    assert alone["reports"][0]["content"] == {"text": "about Mina in alone"}
+    told = json.dumps(found, default=str)
+    assert "Leo" not in told
+    assert "Okan" not in told
+    async with record.database.transaction() as connection:
+        (act,) = await audit.read(connection, record.tenant)
+        assert (act.act.action, act.act.actor, act.act.reason) == ("student.export", "admin:ada", BY["reason"])
+
+
+async def test_after_an_erasure_no_word_and_no_name_of_the_student_is_left(record: Record) -> None:
+    await stored(record, session("alone", TUTOR, MINA))
+    await stored(record, session("shared", TUTOR, MINA, LEO))
+    await stored(record, session("not-theirs", TUTOR, LEO))
+    async with record.database.transaction() as connection:
+        assert await students.erase(connection, record.tenant, "mina", **BY) == Erased(1, 1, 1, 2, 2)
+    left = await everything(record)
+    assert "Sayed" not in left
+    assert '"mina"' not in left
+    assert "mina-1" not in left
+    assert left.count("Mina") == 4  # in the session Mina took no part in: two messages, a goal, a report
+    query = text("SELECT * FROM sessions WHERE id = 'shared' AND tenant_id = :t").bindparams(t=record.tenant)
+    (shared,) = await record.run(query)
+    assert [one["role"] for one in shared["participants"]] == ["tutor", "student", "student"]
+    assert shared["goals"] == ["Help [erased]"]
+
+
+def left_by(student: Participant, one: Session) -> Session:
+    """The session as it is after the platform imported it without the student: what was said stays."""
+    return replace(one, participants=tuple(person for person in one.participants if person != student), messages=())
+
+
+async def stored_and_left(record: Record) -> None:
+    """One session Mina takes part in, and one that she wrote in and left."""
+    shared = session("left", TUTOR, MINA, LEO)
+    await record.stored(session("alone", TUTOR, MINA))
+    await record.stored(shared)
+    async with record.database.transaction() as connection:
+        await sessions.save(connection, record.tenant, left_by(MINA, shared), "other", keep_messages=True)
+    await record.report("left", status="succeeded", content={"text": "about Mina in left"})
+
+
+async def test_an_export_holds_what_a_student_wrote_in_a_session_they_left(record: Record) -> None:
+    await stored_and_left(record)
+    async with record.database.transaction() as connection:
+        found = await students.export(connection, record.tenant, "mina", **BY)
+    assert [one["session"]["id"] for one in found["sessions"]] == ["alone", "left"]
+    assert [one["text"] for one in found["sessions"][1]["messages"]] == ["Mina Sayed here, hello Mina!"]
+    assert found["sessions"][1]["shared"]
+
+
+async def test_an_erasure_takes_what_a_student_wrote_and_their_name_from_a_session_they_left(record: Record) -> None:
+    await stored_and_left(record)
+    async with record.database.transaction() as connection:
+        assert await students.erase(connection, record.tenant, "mina", **BY) == Erased(1, 1, 1, 2, 1)
+    left = await everything(record)
+    assert "Leo here" in left
+    assert "ina" not in left.replace("Erased", "")
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "left"),
+    [
+        ("王小明", ("王小明同学,你好", "谢谢小明"), ("[erased]同学,你好", "谢谢[erased]")),
+        ("Li Wei", ("Li was right", "ask Li Wei"), ("[erased] was right", "ask [erased]")),
+        ("José Álvarez", ("Jose said 12", "jose!", "José too"), ("[erased] said 12", "[erased]!", "[erased] too")),
+        ("Will Hart", ("I will mark it", "it will do"), ("I will mark it", "it will do")),
+    ],
+)
+async def test_an_erasure_finds_a_name_as_redaction_does(
+    record: Record, name: str, said: tuple[str, ...], left: tuple[str, ...]
+) -> None:
+    student = replace(MINA, display_name=name)
+    one = replace(
+        session("shared", TUTOR, student, LEO),
+        messages=tuple(Message(f"m{number}", "t", words) for number, words in enumerate(said)),
+    )
+
+    await record.stored(one)
+    async with record.database.transaction() as connection:
+        await students.erase(connection, record.tenant, "mina", **BY)
+        kept = await sessions.read_messages(connection, record.tenant, "shared", after=0, limit=None)
+    assert tuple(message.text for message in kept) == left
+
+
+async def test_nothing_is_written_under_an_erased_id_until_it_is_invited_again(record: Record) -> None:
+    shared = session("shared", TUTOR, MINA, LEO)
+    await record.stored(shared)
+    await record.stored(session("alone", TUTOR, MINA))
+    async with record.database.transaction() as connection:
+        erased = await students.erase(connection, record.tenant, "mina", **BY)
+    assert erased.session_ids == ("alone", "shared")
+    late = Message("late", "mina", "still here")
+    for session_id, refused in (("shared", Forbidden), ("alone", NotFound)):
         async with record.database.transaction() as connection:
-            found = await students.export(connection, record.tenant, "mina", **BY)
-        alone, shared = found["sessions"]
-        assert (alone["session"]["id"], shared["session"]["id"]) == ("alone", "shared")
-        assert (alone["shared"], shared["shared"]) == (False, True)
-        assert [one["text"] for one in shared["messages"]] == ["Mina Sayed here, hello Mina!"]
-        assert alone["reports"][0]["content"] == {"text": "about Mina in alone"}
-        told = json.dumps(found, default=str)
-        assert "Leo" not in told
-        assert "Okan" not in told
-        async with record.database.transaction() as connection:
-            (act,) = await audit.read(connection, record.tenant)
-            assert (act.act.action, act.act.actor, act.act.reason) == ("student.export", "admin:ada", BY["reason"])
-
-    on(tables, work)
+            assert await sessions.append_new(connection, record.tenant, session_id, late, 100) is None
+            with pytest.raises(refused):
+                await sessions.append(connection, record.tenant, session_id, late, 100)
+    async with record.database.transaction() as connection:
+        await sessions.save(connection, record.tenant, shared, "again", keep_messages=True)
+        assert await sessions.append_new(connection, record.tenant, "shared", late, 100) is not None
 
 
-def test_after_an_erasure_no_word_and_no_name_of_the_student_is_left(tables: str) -> None:
-    async def work(record: Record) -> None:
-        await stored(record, session("alone", TUTOR, MINA))
-        await stored(record, session("shared", TUTOR, MINA, LEO))
-        await stored(record, session("not-theirs", TUTOR, LEO))
-        async with record.database.transaction() as connection:
-            assert await students.erase(connection, record.tenant, "mina", **BY) == Erased(1, 1, 1, 2, 2)
-        left = await everything(record)
-        assert "Sayed" not in left
-        assert '"mina"' not in left
-        assert "mina-1" not in left
-        assert left.count("Mina") == 4  # in the session Mina took no part in: two messages, a goal, a report
-        query = text("SELECT * FROM sessions WHERE id = 'shared' AND tenant_id = :t").bindparams(t=record.tenant)
-        (shared,) = await record.run(query)
-        assert [one["role"] for one in shared["participants"]] == ["tutor", "student", "student"]
-        assert shared["goals"] == ["Help [erased]"]
-
-    on(tables, work)
-
-
-def test_an_erasure_is_recorded_with_its_reason_also_when_it_finds_nothing(tables: str) -> None:
-    async def work(record: Record) -> None:
-        for _ in range(2):
-            async with record.database.transaction() as connection:
-                assert await students.erase(connection, record.tenant, "mina", **BY) == Erased()
-        async with record.database.transaction() as connection:
-            acts = await audit.read(connection, record.tenant, subject="mina", action="student.erase")
-        assert [act.act.reason for act in acts] == [BY["reason"]] * 2
-
-    on(tables, work)
-
-
-def test_a_student_of_another_tenant_and_a_tutor_of_that_id_stay(tables: str) -> None:
-    async def work(record: Record) -> None:
-        await stored(record, session("alone", replace(TUTOR, id="mina"), LEO))
-        other = Record(record.database)
-        await stored(other, session("alone", TUTOR, MINA))
+async def test_an_erasure_is_recorded_with_its_reason_also_when_it_finds_nothing(record: Record) -> None:
+    for _ in range(2):
         async with record.database.transaction() as connection:
             assert await students.erase(connection, record.tenant, "mina", **BY) == Erased()
-        assert "Mina Sayed" in await everything(other)
+    async with record.database.transaction() as connection:
+        acts = await audit.read(connection, record.tenant, subject="mina", action="student.erase")
+    assert [act.act.reason for act in acts] == [BY["reason"]] * 2
 
-    on(tables, work)
+
+async def test_a_student_of_another_tenant_and_a_tutor_of_that_id_stay(record: Record) -> None:
+    await stored(record, session("alone", replace(TUTOR, id="mina"), LEO))
+    other = Record(record.database)
+    await stored(other, session("alone", TUTOR, MINA))
+    async with record.database.transaction() as connection:
+        assert await students.erase(connection, record.tenant, "mina", **BY) == Erased()
+    assert "Mina Sayed" in await everything(other)
 
 
-def test_a_worker_that_writes_about_an_erased_session_changes_nothing(tables: str) -> None:
-    async def work(record: Record) -> None:
-        from afterbell.adapters.db import reports
+async def test_a_worker_that_writes_about_an_erased_session_changes_nothing(record: Record) -> None:
+    from afterbell.adapters.db.reports import rows as reports
 
-        await record.stored(session("alone", TUTOR, MINA))
-        claimed = await record.claim(await record.report("alone"))
-        async with record.database.transaction() as connection:
-            await students.erase(connection, record.tenant, "mina", **BY)
-        async with record.database.transaction() as connection:
-            assert not await reports.advance(connection, claimed, 50, "writing")
-            assert not await reports.finish(connection, claimed, {"text": "Mina"}, 1)
-            await reports.book(connection, claimed, outcome="superseded")
-        assert "Mina" not in await everything(record)
-
-    on(tables, work)
+    await record.stored(session("alone", TUTOR, MINA))
+    claimed = await record.claim(await record.report("alone"))
+    async with record.database.transaction() as connection:
+        await students.erase(connection, record.tenant, "mina", **BY)
+    async with record.database.transaction() as connection:
+        assert not await reports.advance(connection, claimed, 50, "writing")
+        assert not await reports.finish(connection, claimed, {"text": "Mina"}, 1)
+        await reports.book(connection, claimed, outcome="superseded")
+    assert "Mina" not in await everything(record)

@@ -1,10 +1,8 @@
 """REDIS_URL: refused by name where it is none, and no password of it in any message."""
 
-import asyncio
-
 import pytest
 
-from afterbell.adapters.redis.client import check, connect, mask
+from afterbell.adapters.redis.connections import check, connect, mask
 from afterbell.core.errors import SettingsError, StoreUnavailable
 
 
@@ -42,21 +40,18 @@ def test_an_address_that_is_none_is_refused_by_name_and_never_shown(url: str) ->
         ("unix:///nowhere/a@b?db=1&password=s3cret", "unix:///nowhere/a@b?db=1"),
     ],
 )
-def test_an_unreachable_server_is_told_with_the_address_but_not_its_password(url: str, shown: str) -> None:
+async def test_an_unreachable_server_is_told_with_the_address_but_not_its_password(url: str, shown: str) -> None:
     assert mask(url) == shown
     if shown == "(unreadable)":
         return
 
-    async def body() -> str:
-        client = connect(url)
-        try:
-            with pytest.raises(StoreUnavailable) as away:
-                await check(client, url)
-        finally:
-            await client.aclose()
-        return str(away.value)
-
-    message = asyncio.run(body())
+    client = connect(url)
+    try:
+        with pytest.raises(StoreUnavailable) as away:
+            await check(client, url)
+    finally:
+        await client.aclose()
+    message = str(away.value)
     assert message.startswith(f"Redis does not answer: REDIS_URL {shown}: ")
     assert "s3c" not in message
     assert "\n" not in message

@@ -1,6 +1,5 @@
 """One attempt on the wire: to the judged address, under the host's name, never elsewhere, never for long."""
 
-import asyncio
 import ssl
 import subprocess
 from collections.abc import Awaitable, Callable
@@ -10,9 +9,9 @@ import pytest
 from tests.support.receiver import Receiver, answer, receiver
 from tests.support.redis_engines import OPENSSL_PROGRAM, missing
 
-from afterbell.adapters.webhooks.client import WebhookClient
-from afterbell.core.addresses import networks_of
-from afterbell.core.webhooks import Answer
+from afterbell.adapters.webhooks.webhook_client import WebhookClient
+from afterbell.core.webhooks.destinations import networks_of
+from afterbell.core.webhooks.signing import Answer
 
 LOOPBACK = networks_of(["127.0.0.1"])
 HEADERS = {"webhook-id": "msg_1"}
@@ -29,12 +28,9 @@ class Names:
         return self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
 
 
-def posted(work: Callable[[Receiver], Awaitable[Answer]], **given: list[str]) -> tuple[Answer, Receiver]:
-    async def run() -> tuple[Answer, Receiver]:
-        async with receiver(**given) as found:
-            return await work(found), found
-
-    return asyncio.run(run())
+async def posted(work: Callable[[Receiver], Awaitable[Answer]], **given: list[str]) -> tuple[Answer, Receiver]:
+    async with receiver(**given) as at:
+        return await work(at), at
 
 
 async def post(url: str, *, timeout_s: float = 5, **options: object) -> Answer:
@@ -45,8 +41,8 @@ async def post(url: str, *, timeout_s: float = 5, **options: object) -> Answer:
         await client.aclose()
 
 
-def test_a_message_arrives_as_it_was_signed() -> None:
-    said, found = posted(lambda at: post(at.url))
+async def test_a_message_arrives_as_it_was_signed() -> None:
+    said, found = await posted(lambda at: post(at.url))
     assert said == Answer(204)
     (got,) = found.got
     assert (got.path, got.body, got.headers["webhook-id"]) == ("/hook?a=1", b"{}", "msg_1")
@@ -54,13 +50,13 @@ def test_a_message_arrives_as_it_was_signed() -> None:
     assert got.headers["host"] == f"127.0.0.1:{found.port}"
 
 
-def test_a_redirect_is_not_followed() -> None:
-    said, found = posted(lambda at: post(at.url), answers=[answer(302, "Location: http://127.0.0.1:1/inside")])
+async def test_a_redirect_is_not_followed() -> None:
+    said, found = await posted(lambda at: post(at.url), answers=[answer(302, "Location: http://127.0.0.1:1/inside")])
     assert said == Answer(302, "answered 302")
     assert len(found.got) == 1
 
 
-def test_a_name_that_answers_something_else_the_next_moment_changes_nothing() -> None:
+async def test_a_name_that_answers_something_else_the_next_moment_changes_nothing() -> None:
     """Rebinding: judged and connected to is one answer, and the next attempt is judged anew."""
     names = Names(["127.0.0.1"], ["169.254.169.254"])
 
@@ -74,63 +70,61 @@ def test_a_name_that_answers_something_else_the_next_moment_changes_nothing() ->
         finally:
             await client.aclose()
 
-    said, found = posted(work)
+    said, found = await posted(work)
     assert said.status is None
     assert "link-local" in (said.error or "")
     assert found.got[0].headers["host"] == f"rebinding.example.com:{found.port}"
     assert len(found.got) == 1
 
 
-def test_our_own_network_is_not_reached_without_being_allowed() -> None:
-    said, found = posted(lambda at: post(at.url, allowed=()))
+async def test_our_own_network_is_not_reached_without_being_allowed() -> None:
+    said, found = await posted(lambda at: post(at.url, allowed=()))
     assert "loopback" in (said.error or "")
     assert found.got == []
 
 
-def test_what_is_slow_is_cut_off_and_what_is_closed_is_told() -> None:
-    said, _ = posted(lambda at: post(at.url, timeout_s=0.2), answers=[""])
+async def test_what_is_slow_is_cut_off_and_what_is_closed_is_told() -> None:
+    said, _ = await posted(lambda at: post(at.url, timeout_s=0.2), answers=[""])
     assert said == Answer(None, "no answer within 0.2 s")
-    said = asyncio.run(post("http://127.0.0.1:1/"))
+    said = await post("http://127.0.0.1:1/")
     assert said == Answer(None, "no answer: ConnectError")
-    said, _ = posted(lambda at: post(at.url), answers=["nonsense\r\n\r\n"])
+    said, _ = await posted(lambda at: post(at.url), answers=["nonsense\r\n\r\n"])
     assert said.error == "no answer: RemoteProtocolError"
 
 
-def test_the_next_address_is_tried_where_one_does_not_connect() -> None:
+async def test_the_next_address_is_tried_where_one_does_not_connect() -> None:
     names = Names(["127.0.0.2", "127.0.0.1"])
     allowed = networks_of(["127.0.0.0/8"])
-    said, _ = posted(lambda at: post(f"http://two.example.com:{at.port}/", resolve=names, allowed=allowed))
+    said, _ = await posted(lambda at: post(f"http://two.example.com:{at.port}/", resolve=names, allowed=allowed))
     assert said.accepted
 
 
-def test_how_long_to_wait_is_read_in_both_of_its_forms() -> None:
+async def test_how_long_to_wait_is_read_in_both_of_its_forms() -> None:
     for header, expected in (("120", 120.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None)):
-        said, _ = posted(lambda at: post(at.url), answers=[answer(503, f"Retry-After: {header}")])
+        said, _ = await posted(lambda at: post(at.url), answers=[answer(503, f"Retry-After: {header}")])
         assert said.retry_after_s == expected
 
 
-def test_tls_is_checked_against_the_name_and_not_the_address(tmp_path: Path) -> None:
+async def test_tls_is_checked_against_the_name_and_not_the_address(tmp_path: Path) -> None:
     if lacking := missing(OPENSSL_PROGRAM):
         pytest.skip(lacking)
     serving, trust = certificate(tmp_path, "hooks.example.com")
 
-    async def run() -> tuple[Answer, Answer, list[str]]:
-        async with receiver(serving) as at:
-            names = Names(["127.0.0.1"])
-            right = await post(f"https://hooks.example.com:{at.port}/", resolve=names, trust=trust)
-            wrong = await post(f"https://another.example.com:{at.port}/", resolve=names, trust=trust)
-            return right, wrong, [got.headers["host"].partition(":")[0] for got in at.got]
-
-    right, wrong, hosts = asyncio.run(run())
+    async with receiver(serving) as at:
+        names = Names(["127.0.0.1"])
+        right = await post(f"https://hooks.example.com:{at.port}/", resolve=names, trust=trust)
+        wrong = await post(f"https://another.example.com:{at.port}/", resolve=names, trust=trust)
     assert right.accepted
     assert wrong == Answer(None, "no answer: ConnectError")
-    assert hosts == ["hooks.example.com"]
+    assert [got.headers["host"].partition(":")[0] for got in at.got] == ["hooks.example.com"]
 
 
 def certificate(home: Path, name: str) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """What a server called ``name`` serves with, and what trusts it."""
-    made = (f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} "
-            f"-addext subjectAltName=DNS:{name} -addext keyUsage=digitalSignature,keyCertSign")  # fmt: skip
+    made = (
+        f"req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN={name} "
+        f"-addext subjectAltName=DNS:{name} -addext keyUsage=digitalSignature,keyCertSign"
+    )
     files = ["-keyout", str(home / "key.pem"), "-out", str(home / "certificate.pem")]
     subprocess.run([OPENSSL_PROGRAM, *made.split(), *files], check=True, capture_output=True)
     serving = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

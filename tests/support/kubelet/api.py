@@ -106,10 +106,16 @@ class NodeApi:
         meta, at = pod["metadata"], now()
         about = {"apiVersion": "v1", "kind": "Pod"} | {key: meta[key] for key in ("name", "namespace", "uid")}
         event = {
-            "metadata": {"generateName": f"{meta['name']}."}, "involvedObject": about, "reason": reason,
-            "message": message[:1000], "type": "Warning" if warning else "Normal", "count": 1, "firstTimestamp": at,
-            "lastTimestamp": at, "source": {"component": "kubelet", "host": self._node},
-        }  # fmt: skip
+            "metadata": {"generateName": f"{meta['name']}."},
+            "involvedObject": about,
+            "reason": reason,
+            "message": message[:1000],
+            "type": "Warning" if warning else "Normal",
+            "count": 1,
+            "firstTimestamp": at,
+            "lastTimestamp": at,
+            "source": {"component": "kubelet", "host": self._node},
+        }
         (await self._http.post(f"/api/v1/namespaces/{meta['namespace']}/events", json=event)).raise_for_status()
 
     @property

@@ -15,7 +15,7 @@ from tests.support.kubelet.api import Manifest, now
 from tests.support.kubelet.environment import Misconfigured, expanded
 from tests.support.kubelet.probes import Target, verdicts
 
-from afterbell.embedded.launch import launcher
+from afterbell.dev.engines.launch import launcher
 
 RETRY_S = 0.5
 BACK_OFF_MAX_S = 10.0
@@ -81,10 +81,16 @@ class Container:
     def status(self) -> Manifest:
         image = self.spec.get("image", "")
         return {
-            "name": self.name, "image": image, "imageID": image, "containerID": f"process://{self._pid}",
-            "ready": self.ready, "started": self.started, "restartCount": self.restarts, "state": self.state,
+            "name": self.name,
+            "image": image,
+            "imageID": image,
+            "containerID": f"process://{self._pid}",
+            "ready": self.ready,
+            "started": self.started,
+            "restartCount": self.restarts,
+            "state": self.state,
             "lastState": self.last_state,
-        }  # fmt: skip
+        }
 
     async def _prepared(self) -> list[str] | None:
         """The command; waits while something it refers to is missing; None where it is to end instead."""
@@ -133,10 +139,16 @@ class Container:
         path = self._around.folder / f"{self.name}.{self.restarts}.log"
         with path.open("ab") as log:
             return await asyncio.create_subprocess_exec(
-                *self._around.enter, *launcher(signal.SIGKILL), *command, stdin=subprocess.DEVNULL, stdout=log,
-                stderr=log, env=self._environment, start_new_session=True,
+                *self._around.enter,
+                *launcher(signal.SIGKILL),
+                *command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=self._environment,
+                start_new_session=True,
                 cwd=self.spec.get("workingDir") or self._around.folder,
-            )  # fmt: skip
+            )
 
     async def _back_off(self) -> None:
         """At once the first time, then 1, 2, 4 … s: a real kubelet waits ten times as long."""
@@ -214,10 +226,16 @@ class Container:
     async def _exec(self, command: list[str]) -> str | None:
         """Run a command beside the process, where and as it runs; what it said where it failed."""
         process = await asyncio.create_subprocess_exec(
-            *self._around.enter, *launcher(signal.SIGKILL), *command, stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=self._environment, start_new_session=True,
+            *self._around.enter,
+            *launcher(signal.SIGKILL),
+            *command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            env=self._environment,
+            start_new_session=True,
             cwd=self.spec.get("workingDir") or self._around.folder,
-        )  # fmt: skip
+        )
         try:
             said, _ = await process.communicate()
         finally:

@@ -45,8 +45,9 @@ async def _answer(writer: asyncio.StreamWriter, target: str, find: Find) -> None
     await _pour(writer, *found, tail=asked.get("tailLines"), follow=asked.get("follow") == "true")
 
 
-async def _pour(writer: asyncio.StreamWriter, path: Path, running: Callable[[], bool], *, tail: str | None,
-                follow: bool) -> None:  # fmt: skip
+async def _pour(
+    writer: asyncio.StreamWriter, path: Path, running: Callable[[], bool], *, tail: str | None, follow: bool
+) -> None:
     said = _from(path, 0)
     lines = said.splitlines(keepends=True)
     writer.write(b"".join(lines[max(0, len(lines) - int(tail)) :] if tail is not None else lines))

@@ -101,20 +101,29 @@ def description(settings: Settings, ip: str) -> Manifest:
     healthy = {"lastHeartbeatTime": at, "lastTransitionTime": at, "reason": "TestKubelet", "message": "runs processes"}
     pressure = [{"type": f"{what}Pressure", "status": "False"} | healthy for what in ("Memory", "Disk", "PID")]
     return {
-        "apiVersion": "v1", "kind": "Node",
-        "metadata": {"name": settings.name, "labels": {"kubernetes.io/hostname": settings.name,
-                                                       "kubernetes.io/os": "linux"}},
+        "apiVersion": "v1",
+        "kind": "Node",
+        "metadata": {
+            "name": settings.name,
+            "labels": {"kubernetes.io/hostname": settings.name, "kubernetes.io/os": "linux"},
+        },
         "status": {
-            "capacity": _CAPACITY, "allocatable": _CAPACITY,
+            "capacity": _CAPACITY,
+            "allocatable": _CAPACITY,
             "conditions": [{"type": "Ready", "status": "True"} | healthy, *pressure],
             "addresses": [{"type": "InternalIP", "address": ip}, {"type": "Hostname", "address": settings.name}],
             "daemonEndpoints": {"kubeletEndpoint": {"Port": PORT}},
-            "nodeInfo": dict.fromkeys(("machineID", "systemUUID", "bootID", "kernelVersion", "osImage",
-                                       "kubeProxyVersion"), "")
-            | {"kubeletVersion": "v1.36.3", "containerRuntimeVersion": "processes://1", "operatingSystem": "linux",
-               "architecture": "amd64"},
+            "nodeInfo": dict.fromkeys(
+                ("machineID", "systemUUID", "bootID", "kernelVersion", "osImage", "kubeProxyVersion"), ""
+            )
+            | {
+                "kubeletVersion": "v1.36.3",
+                "containerRuntimeVersion": "processes://1",
+                "operatingSystem": "linux",
+                "architecture": "amd64",
+            },
         },
-    }  # fmt: skip
+    }
 
 
 async def beat(api: NodeApi, node: Manifest) -> None:
@@ -138,9 +147,15 @@ async def main(settings: Settings) -> None:
         node = Node(api, settings.name, places, Path(settings.logs), settings.environment, settings.images)
         kubelet = Kubelet(node)
         logs = serve_logs(places.node_ip, Path(settings.certificate), Path(settings.key), kubelet.find_log)
-        tasks = [asyncio.create_task(each) for each in (
-            beat(api, description(settings, places.node_ip)), kubelet.follow(), logs, stopping.wait(),
-        )]  # fmt: skip
+        tasks = [
+            asyncio.create_task(each)
+            for each in (
+                beat(api, description(settings, places.node_ip)),
+                kubelet.follow(),
+                logs,
+                stopping.wait(),
+            )
+        ]
         done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         kubelet.kill()
         for task in done:

@@ -46,9 +46,11 @@ class Bridged:
         try:
             ip(f"link add {wire} type veth peer name eth0 netns {network.pid}", f"link set {wire} master pods up")
             network.configure(
-                "link set lo up", f"address add {address}/16 dev eth0", "link set eth0 up",
+                "link set lo up",
+                f"address add {address}/16 dev eth0",
+                "link set eth0 up",
                 f"route add default via {self._prefix}.0.1",
-            )  # fmt: skip
+            )
         except OSError:
             network.close()
             raise

@@ -103,9 +103,16 @@ class Pod:
     def _fill(self, place: Place) -> None:
         spec = self.manifest["spec"]
         around = partial(
-            Surroundings, place.ip, place.enter, self._folder, float(spec.get("terminationGracePeriodSeconds", 30)),
-            environment=self._environment, entrypoint=self._entrypoint, say=self._say, changed=self._changed.set,
-        )  # fmt: skip
+            Surroundings,
+            place.ip,
+            place.enter,
+            self._folder,
+            float(spec.get("terminationGracePeriodSeconds", 30)),
+            environment=self._environment,
+            entrypoint=self._entrypoint,
+            say=self._say,
+            changed=self._changed.set,
+        )
         policy = spec.get("restartPolicy", "Always")
         again = {"Always": lambda _: True, "OnFailure": bool, "Never": lambda _: False}[policy]
         for each in spec.get("initContainers", ()):
@@ -178,11 +185,16 @@ class Pod:
         conditions = {"PodReadyToStartContainers": True, "Initialized": self._initialized, "ContainersReady": ready}
         conditions["Ready"] = ready and all(map(self._gate_is_open, self.manifest["spec"].get("readinessGates", ())))
         return {
-            "phase": self._phase(), "startTime": self._began, "hostIP": host, "hostIPs": [{"ip": host}], "podIP": ip,
-            "podIPs": [{"ip": ip}], "conditions": [self._condition(*each) for each in conditions.items()],
+            "phase": self._phase(),
+            "startTime": self._began,
+            "hostIP": host,
+            "hostIPs": [{"ip": host}],
+            "podIP": ip,
+            "podIPs": [{"ip": ip}],
+            "conditions": [self._condition(*each) for each in conditions.items()],
             "initContainerStatuses": [container.status() for container in self._init],
             "containerStatuses": [container.status() for container in self._main],
-        }  # fmt: skip
+        }
 
     def _phase(self) -> str:
         """A final one only when nothing of the pod runs any more, sidecars included."""

@@ -40,8 +40,14 @@ class Recorded:
 
 async def record(connection: AsyncConnection, act: Act) -> None:
     """Add one row in the caller's transaction."""
-    values = {"tenant": act.tenant, "actor": act.actor, "action": act.action, "subject": act.subject,
-              "reason": act.reason, "details": act.details}  # fmt: skip
+    values = {
+        "tenant": act.tenant,
+        "actor": act.actor,
+        "action": act.action,
+        "subject": act.subject,
+        "reason": act.reason,
+        "details": act.details,
+    }
     await connection.execute(insert(audit_log).values(values))
 
 

@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from afterbell.adapters.db.tables import daily_costs, model_calls, tenants
 from afterbell.core.errors import BudgetSpent
-from afterbell.core.report import Usage
-from afterbell.core.spending import EVERYBODY, PERIODS, Budgets, Period, Standing, first_day
+from afterbell.core.money.budgets import EVERYBODY, PERIODS, Budgets, BudgetState, Period, first_day
+from afterbell.core.usage import Usage
 
 _LIMITS: Final = """
     wanted (tenant_id, period, starts_on, limit_usd) AS (
@@ -149,8 +149,9 @@ async def open_call(connection: AsyncConnection, call: CallToOpen, budgets: Budg
     Raises BudgetSpent, naming the budget, where there is no room; the transaction must then be left by that error.
     """
     given = _parameters(call.tenant_id, budgets, today)
-    granted = {(row.tenant_id, row.period) for row in
-               await connection.execute(_RESERVE, given | {"amount": call.reserve_usd})}  # fmt: skip
+    granted = {
+        (row.tenant_id, row.period) for row in await connection.execute(_RESERVE, given | {"amount": call.reserve_usd})
+    }
     for tenant_id in (EVERYBODY, call.tenant_id):
         for period in PERIODS:
             if (tenant_id, period) not in granted:
@@ -172,7 +173,9 @@ async def open_call(connection: AsyncConnection, call: CallToOpen, budgets: Budg
     return opened
 
 
-async def close_call(connection: AsyncConnection, call: OpenCall, ended: CallEnded, budgets: Budgets) -> list[Standing]:
+async def close_call(
+    connection: AsyncConnection, call: OpenCall, ended: CallEnded, budgets: Budgets
+) -> list[BudgetState]:
     """Book what a call cost and free what was reserved for it; the standings after it, empty where it was closed."""
     usage = ended.usage or Usage()
     closing = (
@@ -220,13 +223,13 @@ async def close_lost(connection: AsyncConnection, budgets: Budgets, *, older_tha
     return True
 
 
-async def standings(connection: AsyncConnection, tenant_id: str, budgets: Budgets, *, today: date) -> list[Standing]:
+async def standings(connection: AsyncConnection, tenant_id: str, budgets: Budgets, *, today: date) -> list[BudgetState]:
     """The four budgets a call of the tenant counts in, as they stand."""
     found = await connection.execute(_STANDINGS, _parameters(tenant_id, budgets, today))
     return [_standing(row) for row in found]
 
 
-async def standings_now(connection: AsyncConnection, budgets: Budgets, *, today: date, limit: int) -> list[Standing]:
+async def standings_now(connection: AsyncConnection, budgets: Budgets, *, today: date, limit: int) -> list[BudgetState]:
     """The budgets of all tenants together, and those of the ``limit`` that spent most in their period."""
     found = (await connection.execute(_STANDINGS_NOW, _parameters(EVERYBODY, budgets, today) | {"most": limit})).all()
     return [_standing(row) for row in found]
@@ -272,6 +275,6 @@ def _parameters(tenant_id: str, budgets: Budgets, today: date) -> dict[str, Any]
     }
 
 
-def _standing(row: Any) -> Standing:
+def _standing(row: Any) -> BudgetState:
     period = cast("Period", row.period)
-    return Standing(row.tenant_id, period, row.starts_on, row.spent_usd, row.reserved_usd, row.limit_usd)
+    return BudgetState(row.tenant_id, period, row.starts_on, row.spent_usd, row.reserved_usd, row.limit_usd)

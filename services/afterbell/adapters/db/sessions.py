@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from afterbell.adapters.db.tables import messages, sessions, tenants
+from afterbell.core.errors import Forbidden, NotFound
 from afterbell.core.session import Message, Participant, Session
 
 _TEXTS: Final = ("tenant_id", "session_id", "client_id", "sender", "text")
@@ -107,15 +108,23 @@ async def append(
     """Commit one message under the next ``seq``; a known id gives back what was stored under it.
 
     None where the session already holds ``count_max`` messages. The session's row is locked, so that the sequence
-    has no gap and messages of one session are numbered in the order in which they are committed.
+    has no gap and messages of one session are numbered in the order in which they are committed. Raises NotFound
+    where there is no such session, Forbidden where the sender takes no part in it any more: whoever was erased or
+    taken out writes nothing, whatever their open connections remember.
     """
-    last_seq = await connection.scalar(select(sessions.c.last_seq).where(_is(tenant_id, session_id)).with_for_update())
+    facts = select(sessions.c.last_seq, sessions.c.participants).where(_is(tenant_id, session_id))
+    row_of_session = (await connection.execute(facts.with_for_update())).one_or_none()
+    if row_of_session is None:
+        raise NotFound(f"session {session_id} not found, or not accessible to you")
+    last_seq, people = row_of_session
+    if message.sender not in {person["id"] for person in people}:
+        raise Forbidden(f"{message.sender} is not a participant of session {session_id}")
     known = await connection.execute(
         select(messages).where(_of(tenant_id, session_id), messages.c.client_id == message.id)
     )
     if (row := known.mappings().one_or_none()) is not None:
         return _stored(row)
-    if last_seq is None or last_seq >= count_max:
+    if last_seq >= count_max:
         return None
     seq = last_seq + 1
     await connection.execute(insert(messages).values(_row(tenant_id, session_id, seq, message)))
@@ -132,7 +141,8 @@ _APPEND: Final = text(
     """
     WITH counted AS (
       UPDATE sessions SET last_seq = last_seq + 1, revision = revision + 1, input_sha256 = '', updated_at = now()
-      WHERE tenant_id = :tenant_id AND id = :session_id AND last_seq < :count_max AND NOT EXISTS (
+      WHERE tenant_id = :tenant_id AND id = :session_id AND last_seq < :count_max
+        AND participants @> jsonb_build_array(jsonb_build_object('id', CAST(:sender AS text))) AND NOT EXISTS (
         SELECT 1 FROM messages WHERE tenant_id = :tenant_id AND session_id = :session_id AND client_id = :client_id)
       RETURNING last_seq)
     INSERT INTO messages (tenant_id, session_id, seq, client_id, sender, text, at)
@@ -145,8 +155,15 @@ async def append_new(
     connection: AsyncConnection, tenant_id: str, session_id: str, message: Message, count_max: int
 ) -> StoredMessage | None:
     """As ``append`` in one statement, for a message nobody has sent before; None where ``append`` must decide."""
-    values = {"tenant_id": tenant_id, "session_id": session_id, "client_id": message.id, "sender": message.sender,
-              "text": message.text, "at": message.at, "count_max": count_max}  # fmt: skip
+    values = {
+        "tenant_id": tenant_id,
+        "session_id": session_id,
+        "client_id": message.id,
+        "sender": message.sender,
+        "text": message.text,
+        "at": message.at,
+        "count_max": count_max,
+    }
     try:
         seq = await connection.scalar(_APPEND, values)
     except IntegrityError:  # the same id from two sockets at once: the other one was first
@@ -177,6 +194,8 @@ def _values(session: Session, input_sha256: str) -> dict[str, Any]:
         "subject": session.subject,
         "level": session.level,
         "language": session.language,
+        "report_language": session.report_language,
+        "time_zone": session.time_zone,
         "goals": list(session.goals),
         "participants": [asdict(person) for person in session.participants],
         "started_at": session.started_at,
@@ -186,8 +205,15 @@ def _values(session: Session, input_sha256: str) -> dict[str, Any]:
 
 
 def _row(tenant_id: str, session_id: str, seq: int, message: Message) -> dict[str, Any]:
-    return {"tenant_id": tenant_id, "session_id": session_id, "seq": seq, "client_id": message.id,
-            "sender": message.sender, "text": message.text, "at": message.at}  # fmt: skip
+    return {
+        "tenant_id": tenant_id,
+        "session_id": session_id,
+        "seq": seq,
+        "client_id": message.id,
+        "sender": message.sender,
+        "text": message.text,
+        "at": message.at,
+    }
 
 
 def _stored(row: Mapping[Any, Any]) -> StoredMessage:
@@ -210,4 +236,6 @@ def _session(row: Mapping[Any, Any], said: list[StoredMessage]) -> Session:
         started_at=row["started_at"],
         ended_at=row["ended_at"],
         ai_processing_allowed=row["ai_processing_allowed"],
+        report_language=row["report_language"],
+        time_zone=row["time_zone"],
     )

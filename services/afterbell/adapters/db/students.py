@@ -2,18 +2,22 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-from sqlalchemy import and_, delete, func, select, update
+from sqlalchemy import and_, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from afterbell.adapters.db import audit
 from afterbell.adapters.db.audit import Act
 from afterbell.adapters.db.tables import messages, reports, sessions
-from afterbell.core.names import ERASED_NAME, ERASED_TEXT, name_pattern, without
+from afterbell.core.privacy.erasure import ERASED_NAME, ERASED_TEXT, finder_of, without
+from afterbell.core.privacy.names import NameFinder
 
-_FACTS: Final = ("id", "subject", "level", "language", "goals", "started_at", "ended_at", "created_at", "updated_at")
+_FACTS: Final = (
+    *("id", "subject", "level", "language", "report_language", "time_zone", "goals"),
+    *("started_at", "ended_at", "created_at", "updated_at"),
+)
 _REPORT: Final = (reports.c.version, reports.c.status, reports.c.created_at, reports.c.finished_at, reports.c.content)
 
 
@@ -26,11 +30,24 @@ class Erased:
     messages_blanked: int = 0
     messages_redacted: int = 0
     reports_deleted: int = 0
+    session_ids: tuple[str, ...] = field(default=(), compare=False)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many of each."""
+        return {
+            "sessions_deleted": self.sessions_deleted,
+            "sessions_kept": self.sessions_kept,
+            "messages_blanked": self.messages_blanked,
+            "messages_redacted": self.messages_redacted,
+            "reports_deleted": self.reports_deleted,
+        }
 
 
 async def export(connection: AsyncConnection, tenant: str, student_id: str, *, by: str, reason: str) -> dict[str, Any]:
     """All that is kept about a student, ready for JSON but for its times; recorded in the audit log.
 
+    It has every session they take part in or ever wrote in.
     Of the others in a session it holds ids and roles, neither names nor words. ``shared`` marks sessions with other
     students: what their reports say may be about those.
     """
@@ -46,26 +63,32 @@ async def erase(connection: AsyncConnection, tenant: str, student_id: str, *, by
 
     A session with no other student goes with all that belongs to it. In the others the student's words and name go,
     as do the session's reports: any sentence of theirs may be about the student. They can be asked for again.
+    Sessions they have left count too: the names they go by elsewhere are looked for there.
     """
     deleted = blanked = redacted = reports_deleted = 0
     found = await _sessions_of(connection, tenant, student_id)
+    names = finder_of(sorted({one["display_name"] for row in found for one in _own(row["participants"], student_id)}))
     for row in found:
         reports_deleted += await _delete_reports(connection, tenant, row["id"])
-        if len(_students(row["participants"])) == 1:
+        if not _others(row["participants"], student_id):
             await connection.execute(delete(sessions).where(_is(tenant, row["id"])))
             deleted += 1
         else:
-            own, others = await _forget(connection, tenant, student_id, row)
+            own, others = await _forget(connection, tenant, student_id, row, names)
             blanked, redacted = blanked + own, redacted + others
-    erased = Erased(deleted, len(found) - deleted, blanked, redacted, reports_deleted)
-    await audit.record(connection, Act(tenant, by, "student.erase", student_id, reason, asdict(erased)))
+    touched = tuple(row["id"] for row in found)
+    erased = Erased(deleted, len(found) - deleted, blanked, redacted, reports_deleted, touched)
+    await audit.record(connection, Act(tenant, by, "student.erase", student_id, reason, erased.counts))
     return erased
 
 
 async def _sessions_of(connection: AsyncConnection, tenant: str, student_id: str) -> Sequence[Mapping[Any, Any]]:
-    """The sessions a student took part in as one, locked so that nobody adds to them meanwhile."""
-    taking_part = sessions.c.participants.contains([{"id": student_id, "role": "student"}])
-    statement = select(sessions).where(sessions.c.tenant_id == tenant, taking_part).order_by(sessions.c.id)
+    """The sessions a student takes part in as one or wrote in before they left, locked so that nobody adds to them."""
+    people = sessions.c.participants
+    wrote = select(messages.c.session_id).where(messages.c.tenant_id == tenant, messages.c.sender == student_id)
+    has_left = and_(sessions.c.id.in_(wrote), ~people.contains([{"id": student_id}]))
+    concerned = or_(people.contains([{"id": student_id, "role": "student"}]), has_left)
+    statement = select(sessions).where(sessions.c.tenant_id == tenant, concerned).order_by(sessions.c.id)
     return (await connection.execute(statement.with_for_update())).mappings().all()
 
 
@@ -85,7 +108,7 @@ async def _exported(
     people = row["participants"]
     return {
         "session": {name: row[name] for name in _FACTS},
-        "shared": len(_students(people)) > 1,
+        "shared": bool(_others(people, student_id)),
         "participants": [one if one["id"] == student_id else {"id": one["id"], "role": one["role"]} for one in people],
         "messages": [_plain(one) for one in said.mappings()],
         "reports": [_plain(one) for one in written.mappings()],
@@ -97,14 +120,20 @@ async def _delete_reports(connection: AsyncConnection, tenant: str, session_id: 
     return (await connection.execute(delete(reports).where(ours))).rowcount
 
 
-async def _forget(connection: AsyncConnection, tenant: str, student_id: str, row: Mapping[Any, Any]) -> tuple[int, int]:
+async def _forget(
+    connection: AsyncConnection, tenant: str, student_id: str, row: Mapping[Any, Any], names: NameFinder
+) -> tuple[int, int]:
     """Make the student unknown in a session of several; how many messages were theirs, and how many named them."""
     unknown = f"erased-{uuid.uuid4().hex[:12]}"
     people = row["participants"]
-    names = name_pattern([one["display_name"] for one in people if one["id"] == student_id])
     kept = [one | {"id": unknown, "display_name": ERASED_NAME} if one["id"] == student_id else one for one in people]
-    values = {"participants": kept, "goals": [without(names, goal) for goal in row["goals"]], "input_sha256": "",
-              "subject": without(names, row["subject"]), "revision": sessions.c.revision + 1}  # fmt: skip
+    values = {
+        "participants": kept,
+        "goals": [without(names, goal) for goal in row["goals"]],
+        "input_sha256": "",
+        "subject": without(names, row["subject"]),
+        "revision": sessions.c.revision + 1,
+    }
     await connection.execute(update(sessions).where(_is(tenant, row["id"])).values(values))
     theirs = and_(_of(tenant, row["id"]), messages.c.sender == student_id)
     blank = {"sender": unknown, "text": ERASED_TEXT, "client_id": func.concat(unknown, "-", messages.c.seq)}
@@ -124,8 +153,13 @@ def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
     return {str(name): value for name, value in row.items()}
 
 
-def _students(people: list[dict[str, Any]]) -> list[str]:
-    return [one["id"] for one in people if one["role"] == "student"]
+def _own(people: list[dict[str, Any]], student_id: str) -> list[dict[str, Any]]:
+    return [one for one in people if one["id"] == student_id]
+
+
+def _others(people: list[dict[str, Any]], student_id: str) -> list[dict[str, Any]]:
+    """The students of a session but for one."""
+    return [one for one in people if one["role"] == "student" and one["id"] != student_id]
 
 
 def _is(tenant: str, session_id: str) -> Any:

@@ -68,6 +68,9 @@ sessions = Table(
     Column("subject", Text, nullable=False),
     Column("level", Text),
     Column("language", Text),
+    Column("report_language", Text),
+    # An IANA name: the day of a lesson is counted where it was held.
+    Column("time_zone", Text),
     Column("goals", JSONB, nullable=False),
     Column("participants", JSONB, nullable=False),
     Column("ai_processing_allowed", Boolean, nullable=False, server_default=text("true")),
@@ -79,11 +82,23 @@ sessions = Table(
     Column("input_sha256", Text, nullable=False),
     _now("created_at"),
     _now("updated_at"),
+    # Its messages were deleted after their time, and a trigger forgets that when the session changes again.
+    _at("emptied_at"),
 )
 # The way in of whoever exports or erases a student, and of the retention job.
-Index("sessions_participants_idx", sessions.c.participants, postgresql_using="gin",
-      postgresql_ops={"participants": "jsonb_path_ops"})  # fmt: skip
+Index(
+    "sessions_participants_idx",
+    sessions.c.participants,
+    postgresql_using="gin",
+    postgresql_ops={"participants": "jsonb_path_ops"},
+)
 Index("sessions_updated_at_idx", sessions.c.updated_at)
+# What retention empties, oldest first.
+Index(
+    "sessions_transcript_idx",
+    sessions.c.updated_at,
+    postgresql_where=text("emptied_at IS NULL AND last_seq > 0"),
+)
 
 messages = Table(
     "messages",
@@ -99,6 +114,8 @@ messages = Table(
     ForeignKeyConstraint(["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"], ondelete="CASCADE"),
     UniqueConstraint("tenant_id", "session_id", "client_id"),
 )
+# Everything somebody wrote, also in sessions they have left: for an export or an erasure.
+Index("messages_sender_idx", messages.c.tenant_id, messages.c.sender)
 
 reports = Table(
     "reports",
@@ -127,16 +144,26 @@ reports = Table(
     _at("started_at"),
     _at("finished_at"),
     _now("updated_at"),
+    # The queue cannot take it, and why; it is tried again now and then.
+    _at("parked_at"),
+    Column("parked_because", Text),
     ForeignKeyConstraint(["tenant_id", "session_id"], ["sessions.tenant_id", "sessions.id"], ondelete="CASCADE"),
     UniqueConstraint("tenant_id", "session_id", "version"),
     CheckConstraint("status IN (" + ", ".join(f"'{status}'" for status in STATUSES) + ")", name="status"),
     CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
 )
 # The sweeper's and the position's way in: only what is unfinished, oldest first.
-Index("reports_unfinished_idx", reports.c.created_at, postgresql_where=text(_UNFINISHED))
+Index("reports_unfinished_created_at_id_idx", reports.c.created_at, reports.c.id, postgresql_where=text(_UNFINISHED))
+# What retention deletes, oldest first.
+Index(
+    "reports_ended_idx",
+    func.coalesce(reports.c.finished_at, reports.c.created_at),
+    postgresql_where=text("status IN ('succeeded', 'failed', 'cancelled')"),
+)
 
 # Lists of jobs, newest first, whole or of one status.
 Index("reports_created_at_id_idx", reports.c.created_at, reports.c.id)
+Index("reports_tenant_id_created_at_id_idx", reports.c.tenant_id, reports.c.created_at, reports.c.id)
 Index("reports_status_created_at_id_idx", reports.c.status, reports.c.created_at, reports.c.id)
 Index("reports_error_idx", reports.c.created_at, reports.c.id, postgresql_where=text("error IS NOT NULL"))
 
@@ -160,6 +187,7 @@ report_attempts = Table(
     Column("reasoning_tokens", BigInteger),
     Column("log", JSONB),
 )
+Index("report_attempts_ended_idx", report_attempts.c.ended_at, postgresql_where=text("outcome IS NOT NULL"))
 
 # Every call of a model, opened before it is made. Outlives its report: what was paid stays in the books.
 model_calls = Table(
@@ -238,6 +266,8 @@ webhook_endpoints = Table(
     _at("disabled_at"),
     Column("disabled_because", Text),
     _at("accepted_at"),
+    # One sender at a time, of all processes: until then, unless it says earlier that it is done.
+    _at("sending_until"),
 )
 Index("webhook_endpoints_tenant_id_idx", webhook_endpoints.c.tenant_id)
 
@@ -259,9 +289,22 @@ webhook_deliveries = Table(
     Column("error", Text),
     CheckConstraint("status IN (" + ", ".join(f"'{one}'" for one in DELIVERY_STATUSES) + ")", name="status"),
 )
-Index("webhook_deliveries_due_idx", webhook_deliveries.c.due_at, postgresql_where=text("status = 'pending'"))
-Index("webhook_deliveries_endpoint_id_created_at_idx", webhook_deliveries.c.endpoint_id,
-      webhook_deliveries.c.created_at)  # fmt: skip
+# Only for the question when the next one is due, which alone names this condition.
+Index(
+    "webhook_deliveries_soonest_idx",
+    webhook_deliveries.c.due_at,
+    postgresql_where=text("status = 'pending' AND attempt >= 0"),
+)
+Index(
+    "webhook_deliveries_endpoint_id_created_at_idx", webhook_deliveries.c.endpoint_id, webhook_deliveries.c.created_at
+)
+Index(
+    "webhook_deliveries_next_idx",
+    webhook_deliveries.c.endpoint_id,
+    webhook_deliveries.c.due_at,
+    postgresql_where=text("status = 'pending'"),
+)
+Index("webhook_deliveries_ended_idx", webhook_deliveries.c.ended_at, postgresql_where=text("status <> 'pending'"))
 Index("webhook_deliveries_report_id_idx", webhook_deliveries.c.report_id)
 
 # Append-only: a trigger refuses changes, and deletions by anybody but the retention job.
@@ -279,3 +322,25 @@ audit_log = Table(
 )
 Index("audit_log_tenant_id_idx", audit_log.c.tenant, audit_log.c.id)
 Index("audit_log_tenant_subject_idx", audit_log.c.tenant, audit_log.c.subject)
+Index("audit_log_at_idx", audit_log.c.at)
+
+# Whose turn it is to do what one process at a time does.
+turns = Table(
+    "turns",
+    metadata,
+    Column("work", Text, primary_key=True),
+    Column("holder", Text, nullable=False),
+    _at("until", nullable=False),
+)
+
+# The last run of retention for each kind: what it was told, and whether it deleted all that was due.
+retention_runs = Table(
+    "retention_runs",
+    metadata,
+    Column("kind", Text, primary_key=True),
+    Column("keep_s", BigInteger, nullable=False),
+    _at("ran_at", nullable=False),
+    _at("completed_at"),
+    Column("deleted", BigInteger, nullable=False),
+    Column("error", Text),
+)

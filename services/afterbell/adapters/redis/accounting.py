@@ -8,8 +8,8 @@ from redis.asyncio.connection import ConnectionPool
 from afterbell.observability.metrics import REDIS_COMMANDS, REDIS_CONNECTIONS
 
 _PURPOSES: Final = {
-    "SUBSCRIBE": "bell",
-    "UNSUBSCRIBE": "bell",
+    "SUBSCRIBE": "subscribe",
+    "UNSUBSCRIBE": "subscribe",
     "SCRIPT LOAD": "load",
     "HELLO": "connect",
     "AUTH": "connect",
@@ -19,7 +19,7 @@ _PURPOSES: Final = {
 }
 _scripts: Final[dict[str, str]] = {}
 _connected: Final[WeakSet[Any]] = WeakSet()
-REDIS_CONNECTIONS.set_function(lambda: sum(one.is_connected for one in list(_connected)))
+REDIS_CONNECTIONS.set_function(lambda: sum(connection.is_connected for connection in list(_connected)))
 
 
 def name_script(sha: str, verb: str) -> None:

@@ -9,8 +9,8 @@ from typing import Final
 
 import httpx2
 
-from afterbell.core.addresses import Address, Target
-from afterbell.core.webhooks import Answer
+from afterbell.core.webhooks.destinations import Address, Destination
+from afterbell.core.webhooks.signing import Answer
 
 ADDRESSES_TRIED_MAX: Final = 3
 USER_AGENT: Final = "afterbell-webhooks/1"
@@ -36,7 +36,7 @@ class Posting:
         await self._http.aclose()
 
     async def to_first(
-        self, target: Target, addresses: Sequence[Address], headers: Mapping[str, str], body: bytes
+        self, target: Destination, addresses: Sequence[Address], headers: Mapping[str, str], body: bytes
     ) -> Answer:
         """One attempt at the first address that lets us connect. What was sent once is not sent to the next one."""
         *others, last = addresses[:ADDRESSES_TRIED_MAX]
@@ -48,13 +48,16 @@ class Posting:
         except (httpx2.HTTPError, httpx2.InvalidURL, OSError) as error:
             return Answer(None, f"no answer: {type(error).__name__}")
 
-    async def _post_to(self, target: Target, address: Address, headers: Mapping[str, str], body: bytes) -> Answer:
+    async def _post_to(self, target: Destination, address: Address, headers: Mapping[str, str], body: bytes) -> Answer:
         host = f"[{address}]" if address.version == 6 else str(address)
         url = f"{target.scheme}://{host}:{target.port}{target.path}"
         request = self._http.stream(
-            "POST", url, content=body, headers={**headers, "Host": target.authority},
+            "POST",
+            url,
+            content=body,
+            headers={**headers, "Host": target.authority},
             extensions={"sni_hostname": target.host},
-        )  # fmt: skip
+        )
         async with request as response:
             error = None if response.is_success else f"answered {response.status_code}"
             return Answer(response.status_code, error, _seconds(response.headers.get("retry-after", "")))

@@ -148,8 +148,8 @@ function clock(at) {
 const CONNECTION = {
   connecting: ["Connecting…", ""],
   live: ["Live", ""],
-  degraded: ["Live, in part", "Other servers are out of reach: their people's messages come every few seconds."],
-  away: ["Reconnecting…", "The connection is lost and being tried again. Until then messages come every few seconds."],
+  degraded: ["Partly live", "Other servers cannot be reached: messages from people connected to them arrive every few seconds."],
+  away: ["Reconnecting…", "The connection was lost. While it is being restored, messages arrive every few seconds."],
   refused: ["Not live", "The server does not let this tab connect"],
   absent: ["Not live", "socket.io-client is not installed, so messages come every few seconds: install Node, run “make web”."],
   closed: ["Closed", ""],

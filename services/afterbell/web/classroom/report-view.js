@@ -49,7 +49,7 @@ export class ReportView {
     try {
       const asked = await this.#api.requestReport(this.#session);
       if (asked.status !== "completed") return;
-      say(this.#says, "Nothing was said since: the report is the one that is ready.");
+      say(this.#says, "Nothing was said since: the report is up to date.");
       this.#end.disabled = false;
     } catch (error) {
       say(this.#says, error instanceof Error ? error.message : String(error));
@@ -104,5 +104,5 @@ function stageOf({ stage, attempt }) {
 function sentenceOf({ status, position, error }) {
   if (status === "failed") return `The report could not be written${error ? `: ${error}` : ""}.`;
   if (status === "active") return "The report is being written.";
-  return position && position > 1 ? `Waiting, number ${position} in the queue.` : "Waiting for a free writer.";
+  return position && position > 1 ? `Waiting, number ${position} in the queue.` : "Waiting for a free worker.";
 }

@@ -29,8 +29,12 @@ def _of_session(table: str) -> sa.ForeignKeyConstraint:
 
 def upgrade() -> None:
     """Create the first tables."""
-    op.create_table("tenants", sa.Column("id", sa.Text, nullable=False), _now("created_at"),
-                    sa.PrimaryKeyConstraint("id", name="tenants_pkey"))  # fmt: skip
+    op.create_table(
+        "tenants",
+        sa.Column("id", sa.Text, nullable=False),
+        _now("created_at"),
+        sa.PrimaryKeyConstraint("id", name="tenants_pkey"),
+    )
     _create_sessions()
     _create_messages()
     _create_reports()

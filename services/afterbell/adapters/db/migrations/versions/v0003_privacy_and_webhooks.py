@@ -37,8 +37,13 @@ def _at(name: str) -> "sa.Column[object]":
 
 def upgrade() -> None:
     """Create the tables, the trigger and two indexes of the sessions."""
-    op.create_index("sessions_participants_idx", "sessions", ["participants"], postgresql_using="gin",
-                    postgresql_ops={"participants": "jsonb_path_ops"})  # fmt: skip
+    op.create_index(
+        "sessions_participants_idx",
+        "sessions",
+        ["participants"],
+        postgresql_using="gin",
+        postgresql_ops={"participants": "jsonb_path_ops"},
+    )
     op.create_index("sessions_updated_at_idx", "sessions", ["updated_at"])
     _create_endpoints()
     _create_deliveries()
@@ -91,17 +96,22 @@ def _create_deliveries() -> None:
         sa.Column("answer_status", sa.Integer),
         sa.Column("error", sa.Text),
         sa.PrimaryKeyConstraint("id", name="webhook_deliveries_pkey"),
-        sa.ForeignKeyConstraint(["endpoint_id"], ["webhook_endpoints.id"],
-                                name="webhook_deliveries_endpoint_id_fkey", ondelete="CASCADE"),
-        sa.ForeignKeyConstraint(["report_id"], ["reports.id"],
-                                name="webhook_deliveries_report_id_fkey", ondelete="CASCADE"),
-        sa.CheckConstraint("status IN ('pending', 'delivered', 'failed')",
-                           name=op.f("webhook_deliveries_status_check")),
-    )  # fmt: skip
-    op.create_index("webhook_deliveries_due_idx", "webhook_deliveries", ["due_at"],
-                    postgresql_where=sa.text("status = 'pending'"))  # fmt: skip
-    op.create_index("webhook_deliveries_endpoint_id_created_at_idx", "webhook_deliveries",
-                    ["endpoint_id", "created_at"])  # fmt: skip
+        sa.ForeignKeyConstraint(
+            ["endpoint_id"], ["webhook_endpoints.id"], name="webhook_deliveries_endpoint_id_fkey", ondelete="CASCADE"
+        ),
+        sa.ForeignKeyConstraint(
+            ["report_id"], ["reports.id"], name="webhook_deliveries_report_id_fkey", ondelete="CASCADE"
+        ),
+        sa.CheckConstraint(
+            "status IN ('pending', 'delivered', 'failed')", name=op.f("webhook_deliveries_status_check")
+        ),
+    )
+    op.create_index(
+        "webhook_deliveries_due_idx", "webhook_deliveries", ["due_at"], postgresql_where=sa.text("status = 'pending'")
+    )
+    op.create_index(
+        "webhook_deliveries_endpoint_id_created_at_idx", "webhook_deliveries", ["endpoint_id", "created_at"]
+    )
     op.create_index("webhook_deliveries_report_id_idx", "webhook_deliveries", ["report_id"])
 
 

@@ -1,0 +1,69 @@
+"""Which reports have just changed, told by PostgreSQL itself (LISTEN/NOTIFY): it costs no query and no Redis command.
+
+What is told is only a hint: whoever needs to be sure asks the tables now and then. So a lost connection, or a pooler
+in front of PostgreSQL that swallows notifications, makes news late and never wrong.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final
+
+import asyncpg
+import orjson
+import structlog
+
+from afterbell.adapters.db.database import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S
+from afterbell.adapters.db.url import dsn_of
+from afterbell.core.backoff import Backoff
+from afterbell.service import Service, repeat
+
+CHANNEL: Final = "afterbell_reports"
+BACKOFF: Final = Backoff(longest_s=2.0, jitter=0.9)
+ALIVE_EVERY_S: Final = 20.0
+
+log = structlog.get_logger(__name__)
+
+
+class ReportChanges:
+    """Calls ``changed(tenant_id, session_id)`` soon after a report changed, ``missed()`` after a silence."""
+
+    def __init__(self, url: str, *, changed: Callable[[str, str], None], missed: Callable[[], None]) -> None:
+        self._dsn = dsn_of(url)
+        self._changed, self._missed = changed, missed
+        self._service = Service("report_changes", self._run)
+
+    def start(self) -> None:
+        """Begin to listen, and go on through every absence of PostgreSQL."""
+        self._service.start()
+
+    async def stop(self) -> None:
+        """Stop listening."""
+        await self._service.stop()
+
+    async def _run(self) -> None:
+        passing = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
+        await repeat(self._listen, name="report_changes", backoff=BACKOFF, passing=passing)
+
+    async def _listen(self) -> None:
+        connection = await asyncpg.connect(
+            self._dsn,
+            timeout=CONNECT_TIMEOUT_S,
+            command_timeout=STATEMENT_TIMEOUT_S,
+            server_settings={"application_name": "afterbell-changes"},
+        )
+        try:
+            await connection.add_listener(CHANNEL, self._heard)
+            self._missed()
+            while True:
+                await asyncio.sleep(ALIVE_EVERY_S)
+                await connection.execute("SELECT 1")
+        finally:
+            connection.terminate()
+
+    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
+        try:
+            tenant_id, session_id = orjson.loads(payload)
+        except ValueError:
+            log.warning("report_change_unreadable", length=len(payload))
+            return
+        self._changed(tenant_id, session_id)

@@ -1,0 +1,151 @@
+"""The report without a model: a record of what an English lesson's wording shows, each entry cited.
+
+Deterministic and offline. It says what was set out to do, which answers the tutor confirmed or corrected, what work was
+set and which questions stayed open, in the words of the people there. It praises nothing, names no topic that nobody
+named, calls no skill independent and no goal met. A lesson in another language, one with too little in it and one that
+did not take place are told as such. What is quoted stays English; the sentences around it are in the report's language.
+"""
+
+from collections.abc import Collection
+from typing import Final
+
+from afterbell.core.basic import prose
+from afterbell.core.basic.prose import Story
+from afterbell.core.basic.record import Correction, Quoted, StudentAnswer, record_of
+from afterbell.core.english import is_english
+from afterbell.core.narrative import (
+    Evidence,
+    Misconception,
+    Narrative,
+    OpenQuestion,
+    Skill,
+    StudentLabel,
+    StudentTexts,
+    Topic,
+)
+from afterbell.core.report.statistics import THIN_EXCHANGES, THIN_TURNS, exchanges_in, labels_of
+from afterbell.core.safety.safeguarding import alarms_in, kept_from_families
+from afterbell.core.session import Transcript, Turn
+from afterbell.core.translation import Wording, wording
+
+QUOTE_CHARS_MAX: Final = 240
+_SKILLS_MAX: Final = 6
+_CORRECTIONS_MAX: Final = 4
+_QUESTIONS_MAX: Final = 3
+_SAMPLE_TURNS: Final = 40
+
+
+def write_narrative(transcript: Transcript, kept_back: Collection[str] | None = None) -> Narrative:
+    """The narrative of any transcript, within all bounds; every quote is a substring of its turn.
+
+    ``kept_back``: the ids of the turns that no family reads, where they are known already.
+    """
+    turns = tuple(turn for turn in transcript.turns if turn.text)
+    if kept_back is None:
+        kept_back = kept_from_families(transcript, alarms_in(transcript))
+    words = wording(transcript.written_in)
+    if reason := _unreadable(transcript, turns):
+        return prose.blank(transcript.subject, reason, words)
+    story = _story(transcript, turns, kept_back, words)
+    if story.record.called_off and exchanges_in(turns) <= 2 * THIN_EXCHANGES:
+        return prose.blank(transcript.subject, prose.CALLED_OFF, words)
+    if len(turns) < THIN_TURNS or exchanges_in(turns) < THIN_EXCHANGES:
+        return prose.blank(transcript.subject, prose.TOO_THIN, words)
+    return _written(story, turns)
+
+
+def _unreadable(transcript: Transcript, turns: tuple[Turn, ...]) -> str:
+    """Why fixed rules read nothing in these turns; "" where they can."""
+    if not turns:
+        return prose.TOO_THIN
+    if absent := _absent(turns):
+        return absent
+    is_read = is_english(transcript.language, " ".join(turn.text for turn in turns[:_SAMPLE_TURNS]))
+    return "" if is_read else prose.OTHER_LANGUAGE
+
+
+def _absent(turns: tuple[Turn, ...]) -> str:
+    """Who has not said a word."""
+    roles = {turn.speaker.role for turn in turns}
+    if "student" not in roles:
+        return prose.NO_STUDENT
+    if not roles & {"tutor", "assistant"}:
+        return prose.NO_TUTOR
+    return ""
+
+
+def _story(transcript: Transcript, turns: tuple[Turn, ...], kept_back: Collection[str], words: Wording) -> Story:
+    labels = labels_of(turns)
+    students = {turn.speaker.id for turn in turns if turn.speaker.role == "student"}
+    return Story(
+        subject=transcript.subject,
+        goals=tuple(goal for goal in transcript.goals if goal.strip()),
+        record=record_of(turns, kept_back),
+        labels={person: label for person, label in labels.items() if person in students},
+        wording=words,
+    )
+
+
+def _written(story: Story, turns: tuple[Turn, ...]) -> Narrative:
+    record = story.record
+    skills = tuple(_skill(answer, story) for answer in record.confirmed[:_SKILLS_MAX])
+    return Narrative(
+        headline=prose.headline(story),
+        topics=() if record.plan is None else (_topic(record.plan, story),),
+        skills=skills,
+        misconceptions=_misconceptions(story),
+        strengths=(),
+        open_questions=tuple(_question(one, story) for one in record.left_open[:_QUESTIONS_MAX]),
+        goal_progress="not_discussed",
+        goal_evidence=(),
+        actions=prose.actions(story),
+        concerns=(),
+        parent_summary=prose.parent_summary(story),
+        student_note=prose.student_note(story),
+        tutor_note=prose.tutor_note(story),
+        insufficient_evidence=prose.unknown(story),
+        per_student=tuple(_texts_of(story, person, turns) for person in story.labels) if story.is_group else (),
+    )
+
+
+def _texts_of(story: Story, person: str, turns: tuple[Turn, ...]) -> StudentTexts:
+    own = story.about(person)
+    label: StudentLabel = story.label_of(next(turn for turn in turns if turn.speaker.id == person))
+    return StudentTexts(label, prose.parent_summary(own), prose.student_note(own))
+
+
+def _topic(plan: Quoted, story: Story) -> Topic:
+    return Topic(story.quoted(plan.text, 80), "introduced", (_cite(plan.turn, plan.text),))
+
+
+def _skill(answer: StudentAnswer, story: Story) -> Skill:
+    name = story.quoted(prose.gist(answer.said.text), 80)
+    why = story.wording.gettext(prose.CONFIRMED)
+    evidence = (_cite(answer.said), _cite(answer.reply))
+    return Skill(name, "with_help", "first_seen", why, evidence, story.label_of(answer.said))
+
+
+def _misconceptions(story: Story) -> tuple[Misconception, ...]:
+    """One entry for what would read the same."""
+    entries = [_misconception(one, story) for one in story.record.corrected]
+    return tuple({(one.description, one.student): one for one in entries}.values())[:_CORRECTIONS_MAX]
+
+
+def _misconception(one: Correction, story: Story) -> Misconception:
+    cited = [_cite(one.answer.said), _cite(one.answer.reply)]
+    if one.settled is not None:
+        cited.append(_cite(one.settled.said))
+        if one.status == "resolved":
+            cited[1] = Evidence((one.answer.reply.id, one.settled.reply.id), cited[1].quote)
+    description = prose.correction(one, story)
+    return Misconception(description, one.status, tuple(cited), story.label_of(one.answer.said))
+
+
+def _question(one: Quoted, story: Story) -> OpenQuestion:
+    text = prose.cut(one.text, QUOTE_CHARS_MAX)
+    evidence = [_cite(one.turn, text), *([_cite(one.reply)] if one.reply else [])]
+    return OpenQuestion(text, tuple(evidence), story.label_of(one.turn))
+
+
+def _cite(turn: Turn, words: str | None = None) -> Evidence:
+    return Evidence((turn.id,), prose.cut(words or turn.text, QUOTE_CHARS_MAX))

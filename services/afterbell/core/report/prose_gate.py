@@ -1,0 +1,279 @@
+"""Takes sentences out of a report's prose that its transcript does not bear out.
+
+Prose has no citations of its own, so only what can be decided is decided. A sentence goes where it
+
+- names a turn that does not exist (``unknown_turn``);
+- puts four words or more between quotation marks that nobody said in one turn and no goal holds (``quote_not_found``);
+- grades: "grade: A+", "10 out of 10", "full marks" (``grade``), since no grade comes from a model;
+- says what a child is, gifted or lazy, rather than what it did (``trait``);
+- compares with other children (``comparison``), or with an earlier lesson (``earlier_lesson``): nobody saw either;
+- says the student can do it alone where no skill is independent and no goal met after the checks (``unproven``);
+- is about harm to a child, names a turn that only the staff reads, has four words in a row of it, or, where it tells
+  of harm, a word of it that nobody says elsewhere (``kept_turn``): it is retold in the third person as well;
+- names another student of the lesson in a text about one (``other_student``);
+- holds an e-mail address, a link, a phone number or the like (``contact``).
+
+What is left of a text that lost sentences may be too short for its bound; then a plain sentence stands in for it.
+"""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from afterbell.core.english import LESSON_WORDS, STOPWORDS
+from afterbell.core.privacy.contacts import holds_contact
+from afterbell.core.privacy.cues import Searched
+from afterbell.core.privacy.names import NameFinder
+from afterbell.core.report.gate_phrases import ALONE, COMPARISONS, EARLIER_LESSONS, GRADES, SUGGESTIONS, TRAITS
+from afterbell.core.report.wording import sentences
+from afterbell.core.safety.safeguarding import topics_named
+from afterbell.core.translation import DEFAULT_LANGUAGE, wording
+
+CONTACT: Final = "contact"
+GRADE: Final = "grade"
+UNPROVEN: Final = "unproven"
+COMPARISON: Final = "comparison"
+EARLIER: Final = "earlier_lesson"
+TRAIT: Final = "trait"
+KEPT_TURN: Final = "kept_turn"
+OTHER_STUDENT: Final = "other_student"
+QUOTED_WORDS_MIN: Final = 4
+REPEATED_WORDS_MIN: Final = 4
+
+_TURN_ID: Final = re.compile(r"\bt\d{1,5}\b")
+_QUOTED: Final = re.compile(r"[“\"„«]([^“”\"„«»]{8,})[”\"“»]")
+# "Next, ask yourself" before a quotation mark: what follows is a proposal, and nobody's words.
+_TO_SAY: Final = re.compile(
+    r"(?:^|[,;:(] ?|\b(?:and|then|please|(?:you|to) (?:could|can|might|should|may want to)) )"
+    r"(?:ask|say|write|try|answer|tell)(?: (?:yourself|your child|each other|him|her|them|the student|aloud"
+    r"|out loud)){0,2}[,:]? ?$",
+    re.IGNORECASE,
+)
+_WORD: Final = re.compile(r"\w+")
+# Letters are grades where they stand large behind a word for one: "note A" is music, "the result is a fraction" prose.
+_GRADE: Final = re.compile(
+    r"\b(?i:(?:school )?grades?|marks?|rated|graded)(?i:,? (?:of|is|was|at|as|with))?:? (?i:an? )?"
+    r"(?:[A-F](?:[+-](?!\w)|(?![\w+'\u2019]))|\d{1,3} ?(?:%|(?:/|out of) ?\d+)|(?i:full|top)\b)"
+    r"|\b(?i:gets?|got|earn(?:s|ed)|deserves?|received|worth|awarded) an? (?:solid |clear "
+    r"|strong )?[A-F](?:[+-]|(?![\w+'\u2019]))"
+    r"|(?<![\d.,/])10(?: ?/ ?| out of )10\b|\b\d(?:[.,]\d)?(?: ?/ ?| out of )10 (?i:points|stars"
+    r"|(?:for|in) (?:effort|participation|attention|understanding))"
+    r"|\b(?i:rat(?:e[sd]?|ing)|scor(?:ed|es))\b[^.!?]{0,30}\b\d{1,3}(?:[.,]\d)?(?: ?/ ?| out of )(?:5|10|20|100)\b"
+    r"|\b(?i:scored|score of) \d{1,3} ?%|\b(?i:five|5) stars\b|\b(?i:full marks|ten out of ten|top marks|genius)\b"
+    r"|\b(?i:schulnote|zensur|note de|nota de|calificaci[oó]n de|оценка)\b:? ?\d",
+)
+_OTHERS: Final = (
+    r"(?:(?:other|most|many|all) (?:\w+ )?(?:children|students|kids|pupils|learners|classmates|peers)"
+    r"|(?:the |an)other (?:\w+ )?(?:child|student|kid|pupil|learner|classmate|boy|girl))"
+)
+_COMPARISON: Final = re.compile(
+    rf"\b(?:than|among|compared (?:to|with)|ahead of|behind|beats?|outperform\w*"
+    rf"|unlike)\b[^.!?]{{0,24}}?\b(?:{_OTHERS}"
+    r"|(?:of )?(?:the|his|her|their|your) (?:class|classmates|peers|age group|year group)|peers|classmates)\b"
+    r"|\b(?:top|best|first|head|bottom) (?:of|in) (?:the|his|her|their|your) (?:class|group|year|school)\b"
+    r"|\b(?:above|below) (?:the )?(?:average|level) (?:for|of (?:his|her|their|the) (?:age|class|peers))\b"
+    r"|\bfor (?:his|her|their|your child's) age\b|\b(?:above|below|ahead of|at) (?:grade|age)[- ]level\b",
+    re.IGNORECASE,
+)
+_TRAIT: Final = re.compile(
+    r"(?:^(?:is|was)|\b(?:your child|the student|he|she|they|you)(?:['\u2019]re| is| are| was| were))"
+    r" (?:(?:clearly|really|truly|obviously|just|very|so|such|quite|extremely|incredibly|an?) ){0,3}"
+    r"(?:gifted|talented|brilliant|clever|smart|bright|intelligent|genius|natural(?! number)|lazy|stupid)\b"
+    r"|\b(?:gifted|talented) (?:young )?(?:mathematician|student|child|learner|writer|reader|musician)\b"
+    r"|\bnatural (?:talent|gift)\b",
+    re.IGNORECASE,
+)
+_THEN: Final = (
+    r"(?:last|previous|earlier|past|recent|first) (?:time|lessons?|sessions?|weeks?|months?|meetings?|year|term)"
+)
+_EARLIER: Final = re.compile(
+    r"\b(?:improv\w+|better|worse|progress\w*|more (?:\w+ )?(?:confiden\w+|fluen\w+|accurate\w*|sure|secure)"
+    r"|faster|stronger|weaker"
+    rf"|harder|grown|developed|advanced|caught up|fewer|still|again)\b[^.!?]{{0,60}}\b(?:{_THEN}|than before"
+    rf"|than (?:usual|ever))\b"
+    rf"|\b(?:since|compared (?:to|with)|unlike|as in) (?:the |our |his |her |their |your )?{_THEN}"
+    r"|\b(?:has|have) (?:really |clearly |greatly )?improved (?:a lot|much|greatly|significantly|enormously)\b"
+    r"|\b(?:keeps|continues to|kept) (?:on )?improv\w+|\bover (?:the )?(?:last|past) (?:few )?(?:weeks|months"
+    r"|lessons|sessions)\b",
+    re.IGNORECASE,
+)
+_ALONE: Final = re.compile(
+    r"\b(?:can|could|did|does|has|have|is able to|was able to|solves?|solved|works?|worked|now|shows?|showed|shown"
+    r"|came|comes|finds?|found|gets?|got|gives?|gave|explains?|explained|writes?|wrote|reach(?:es|ed))\b[^.!?]{0,60}?"
+    r"(?:\bindependently\b|\b(?:on|all by) (?:his|her|their|your)?(?: ?own|self|selves)\b|\bwithout (?:any )?help\b)"
+    r"|\b(?:(?:has|have|is|are|fully|completely) mastered|mastered (?:it|all|every)|is (?:fully )?independent"
+    r"|(?:all|every|the) goals?\b[^.!?]{0,20}? (?:was|were|is|are|has been|have been)? ?(?:fully )?(?:met"
+    r"|reached|achieved)"
+    r"|(?:has|have)? ?reached (?:the|every|all) goals?)\b",
+    re.IGNORECASE,
+)
+_NEVER_SAID: Final = (
+    (GRADE, _GRADE, GRADES),
+    (COMPARISON, _COMPARISON, COMPARISONS),
+    (EARLIER, _EARLIER, EARLIER_LESSONS),
+    (TRAIT, _TRAIT, TRAITS),
+)
+# "Try one on your own" asks for something; only what is said to be so needs proof.
+_SUGGESTS: Final = re.compile(r"\b(?:try|next|let|ask|practi[sc]e|will|should|if|whether|not|n't)\b", re.IGNORECASE)
+# Words that do not belong in a lesson are common words of a report too; what they are about is not harm.
+_HARMLESS: Final = frozenset({"conduct"})
+
+# How a report speaks of the child, and to it.
+_WHOSE: Final = re.compile(
+    r"\b(?:his|their|your(?! child)|(?:your child|the student|the child)['\u2019]s)\b", re.IGNORECASE
+)
+_HER: Final = re.compile(r"\bher\b", re.IGNORECASE)
+_WHO: Final = re.compile(r"\b(?:he|she|they|him|them|you|your child|the student|the child)\b", re.IGNORECASE)
+
+Grams = frozenset[tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ProseFacts:
+    """What prose may rest on: turn ids, the texts of turns and goals, whether anything was done alone.
+
+    All texts have one space for white space. ``by_tutors``: the tutors' turns, whose links may be quoted. ``kept``:
+    runs of words that only the staff reads; ``kept_ids``: the turns they are of; ``kept_words``: words that stand
+    nowhere but where harm is told of. ``for_staff``: nobody else reads the prose, so it may say what it is about.
+    ``students``: by the label of each of several students, who finds their names, the kind of a name being its label;
+    ``about``: the label of the one whom the text is about.
+    ``may_hold_contact``, ``may_name_harm``: all there is of it in the text at hand is in words that it quotes, of a
+    tutor there, of any turn or goal here. ``language``: what the prose is written in.
+    """
+
+    turn_ids: frozenset[str]
+    texts: tuple[str, ...]
+    alone: bool
+    subject: str = ""
+    by_tutors: tuple[str, ...] = ()
+    kept: Grams = frozenset()
+    kept_ids: frozenset[str] = frozenset()
+    kept_words: frozenset[str] = frozenset()
+    for_staff: bool = False
+    students: Mapping[str, NameFinder] = field(default_factory=dict)
+    about: str | None = None
+    may_hold_contact: bool = False
+    may_name_harm: bool = False
+    language: str = DEFAULT_LANGUAGE
+
+
+def sound_prose(text: str, facts: ProseFacts) -> tuple[str, tuple[str, ...]]:
+    """The text without unsound sentences, and the code of each that went. An untouched text comes back as it is."""
+    facts = replace(
+        facts,
+        may_hold_contact=not holds_contact(_without_quotes(text, facts.by_tutors)),
+        may_name_harm=not _names_harm(_without_quotes(text, facts.texts)),
+    )
+    problems = [(sentence, next(_problems(sentence, facts), None)) for sentence in sentences(text)]
+    found = tuple(problem for _, problem in problems if problem is not None)
+    kept = [sentence for sentence, problem in problems if problem is None]
+    return (wording(facts.language).joined(kept) if found else text), found
+
+
+def quotes_in(text: str) -> list[str]:
+    """What a text puts between quotation marks, eight characters or more."""
+    return _QUOTED.findall(text)
+
+
+def runs_of_words(texts: Sequence[str], elsewhere: Sequence[str]) -> Grams:
+    """Four words in a row of the texts, or all of a shorter one, but for those that stand elsewhere too."""
+    public = frozenset(gram for text in elsewhere for gram in _grams(text))
+    return frozenset(gram for text in texts for gram in _grams(text)) - public
+
+
+def _without_quotes(text: str, said: Sequence[str]) -> str:
+    """The text without what it quotes letter for letter: a link in homework is the tutor's own."""
+
+    def left(quoted: re.Match[str]) -> str:
+        words = " ".join(quoted[1].strip().rstrip("…").split())
+        return "" if any(words in one for one in said) else quoted[0]
+
+    return _QUOTED.sub(left, text) if _QUOTED.search(text) else text
+
+
+def words_of_harm(texts: Sequence[str], elsewhere: Sequence[str]) -> frozenset[str]:
+    """The words in which texts tell of harm, but for those of any English lesson and those that stand elsewhere."""
+    told = [part for text in texts for part in [one for one in sentences(text) if _names_harm(one)] or [text]]
+    words = frozenset(word for text in told for word in _words_in(text) if word.isalpha() and len(word) > 1)
+    return words - STOPWORDS - LESSON_WORDS - frozenset(word for text in elsewhere for word in _words_in(text))
+
+
+def _retells_harm(sentence: str) -> bool:
+    """Whether a sentence, said by the child itself, would tell of harm: "his dad hits him" is "my dad hits me"."""
+    whose = _WHOSE.sub("my", sentence)
+    return any(_names_harm(_WHO.sub(child, _HER.sub(her, whose))) for child in ("me", "I") for her in ("me", "my"))
+
+
+def _names_harm(text: str) -> bool:
+    return any(topic not in _HARMLESS for topic, _ in topics_named(text))
+
+
+def _problems(sentence: str, facts: ProseFacts) -> Iterator[str]:
+    named = frozenset(_TURN_ID.findall(sentence))
+    if not named <= facts.turn_ids:
+        yield "unknown_turn"
+    if any(not _was_said(quoted, facts.texts) for quoted in _attributed(sentence)):
+        yield "quote_not_found"
+    if not facts.kept.isdisjoint(_grams(sentence)) or (not facts.for_staff and _is_kept(sentence, named, facts)):
+        yield KEPT_TURN
+    for code, *patterns in _NEVER_SAID:
+        if any(pattern.search(sentence) for pattern in patterns):
+            yield code
+    if not facts.alone and _says_done(sentence):
+        yield UNPROVEN
+    if _names_another(sentence, facts):
+        yield OTHER_STUDENT
+    if not facts.may_hold_contact and _gives_contact(sentence, facts.subject):
+        yield CONTACT
+
+
+def _attributed(sentence: str) -> Iterator[str]:
+    """What a sentence quotes as said, rather than proposes to say."""
+    for quoted in _QUOTED.finditer(sentence):
+        if not _TO_SAY.search(sentence[: quoted.start()]):
+            yield quoted[1]
+
+
+def _gives_contact(sentence: str, subject: str) -> bool:
+    # The subject is the platform's own word, whatever it looks like; reports name its beginning.
+    return holds_contact(sentence) and not (subject and subject.lower() in sentence.lower())
+
+
+def _names_another(sentence: str, facts: ProseFacts) -> bool:
+    """Whether a sentence about one student names another."""
+    finder = facts.students.get(facts.about or "")
+    return finder is not None and any(span.kind != facts.about for span in finder.spans(Searched(sentence)))
+
+
+def _is_kept(sentence: str, named: frozenset[str], facts: ProseFacts) -> bool:
+    """Whether a sentence is about what families do not read: harm, a turn that is kept from them, or a word of it."""
+    if not facts.may_name_harm and _names_harm(sentence):
+        return True
+    if not facts.kept_ids:
+        return False
+    return bool(facts.kept_ids & named or facts.kept_words & _words_in(sentence)) or _retells_harm(sentence)
+
+
+def _says_done(sentence: str) -> bool:
+    if _ALONE.search(sentence):
+        return not _SUGGESTS.search(sentence)
+    return bool(ALONE.search(sentence)) and not SUGGESTIONS.search(sentence)
+
+
+def _was_said(quoted: str, texts: Sequence[str]) -> bool:
+    if (plain := " ".join(quoted.rstrip("…").split())) and any(plain in text for text in texts):
+        return True
+    words = _words_in(quoted) - {"the", "student"}  # which stand for a name that was said
+    return len(words) < QUOTED_WORDS_MIN or any(words <= _words_in(text) for text in texts)
+
+
+def _words_in(text: str) -> frozenset[str]:
+    return frozenset(_WORD.findall(text.lower()))
+
+
+def _grams(text: str) -> Iterator[tuple[str, ...]]:
+    words = _WORD.findall(text.lower())
+    size = min(REPEATED_WORDS_MIN, len(words))
+    if size > 1:
+        yield from zip(*(words[start:] for start in range(size)), strict=False)

@@ -1,0 +1,62 @@
+"""A finished report: the narrative, the computed numbers, the checks it passed and where it came from."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final, Literal
+
+from afterbell.core.narrative import Narrative
+from afterbell.core.report.statistics import SessionMetrics
+from afterbell.core.usage import Usage
+
+Engine = Literal["llm", "extractive"]
+Role = Literal["student", "tutor", "parent", "staff", "admin"]
+STUB_MODEL: Final = "afterbell-stub"
+"""What the bundled stub calls itself; a report it wrote is labelled extractive, not as a model's."""
+ROLES: Final[tuple[Role, ...]] = ("student", "tutor", "parent", "staff", "admin")
+
+
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What grounding found. ``grounded_ratio`` is claims kept / claims written, 1.0 where there are none.
+
+    ``repaired``: the model was asked once more, with what was wrong. ``hostile_turns``: turns that speak to the
+    report's writer and were withheld from the model. ``kept_from_families``: the ids of turns that nobody but the
+    staff reads.
+    """
+
+    claims: int
+    dropped: tuple[str, ...]
+    grounded_ratio: float
+    coverage_thirds: tuple[bool, bool, bool]
+    repaired: bool = False
+    hostile_turns: int = 0
+    kept_from_families: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Provenance:
+    """Which engine, model and prompt wrote the report, and from which input."""
+
+    engine: Engine
+    model: str | None
+    prompt_version: str
+    schema_version: str
+    input_sha256: str
+    request_id: str | None
+    usage: Usage
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """One version of a session's report, as stored. ``language`` is its own; its quotes are in ``lesson_language``."""
+
+    id: str
+    session_id: str
+    version: int
+    language: str
+    narrative: Narrative
+    metrics: SessionMetrics
+    checks: Checks
+    provenance: Provenance
+    created_at: datetime
+    lesson_language: str | None = None

@@ -1,0 +1,121 @@
+"""Words that were retired do not come back: each concept has one name, and it is the field's."""
+
+import ast
+import re
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import Final
+
+from tests.architecture.repository import ROOT, name_of, pages, python_files
+
+# retired word → the word to use, as docs/reference/glossary.md has it.
+RETIRED: Final = {
+    "sign of life": "heartbeat",
+    "signs of life": "heartbeats",
+    "obedience": "injection victim",
+    "tidings": "notification",
+    "census": "queue gauges",
+    "steer the queue": "control the queue",
+    "taken for away": "the breaker is open",
+}
+CODE: Final = ("services", "operator", "tests", "benchmarks", "tools", "examples")
+MORE: Final = ("services/**/*.lua", "services/**/*.js", "charts/**/*.yaml", "charts/**/*.txt", "charts/**/*.json")
+
+
+def test_retired_words_do_not_come_back() -> None:
+    files = {*pages(), *python_files(*CODE), *(path for pattern in MORE for path in ROOT.glob(pattern))}
+    files = {path for path in files if path.name != "test_words.py" and "node_modules" not in path.parts}
+    patterns = {word: re.compile(rf"\b{word}\b".replace(" ", r"\s+"), re.IGNORECASE) for word in RETIRED}
+    held = [
+        f"{name_of(path)}: {word!r}, say {RETIRED[word]!r}"
+        for path in sorted(files)
+        for word, pattern in patterns.items()
+        if pattern.search(path.read_text("utf-8"))
+    ]
+    assert not held
+
+
+# Words that do not say what a value is: a pod, a lesson and an answer are each "one", and each was "found".
+VAGUE: Final = {"one", "found", "told", "seen"}
+# Folders and files that still use them. An entry goes as soon as nothing in it does.
+STILL_VAGUE: Final = (
+    "services/afterbell/adapters/db/",
+    "services/afterbell/adapters/queue/",
+    "services/afterbell/api/",
+    "services/afterbell/core/basic/",
+    "services/afterbell/core/privacy/",
+    "services/afterbell/core/report/",
+    "services/afterbell/core/safety/",
+    "services/afterbell/serving.py",
+    "tests/adapters/db/",
+    "tests/adapters/models/",
+    "tests/adapters/queue/",
+    "tests/adapters/webhooks/",
+    "tests/api/",
+    "tests/architecture/",
+    "tests/chart/",
+    "tests/core/",
+    "tests/faults/",
+    "tests/flows/",
+    "tests/images/",
+    "tests/node/",
+    "tests/support/",
+    "tests/web/",
+    "tests/worker/",
+)
+# Parts of a folder above that are clean already.
+CLEAN: Final = (
+    "services/afterbell/api/admin/",
+    "services/afterbell/api/auth/",
+    "services/afterbell/api/webhooks/",
+    "services/afterbell/api/classroom.py",
+    "services/afterbell/api/problems.py",
+    "services/afterbell/api/schemas.py",
+)
+
+
+def test_a_name_says_what_the_thing_is() -> None:
+    vague = [hit for path, hits in vague_names().items() for hit in hits if not is_still_vague(path)]
+    assert not vague, "\n".join(vague)
+
+
+def test_a_folder_that_has_become_clean_is_held_to_it() -> None:
+    used = {path for path, hits in vague_names().items() if hits}
+    clean = [entry for entry in STILL_VAGUE if not any(is_still_vague(path, (entry,)) for path in used)]
+    assert not clean, f"remove from STILL_VAGUE: {clean}"
+
+
+def is_still_vague(path: str, entries: tuple[str, ...] = STILL_VAGUE) -> bool:
+    """Whether a file may still use the vague words."""
+    return path.startswith(entries) and not path.startswith(CLEAN)
+
+
+@cache
+def vague_names() -> dict[str, list[str]]:
+    """Each file with the lines at which it gives a vague name."""
+    return {
+        name_of(path): [
+            f"{name_of(path)}:{line}: {name!r} does not say what it is"
+            for line, name in bound_names(path)
+            if is_vague(name)
+        ]
+        for path in python_files(*CODE)
+    }
+
+
+def is_vague(name: str) -> bool:
+    """Also with the underscore of a private name."""
+    return name.strip("_") in VAGUE
+
+
+def bound_names(path: Path) -> Iterator[tuple[int, str]]:
+    """Line and name of each variable, parameter, attribute, function, class and import alias that a file makes."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        match node:
+            case ast.Name(id=name, ctx=ast.Store()) | ast.Attribute(attr=name, ctx=ast.Store()) | ast.arg(arg=name):
+                yield node.lineno, name
+            case ast.FunctionDef(name=name) | ast.AsyncFunctionDef(name=name) | ast.ClassDef(name=name):
+                yield node.lineno, name
+            case ast.alias(asname=str(name)) | ast.ExceptHandler(name=str(name)) | ast.MatchAs(name=str(name)):
+                yield node.lineno, name

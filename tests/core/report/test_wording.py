@@ -1,0 +1,130 @@
+"""A tutor's turn confirms an answer only where it says so of the answer, without doubt and without limit."""
+
+import pytest
+
+from afterbell.core.report.wording import sentences, verdict
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "hmm that is weird, you got it in the first try",
+        "Hmm, that is weird. You have got it wrong.",
+        "not quite, good try",
+        "Good job trying, but not quite",
+        "That's right where you went wrong",
+        "Not exactly. Good work on the first part though",
+        "Good job so far! Now what about the second part?",
+        "Good try!",
+        "Great effort, keep going",
+        "Well done for trying",
+        "Excellent question!",
+        "Perfect, let's look at it together",
+        "Correct me if I'm wrong, but is it 12?",
+        "Exactly what did you do here?",
+        "Is that right?",
+        "Is that correct",
+        "Are you sure that is correct?",
+        "That would be right if there were 12",
+        "That's right for the first step only",
+        "Almost, you got it nearly",
+        "Right, so let's start again",
+        "Yes, let's do that",
+        "Yes, please.",
+        "yes?",
+        "Yes, I see what you did there",
+        "That's correct reasoning but the number is wrong",
+        "You are right that it is hard",
+        "you're right, it is confusing",
+        "You're right, I made a mistake in the question",
+        "Let me check if that is correct",
+        "I don't think that is correct",
+        "Do you think that is correct",
+        "I'm not sure that's right",
+        "Hmm, I'm not convinced it is right",
+        "Is it right to add first",
+        "Let's see whether you got it",
+        "Check if you got it right",
+        "When you get the right answer, tell me",
+        "To find the right answer we need to add first",
+        "What is the right answer?",
+        "The right answer is 12",
+        "That is not the right answer",
+        "Exactly how many apples are there",
+        "Good job on step 1, can you check step 2",
+        "Great job explaining, let's check your work",
+        "Excellent, but check the units",
+        "Excellent effort",
+        "Correct the second line please",
+        "Correct your answer",
+        "Well done to Sarah. What do you think, Ben?",
+        "If you add them correctly, that is right",
+        "That is correct only if x is positive",
+        "Yes and no",
+        "That's correct. Can you review your answer taking into account the way back?",
+        "Yes... and?",
+        "Right on time!",
+        "Right, hmm",
+        "Absolutely not",
+        "Perfect is not the word I'd use",
+        "You are correct to be confused",
+        "That's correct up to there",
+        "it is correct that he has 12, but what about the other 3",
+        "That can't be right",
+        "That couldn't be correct",
+        "Which is right?",
+        "I think you are correct in the first part",
+        "You got it wrong",
+        "You got it backwards",
+        "You have got it mixed up",
+        "you got it almost",
+        "Good work, however, look again at line 2",
+        "Brilliant idea, try it",
+        "Brilliant, let's go on",
+        "Spot on the mistake?",
+        "Precisely why do you add?",
+        "Correct, I meant to ask about 15 though",
+        "Great work so far. Is 12 really the total?",
+        "Thanks, well done, see you next week",
+        "Well done today! See you next week.",
+    ],
+)
+def test_doubt_limits_and_praise_of_something_else_are_no_confirmation(said: str) -> None:
+    assert verdict(said) is not True
+    assert verdict(said.lower().translate(str.maketrans("", "", ",.!?")), spoken=True) is not True
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "Yes, that's correct!",
+        "Exactly.",
+        "Correct. And you?",
+        "Yes! And 51?",
+        "That's right.",
+        "Perfect!",
+        "Well done, that's it.",
+        "Exactly, well done.",
+        "You got it!",
+        "Right on the money!",
+        "That is right, good job",
+        "yes that's right",
+        "Good job, that's correct.",
+        "Brilliant!",
+        "Yes, exactly. For homework, do page 12",
+        "Spot on",
+        "Absolutely!",
+        "Correct, well done. What does @staticmethod do?",
+        "Great, that's right. For next time, practise these notes.",
+        "Excellent work! That is the right answer.",
+        "Well done. Now if 40 people came, and everyone took one, what is left over?",
+        "Um, exactly.",
+    ],
+)
+def test_a_plain_confirmation_is_one(said: str) -> None:
+    assert verdict(said) is True
+
+
+def test_an_abbreviation_ends_no_sentence() -> None:
+    first = "It is 2 hours from 6:40 a.m. to Mr. Hill at 9:00 p.m. in all."
+    assert sentences(f"{first} That is 140 minutes.") == [first, "That is 140 minutes."]

@@ -1,0 +1,3 @@
+module afterbell.dev/tools/node/pause
+
+go 1.26.0
