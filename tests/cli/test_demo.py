@@ -58,10 +58,17 @@ def test_a_session_that_is_refused_is_told_and_the_others_get_their_reports(redi
 def test_the_example_is_shown_to_be_read(redis_url: str, database_url: str, tmp_path: Path) -> None:
     done = demo(redis_url, database_url, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
-    for title in ("Report · session", "Basic report (no AI)", "Can now do", "Still open", "Next"):
+    for title in ("Report · session", "Prepared answer (no model was asked)", "Can now do", "Still open", "Next"):
         assert title in done.stdout
     assert "1 report, 0 failed" in done.stderr
     assert list(tmp_path.iterdir()) == []  # with both URLs set nothing is started here
+
+
+def test_a_lesson_without_a_model_is_shown_as_a_record(redis_url: str, database_url: str, tmp_path: Path) -> None:
+    done = demo(redis_url, database_url, "-", stdin=lines(lesson_json(id="a-lesson")), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Basic report (no AI)" in done.stdout
+    assert "Can now do" not in done.stdout
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,7 @@ def parse_sessions(text: str, source: str) -> list[dict[str, Any]]:
 
 def _text(file: str | None) -> str:
     if file is None:
-        return (files("afterbell.cli") / "examples" / "fractions-lesson.json").read_text("utf-8")
+        return (files("afterbell") / "examples" / "fractions-lesson.json").read_text("utf-8")
     try:
         content = sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes()
         return content.decode("utf-8-sig")

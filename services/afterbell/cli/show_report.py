@@ -11,12 +11,13 @@ from rich.text import Text
 
 Line = tuple[str, str]  # what is said, and the turns it rests on
 
-_LEVELS: Final = {"independent": "on their own", "with_help": "with help", "not_shown": "not certain yet"}
+_LABELS: Final = {"extractive": "Basic report (no AI)", "prepared": "Prepared answer (no model was asked)"}
+_LEVELS: Final = {"independent": ", on their own", "with_help": ", with help", "not_shown": ""}
 
 
 def show_report(out: Console, report: dict[str, Any]) -> None:
     """Print a report in its staff view."""
-    label = "Basic report (no AI)" if report["basic"] else f"written by {report['provenance']['model']}"
+    label = _LABELS.get(report["engine"]) or f"written by {report['provenance']['model']}"
     body: list[Any] = [Text(report["headline"], style="bold"), Text(""), Text(report["summary"])]
     for title, lines in _sections(report):
         body += [Text(""), Text(title, style="bold cyan"), *(_line(said, turns) for said, turns in lines)]
@@ -25,32 +26,45 @@ def show_report(out: Console, report: dict[str, Any]) -> None:
 
 
 def _sections(report: dict[str, Any]) -> Iterable[tuple[str, list[Line]]]:
+    skills, slips = report["skills"], report["misconceptions"]
     sections = (
-        ("Worked on", _lines(report["topics"], lambda topic: f"{topic['name']} ({topic['coverage']})")),
-        (
-            "Can now do",
-            _lines(report["skills"], lambda skill: f"{skill['name']}, {_LEVELS[skill['level']]}: {skill['rationale']}"),
+        # Fixed rules don't judge: what they list is the plan, what the tutor confirmed, and what was corrected.
+        *(
+            [
+                ("Planned", _lines(report["topics"], lambda topic: topic["name"])),
+                ("Answers the tutor confirmed", _lines(skills, lambda skill: skill["name"])),
+                ("Corrected", _lines(slips, lambda slip: slip["description"])),
+            ]
+            if report["basic"]
+            else [
+                ("Worked on", _lines(report["topics"], lambda topic: f"{topic['name']} ({topic['coverage']})")),
+                ("Can now do", _skills(skill for skill in skills if skill["level"] != "not_shown")),
+                ("Put right", _slips(slip for slip in slips if slip["status"] == "resolved")),
+                ("Needs attention", _slips(slip for slip in slips if slip["status"] != "resolved")),
+                ("Not shown yet", _skills(skill for skill in skills if skill["level"] == "not_shown")),
+            ]
         ),
         ("Went well", _lines(report["strengths"], lambda strength: strength["praise"])),
-        (
-            "Needs attention",
-            _lines(
-                report["misconceptions"],
-                lambda misconception: f"{misconception['description']} ({misconception['status']})",
-            ),
-        ),
         ("Still open", _lines(report["open_questions"], lambda question: question["question"])),
         ("Next", [(f"{action['owner']}: {action['task']}", "") for action in report["actions"]]),
         (
             "For the staff only",
             _lines(report["concerns"], lambda concern: f"{concern['severity']}: {concern['reason']}"),
         ),
-        ("Not enough was said about", [(gap, "") for gap in report["insufficient_evidence"]]),
+        ("Not known from this lesson", [(gap, "") for gap in report["insufficient_evidence"]]),
     )
     return ((title, lines) for title, lines in sections if lines)
 
 
-def _lines(claims: list[dict[str, Any]], say: Any) -> list[Line]:
+def _skills(skills: Iterable[dict[str, Any]]) -> list[Line]:
+    return _lines(skills, lambda skill: f"{skill['name']}{_LEVELS[skill['level']]}: {skill['rationale']}")
+
+
+def _slips(slips: Iterable[dict[str, Any]]) -> list[Line]:
+    return _lines(slips, lambda slip: f"{slip['description']}{', in part' if slip['status'] == 'partly' else ''}")
+
+
+def _lines(claims: Iterable[dict[str, Any]], say: Any) -> list[Line]:
     return [(say(claim), _turns(claim["evidence"])) for claim in claims]
 
 

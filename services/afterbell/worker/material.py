@@ -10,7 +10,7 @@ from afterbell.core.basic.basic_report import write_narrative
 from afterbell.core.narrative import Narrative
 from afterbell.core.report.grounding import examine
 from afterbell.core.report.prompt import PROMPT_VERSION, SCHEMA_VERSION
-from afterbell.core.report.report import STUB_MODEL, Checks, Engine, Provenance
+from afterbell.core.report.report import Checks, Engine, Provenance, engine_of
 from afterbell.core.report.statistics import SessionMetrics, measure
 from afterbell.core.safety.injection import hostile_in
 from afterbell.core.safety.safeguarding import Alarm, alarms_in, kept_from_families
@@ -45,14 +45,14 @@ class Material:
     def language(self, engine: Engine) -> str:
         """What a report is written in: a model writes any language, fixed rules those that have a catalogue."""
         asked = self.transcript.written_in
-        return asked if engine == "llm" else wording(asked).tag
+        return wording(asked).tag if engine == "extractive" else asked
 
     def provenance(self, answer: ModelAnswer | None) -> Provenance:
         """Where a report on it comes from; no ``answer`` where no model wrote it."""
-        by_model = answer is not None and answer.model != STUB_MODEL
+        model = answer.model if answer else None
         return Provenance(
-            engine="llm" if by_model else "extractive",
-            model=answer.model if answer else None,
+            engine=engine_of(model),
+            model=model,
             prompt_version=PROMPT_VERSION,
             schema_version=SCHEMA_VERSION,
             input_sha256=self.input_sha256,

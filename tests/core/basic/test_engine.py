@@ -18,7 +18,7 @@ from afterbell.core.session import Message, Participant, Session, Transcript, tr
 
 NARRATIVES: TypeAdapter[Narrative] = TypeAdapter(Narrative)
 SESSIONS: TypeAdapter[Session] = TypeAdapter(Session)
-EXAMPLE = Path(__file__).parents[3] / "services/afterbell/cli/examples/fractions-lesson.json"
+EXAMPLE = Path(__file__).parents[3] / "services/afterbell/examples/fractions-lesson.json"
 
 SLIP = (
     "T: What do you get for the sum of the two fractions?",

@@ -8,11 +8,20 @@ from afterbell.core.narrative import Narrative
 from afterbell.core.report.statistics import SessionMetrics
 from afterbell.core.usage import Usage
 
-Engine = Literal["llm", "extractive"]
+Engine = Literal["llm", "extractive", "prepared"]
+"""Who wrote: a model, fixed rules, or people beforehand (for the example lesson, where no model is set)."""
 Role = Literal["student", "tutor", "parent", "staff", "admin"]
 STUB_MODEL: Final = "afterbell-stub"
 """What the bundled stub calls itself; a report it wrote is labelled extractive, not as a model's."""
+PREPARED_MODEL: Final = "afterbell-stub-prepared"
+"""What the stub calls itself where it plays back the prepared answer."""
 ROLES: Final[tuple[Role, ...]] = ("student", "tutor", "parent", "staff", "admin")
+
+
+def engine_of(model: str | None) -> Engine:
+    """Who wrote a report that came from ``model``; None where no model was asked."""
+    written: dict[str | None, Engine] = {None: "extractive", STUB_MODEL: "extractive", PREPARED_MODEL: "prepared"}
+    return written.get(model, "llm")
 
 
 @dataclass(frozen=True, slots=True)

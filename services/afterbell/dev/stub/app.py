@@ -24,11 +24,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from afterbell.core.errors import InvalidInput
+from afterbell.core.report.report import STUB_MODEL
 from afterbell.dev.stub import chat_api, faults, stream_events
 from afterbell.dev.stub.api_errors import ApiError
 from afterbell.dev.stub.faults import Fault
 from afterbell.dev.stub.quota import Admission, MinuteQuota
-from afterbell.dev.stub.replies import MODEL, read_tokens, write_answer
+from afterbell.dev.stub.replies import read_tokens, write_answer
 from afterbell.dev.stub.request import StubRequest, read
 from afterbell.dev.stub.settings import StubSettings
 from afterbell.dev.stub.stream import EventStream
@@ -235,12 +236,12 @@ def _check_key(request: Request, wanted: str | None) -> None:
 
 def _over(quota: MinuteQuota, admission: Admission) -> ApiError:
     wait = {"retry-after": str(math.ceil(admission.wait_s)), "retry-after-ms": str(math.ceil(admission.wait_s * 1000))}
-    text = f"Rate limit reached for {MODEL} on {quota.unit} per minute. Try again in {wait['retry-after']}s."
+    text = f"Rate limit reached for {STUB_MODEL} on {quota.unit} per minute. Try again in {wait['retry-after']}s."
     return ApiError(429, text, quota.unit, "rate_limit_exceeded", headers=quota.headers(admission) | wait)
 
 
 async def _models() -> Response:
-    model = {"id": MODEL, "object": "model", "created": 1_767_225_600, "owned_by": "afterbell"}
+    model = {"id": STUB_MODEL, "object": "model", "created": 1_767_225_600, "owned_by": "afterbell"}
     return JSONResponse({"object": "list", "data": [model]})
 
 

@@ -8,7 +8,6 @@ from typing import Any, Final
 
 from afterbell.dev.stub.api_errors import invalid, missing
 from afterbell.dev.stub.faults import Fault
-from afterbell.dev.stub.replies import MODEL
 from afterbell.dev.stub.request import StubRequest, check_schema, flag, item_text, output_limit, parsed
 from afterbell.dev.stub.settings import StubSettings
 from afterbell.dev.stub.stream_events import SERVER_ERROR, Cut, Delay, Event, Exchange, Step, text_pieces
@@ -103,7 +102,7 @@ def _frame(exchange: Exchange, kind: str) -> dict[str, Any]:
         "id": exchange.response_id.replace("resp_", "chatcmpl-"),
         "object": kind,
         "created": exchange.created_s,
-        "model": MODEL,
+        "model": exchange.answer.model,
         "service_tier": "default",
         "system_fingerprint": None,
     }

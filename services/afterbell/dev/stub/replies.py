@@ -1,4 +1,4 @@
-"""What the stub answers: the extractive engine's narrative of the transcript it got, or a spoiled one."""
+"""What the stub answers: the extractive engine's narrative, for the example lesson the prepared one, or a spoiled one."""
 
 import json
 from dataclasses import dataclass, replace
@@ -10,17 +10,16 @@ from afterbell.core.errors import InvalidInput, ModelAnswerUnusable
 from afterbell.core.money.tokens import expected
 from afterbell.core.narrative import Evidence, Narrative, Topic
 from afterbell.core.report.prompt import read_blocks, read_transcript
+from afterbell.core.report.report import PREPARED_MODEL, STUB_MODEL
 from afterbell.dev.stub.api_errors import ApiError
 from afterbell.dev.stub.faults import Fault
 from afterbell.dev.stub.injection_victim import obeying
 from afterbell.dev.stub.parts import merged
+from afterbell.dev.stub.prepared import prepared_for
 from afterbell.dev.stub.request import StubRequest
 
 # A chunk of the stream, and where an answer is cut off: four letters of English are about a token.
 CHARS_PER_TOKEN: Final = 4
-
-MODEL: Final = "afterbell-stub"
-"""The model every response names, whatever was asked for: a stub's report must not look like a model's."""
 
 _REFUSAL: Final = "I'm sorry, but I can't assist with that request."
 _INVENTED: Final = Topic("Something nobody said", "practised", (Evidence(("t99999",), "These words were never said."),))
@@ -30,8 +29,12 @@ Status = Literal["completed", "incomplete", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class StubAnswer:
-    """The text that streams out and how it ends."""
+    """The text that streams out and how it ends.
 
+    ``model`` is what the response names, whatever was asked for: a stub's report must not look like a model's.
+    """
+
+    model: str
     text: str
     status: Status
     refused: bool
@@ -51,11 +54,12 @@ class StubAnswer:
 
 def write_answer(request: StubRequest, fault: Fault) -> StubAnswer:
     """The answer to a request. Raises ApiError for an input that is not an Afterbell transcript."""
-    text, status = _spoiled(_narrative(request.text, obeys=fault.kind == "obey"), fault)
+    model, narrative = _narrative(request.text, obeys=fault.kind == "obey")
+    text, status = _spoiled(narrative, fault)
     room = request.max_output_tokens
     if room is not None and expected(text) > room:
         text, status = _first_tokens(text, room), "incomplete"
-    return StubAnswer(text, status, fault.kind == "refusal", read_tokens(request), expected(text))
+    return StubAnswer(model, text, status, fault.kind == "refusal", read_tokens(request), expected(text))
 
 
 def read_tokens(request: StubRequest) -> int:
@@ -71,12 +75,15 @@ def _first_tokens(text: str, room: int) -> str:
     return text
 
 
-def _narrative(text: str, *, obeys: bool) -> Narrative:
+def _narrative(text: str, *, obeys: bool) -> tuple[str, Narrative]:
     try:
         transcript, facts = read_transcript(text), read_blocks(text).get("facts", [])
         parts = [narrative_codec.decode(json.dumps(fact)) for fact in facts]
+        prepared = None if obeys or facts else prepared_for(transcript)
+        if prepared is not None:
+            return PREPARED_MODEL, prepared
         narrative = merged(parts) if parts else write_narrative(transcript)
-        return obeying(narrative, transcript) if obeys else narrative
+        return STUB_MODEL, obeying(narrative, transcript) if obeys else narrative
     except (InvalidInput, ModelAnswerUnusable) as error:
         why = f"This stub only writes Afterbell reports, and the input is not an Afterbell transcript: {error}"
         raise ApiError(400, why, code="invalid_value", param="input") from None

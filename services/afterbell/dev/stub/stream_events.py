@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from afterbell.dev.stub.faults import Fault
-from afterbell.dev.stub.replies import CHARS_PER_TOKEN, MODEL, StubAnswer
+from afterbell.dev.stub.replies import CHARS_PER_TOKEN, StubAnswer
 from afterbell.dev.stub.request import StubRequest
 from afterbell.dev.stub.settings import StubSettings
 
@@ -90,7 +90,7 @@ class Exchange:
 
     def _echo(self) -> dict[str, Any]:
         return {
-            "model": MODEL,
+            "model": self.answer.model,
             "instructions": self.request.instructions or None,
             "max_output_tokens": self.request.max_output_tokens,
             "max_tool_calls": None,
