@@ -52,7 +52,7 @@ def port_of(listening: socket.socket) -> int:
 class _Server(uvicorn.Server):
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Leave signals to ``until_told``: one process may run several servers."""
+        """Leave signals to ``until_signalled``: one process may run several servers."""
         yield
 
     def end(self) -> None:
@@ -120,17 +120,17 @@ async def serve(process: AbstractAsyncContextManager[object]) -> None:
     """Run ``process``, which is up once its block is entered, until SIGTERM or SIGINT."""
     async with process:
         started()
-        await until_told()
+        await until_signalled()
 
 
-async def until_told() -> None:
+async def until_signalled() -> None:
     """Return at the first SIGTERM or SIGINT. A second one ends the process the usual way."""
     loop = asyncio.get_running_loop()
-    told = asyncio.Event()
+    signalled = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, told.set)
+        loop.add_signal_handler(number, signalled.set)
     try:
-        await told.wait()
+        await signalled.wait()
     finally:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.remove_signal_handler(number)

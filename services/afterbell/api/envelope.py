@@ -67,13 +67,13 @@ class Envelope:
             answer = too_large(self._body_bytes_max, scope["request_id"])
             await answer(scope, receive, send)
             return
-        seen = 0
+        received = 0
 
         async def counted() -> Message:
-            nonlocal seen
+            nonlocal received
             message = await receive()
-            seen += len(message.get("body", b""))
-            if seen > self._body_bytes_max:
+            received += len(message.get("body", b""))
+            if received > self._body_bytes_max:
                 raise BodyTooLarge(self._body_bytes_max)
             return message
 
@@ -82,10 +82,10 @@ class Envelope:
 
 async def _discard_body(receive: Receive) -> None:
     """Read on for a while: a client that is still sending would see a reset connection instead of the answer."""
-    seen = 0
-    while seen < DISCARDED_BYTES_MAX:
+    discarded = 0
+    while discarded < DISCARDED_BYTES_MAX:
         message = await receive()
-        seen += len(message.get("body", b""))
+        discarded += len(message.get("body", b""))
         if not message.get("more_body", False):
             return
 
@@ -99,8 +99,8 @@ def _request_id(scope: Scope) -> str:
 
 def _callers_trace(scope: Scope) -> Trace | None:
     for name, value in scope["headers"]:
-        if name == _TRACE_HEADER and (found := trace.read(value.decode("latin-1"))) is not None:
-            return found
+        if name == _TRACE_HEADER and (parent := trace.read(value.decode("latin-1"))) is not None:
+            return parent
     return None
 
 

@@ -38,18 +38,18 @@ def describe(app: FastAPI) -> None:
 
 
 def _document(app: FastAPI) -> dict[str, Any]:
-    found = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    components = found["components"]
+    document = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    components = document["components"]
     components["securitySchemes"] = {"token": _TOKEN}
     components["headers"] = _HEADERS
     for name in _UNUSED:
         components["schemas"].pop(name, None)
-    found["security"] = [{"token": []}]
-    for path in found["paths"].values():
+    document["security"] = [{"token": []}]
+    for path in document["paths"].values():
         for method in _METHODS:
             for status, response in path.get(method, {}).get("responses", {}).items():
                 _finish(status, response)
-    return found
+    return document
 
 
 def _finish(status: str, response: dict[str, Any]) -> None:

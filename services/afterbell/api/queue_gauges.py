@@ -49,24 +49,24 @@ class QueueGauges:
 
     async def _count(self) -> None:
         async with self._database.statement() as connection:
-            found = await counts.count_jobs(connection)
-            kept = await retention.lag(connection)
-        for state, jobs in found.jobs.items():
+            counted = await counts.count_jobs(connection)
+            lags = await retention.lag(connection)
+        for state, jobs in counted.jobs.items():
             QUEUE_JOBS.labels(state).set(jobs)
-        QUEUE_OLDEST.set(found.oldest_waiting_s)
-        QUEUE_SILENT.set(found.longest_silent_s)
-        WEBHOOKS_PENDING.set(found.webhooks_pending)
-        QUEUE_UNCHECKED.set(found.unchecked_s)
-        REPORTS_PARKED.set(found.parked)
-        _tell_lag(kept)
+        QUEUE_OLDEST.set(counted.oldest_waiting_s)
+        QUEUE_SILENT.set(counted.longest_silent_s)
+        WEBHOOKS_PENDING.set(counted.webhooks_pending)
+        QUEUE_UNCHECKED.set(counted.unchecked_s)
+        REPORTS_PARKED.set(counted.parked)
+        _tell_lag(lags)
         QUEUE_SEEN.set(self._now().timestamp())
 
 
-def _tell_lag(kept: Mapping[str, retention.Lag]) -> None:
-    for kind, one in kept.items():
-        if one.oldest_s is not None:
-            OLDEST_KEPT.labels(kind).set(one.oldest_s)
-        if one.keep_s is not None:
-            KEPT_FOR.labels(kind).set(one.keep_s)
-        if one.completed_at is not None:
-            RETENTION_ENDED.labels(kind).set(one.completed_at)
+def _tell_lag(lags: Mapping[str, retention.Lag]) -> None:
+    for kind, lag in lags.items():
+        if lag.oldest_s is not None:
+            OLDEST_KEPT.labels(kind).set(lag.oldest_s)
+        if lag.keep_s is not None:
+            KEPT_FOR.labels(kind).set(lag.keep_s)
+        if lag.completed_at is not None:
+            RETENTION_ENDED.labels(kind).set(lag.completed_at)

@@ -30,5 +30,5 @@ class Services:
 
 def services_of(request: Request) -> Services:
     """The services of the app that serves this request."""
-    found: Services = request.app.state.services
-    return found
+    services: Services = request.app.state.services
+    return services

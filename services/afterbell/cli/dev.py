@@ -10,7 +10,7 @@ from afterbell.api import classroom
 from afterbell.api.admin.admin_tokens import mint_admin
 from afterbell.api.auth.bearer import mint
 from afterbell.dev.platform import Platform, platform
-from afterbell.serving import until_told
+from afterbell.serving import until_signalled
 from afterbell.settings import ApiSettings, AuthSettings, StoreSettings, read
 
 TOKEN_LIFETIME: Final = timedelta(days=1)
@@ -20,7 +20,7 @@ async def run(settings: StoreSettings, *, pace: str) -> int:
     """Serve on PORT until told to stop."""
     async with platform(settings, port=None, pace=pace) as up:
         _show(Console(stderr=True), up)
-        await until_told()
+        await until_signalled()
     return 0
 
 

@@ -229,7 +229,7 @@ def llm_stub(
     """Run the OpenAI-compatible stub model alone, on loopback."""
     from afterbell.dev.stub.app import create_app
     from afterbell.dev.stub.settings import PACES
-    from afterbell.serving import LOOPBACK, Serving, bind, port_of, until_told
+    from afterbell.serving import LOOPBACK, Serving, bind, port_of, until_signalled
 
     _log()
     listening = bind(LOOPBACK, port, variable="--port")
@@ -238,7 +238,7 @@ def llm_stub(
         serving = Serving(create_app(PACES[pace.value]), listening)
         await serving.start()
         typer.echo(f"OPENAI_BASE_URL=http://{LOOPBACK}:{port_of(listening)}/v1", err=True)
-        await until_told()
+        await until_signalled()
         await serving.stop()
 
     _run(run())

@@ -230,7 +230,7 @@ async def test_410_switches_an_endpoint_off_and_what_waits_for_it_fails(record: 
     assert await settled(record, due, GivenUp(gone=True), Answer(410, "answered 410"))
     assert {row["status"] for row in await made(record, endpoint_id)} == {"failed"}
     async with record.database.transaction() as connection:
-        found = await endpoints.one(connection, record.tenant, endpoint_id)
+        found = await endpoints.find(connection, record.tenant, endpoint_id)
         assert found is not None
         assert found.disabled_because == "it answered 410 Gone"
         await endpoints.change(connection, record.tenant, endpoint_id, url=None, events=None, enabled=True)
@@ -257,7 +257,7 @@ async def test_only_an_endpoint_that_accepts_nothing_at_all_is_switched_off_in_t
     (bad,) = await claimed(record)
     await settled(record, bad, GivenUp(gone=False))
     async with record.database.transaction() as connection:
-        found = await endpoints.one(connection, record.tenant, endpoint_id)
+        found = await endpoints.find(connection, record.tenant, endpoint_id)
         assert found is not None
         assert found.disabled_at is None
         await deliveries.send_again(connection, endpoint_id, bad.delivery_id)
@@ -265,7 +265,7 @@ async def test_only_an_endpoint_that_accepts_nothing_at_all_is_switched_off_in_t
     (bad,) = await claimed(record)
     await settled(record, bad, GivenUp(gone=False))
     async with record.database.transaction() as connection:
-        found = await endpoints.one(connection, record.tenant, endpoint_id)
+        found = await endpoints.find(connection, record.tenant, endpoint_id)
         assert found is not None
         assert found.disabled_at is not None
 

@@ -225,14 +225,14 @@ async def close_lost(connection: AsyncConnection, budgets: Budgets, *, older_tha
 
 async def standings(connection: AsyncConnection, tenant_id: str, budgets: Budgets, *, today: date) -> list[BudgetState]:
     """The four budgets a call of the tenant counts in, as they stand."""
-    found = await connection.execute(_STANDINGS, _parameters(tenant_id, budgets, today))
-    return [_standing(row) for row in found]
+    rows = await connection.execute(_STANDINGS, _parameters(tenant_id, budgets, today))
+    return [_standing(row) for row in rows]
 
 
 async def standings_now(connection: AsyncConnection, budgets: Budgets, *, today: date, limit: int) -> list[BudgetState]:
     """The budgets of all tenants together, and those of the ``limit`` that spent most in their period."""
-    found = (await connection.execute(_STANDINGS_NOW, _parameters(EVERYBODY, budgets, today) | {"most": limit})).all()
-    return [_standing(row) for row in found]
+    rows = (await connection.execute(_STANDINGS_NOW, _parameters(EVERYBODY, budgets, today) | {"most": limit})).all()
+    return [_standing(row) for row in rows]
 
 
 async def models_called(connection: AsyncConnection, *, since: date) -> list[str]:

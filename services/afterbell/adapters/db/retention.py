@@ -158,24 +158,24 @@ async def run(
         return {kind: Deleted(await _count(database, kind, rules.cutoff(kind, now))) for kind in KINDS}
     holder = uuid.uuid4().hex
     await _begin_turn(database, holder, patience_s)
-    found = {kind: await _delete_kind(database, kind, rules, now, holder) for kind in KINDS}
-    details: dict[str, Any] = {kind: one.count for kind, one in found.items()}
-    if failed := [kind for kind, one in found.items() if one.failure]:
+    deleted = {kind: await _delete_kind(database, kind, rules, now, holder) for kind in KINDS}
+    details: dict[str, Any] = {kind: outcome.count for kind, outcome in deleted.items()}
+    if failed := [kind for kind, outcome in deleted.items() if outcome.failure]:
         details["failed"] = failed
     async with database.transaction() as connection:
         await audit.record(connection, Act(None, by, "retention.run", "all tenants", details=details))
         await turns.end(connection, "retention", holder)
-    return found
+    return deleted
 
 
 async def lag(connection: Connection) -> dict[str, Lag]:
     """How far behind retention is, by kind."""
     ages = {row.kind: float(row.age_s) for row in await connection.execute(_LAG)}
-    found: dict[str, Lag] = {kind: Lag(age_s, None, None) for kind, age_s in ages.items()}
+    lags: dict[str, Lag] = {kind: Lag(age_s, None, None) for kind, age_s in ages.items()}
     for row in await connection.execute(_RUNS):
         completed_at = None if row.completed_at is None else float(row.completed_at)
-        found[row.kind] = Lag(ages.get(row.kind), float(row.keep_s), completed_at)
-    return found
+        lags[row.kind] = Lag(ages.get(row.kind), float(row.keep_s), completed_at)
+    return lags
 
 
 async def _begin_turn(database: Database, holder: str, patience_s: float) -> None:
@@ -219,7 +219,7 @@ async def _delete(database: Database, kind: Kind, before: datetime, holder: str)
         began = monotonic()
         try:
             await _has_turn(database, holder)
-            found = await _delete_batch(database, kind, before, batch)
+            count = await _delete_batch(database, kind, before, batch)
         except Exception as error:
             failures += 1
             if failures == FAILURES_MAX:
@@ -227,8 +227,8 @@ async def _delete(database: Database, kind: Kind, before: datetime, holder: str)
             batch = max(batch // 2, 1)
             await asyncio.sleep(AGAIN_S * failures)
             continue
-        total, failures, took_s = total + found, 0, monotonic() - began
-        if found < batch:
+        total, failures, took_s = total + count, 0, monotonic() - began
+        if count < batch:
             return Deleted(total)
         batch = min(batch * 2, BATCH_MAX) if took_s < BATCH_S / 2 else max(batch // 2, 1) if took_s > BATCH_S else batch
         await asyncio.sleep(min(took_s * REST, REST_MAX_S))

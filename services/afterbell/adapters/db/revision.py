@@ -15,15 +15,15 @@ async def revision_of(connection: AsyncConnection) -> str | None:
     """The revision the tables are at; None where there are none."""
     if await connection.scalar(text("SELECT to_regclass('alembic_version')")) is None:
         return None
-    found: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
-    return found
+    revision: str | None = await connection.scalar(text("SELECT version_num FROM alembic_version"))
+    return revision
 
 
 async def check(connection: AsyncConnection) -> None:
     """Raises StoreUnavailable where tables are missing or older than needed. Newer ones have all that is needed."""
-    found = await revision_of(connection)
-    if found is None:
+    revision = await revision_of(connection)
+    if revision is None:
         raise StoreUnavailable("PostgreSQL", "there are no tables yet: run `afterbell migrate`")
-    if found < NEEDED:
-        lacks = f"its tables are at revision {found}, and {NEEDED} is needed: run `afterbell migrate`"
+    if revision < NEEDED:
+        lacks = f"its tables are at revision {revision}, and {NEEDED} is needed: run `afterbell migrate`"
         raise StoreUnavailable("PostgreSQL", lacks)

@@ -93,8 +93,8 @@ async def safety_key(connection: AsyncConnection, tenant_id: str) -> bytes:
 
 async def participants(connection: AsyncConnection, tenant_id: str, session_id: str) -> tuple[Participant, ...] | None:
     """Who takes part, or None where there is no such session."""
-    found = await connection.scalar(select(sessions.c.participants).where(_is(tenant_id, session_id)))
-    return None if found is None else _participants(found)
+    people = await connection.scalar(select(sessions.c.participants).where(_is(tenant_id, session_id)))
+    return None if people is None else _participants(people)
 
 
 async def count_messages(connection: AsyncConnection, tenant_id: str, session_id: str) -> int:
@@ -220,8 +220,8 @@ def _stored(row: Mapping[Any, Any]) -> StoredMessage:
     return StoredMessage(row["seq"], row["client_id"], row["sender"], row["text"], row["at"])
 
 
-def _participants(found: list[dict[str, Any]]) -> tuple[Participant, ...]:
-    return tuple(Participant(person["id"], person["role"], person["display_name"]) for person in found)
+def _participants(people: list[dict[str, Any]]) -> tuple[Participant, ...]:
+    return tuple(Participant(person["id"], person["role"], person["display_name"]) for person in people)
 
 
 def _session(row: Mapping[Any, Any], said: list[StoredMessage]) -> Session:

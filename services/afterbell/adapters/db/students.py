@@ -51,8 +51,8 @@ async def export(connection: AsyncConnection, tenant: str, student_id: str, *, b
     Of the others in a session it holds ids and roles, neither names nor words. ``shared`` marks sessions with other
     students: what their reports say may be about those.
     """
-    found = await _sessions_of(connection, tenant, student_id)
-    parts = [await _exported(connection, tenant, student_id, row) for row in found]
+    rows = await _sessions_of(connection, tenant, student_id)
+    parts = [await _exported(connection, tenant, student_id, row) for row in rows]
     act = Act(tenant, by, "student.export", student_id, reason, {"sessions": len(parts)})
     await audit.record(connection, act)
     return {"student": student_id, "tenant": tenant, "sessions": parts}
@@ -66,9 +66,11 @@ async def erase(connection: AsyncConnection, tenant: str, student_id: str, *, by
     Sessions they have left count too: the names they go by elsewhere are looked for there.
     """
     deleted = blanked = redacted = reports_deleted = 0
-    found = await _sessions_of(connection, tenant, student_id)
-    names = finder_of(sorted({one["display_name"] for row in found for one in _own(row["participants"], student_id)}))
-    for row in found:
+    rows = await _sessions_of(connection, tenant, student_id)
+    names = finder_of(
+        sorted({person["display_name"] for row in rows for person in _own(row["participants"], student_id)})
+    )
+    for row in rows:
         reports_deleted += await _delete_reports(connection, tenant, row["id"])
         if not _others(row["participants"], student_id):
             await connection.execute(delete(sessions).where(_is(tenant, row["id"])))
@@ -76,8 +78,8 @@ async def erase(connection: AsyncConnection, tenant: str, student_id: str, *, by
         else:
             own, others = await _forget(connection, tenant, student_id, row, names)
             blanked, redacted = blanked + own, redacted + others
-    touched = tuple(row["id"] for row in found)
-    erased = Erased(deleted, len(found) - deleted, blanked, redacted, reports_deleted, touched)
+    touched = tuple(row["id"] for row in rows)
+    erased = Erased(deleted, len(rows) - deleted, blanked, redacted, reports_deleted, touched)
     await audit.record(connection, Act(tenant, by, "student.erase", student_id, reason, erased.counts))
     return erased
 
@@ -109,9 +111,11 @@ async def _exported(
     return {
         "session": {name: row[name] for name in _FACTS},
         "shared": bool(_others(people, student_id)),
-        "participants": [one if one["id"] == student_id else {"id": one["id"], "role": one["role"]} for one in people],
-        "messages": [_plain(one) for one in said.mappings()],
-        "reports": [_plain(one) for one in written.mappings()],
+        "participants": [
+            person if person["id"] == student_id else {"id": person["id"], "role": person["role"]} for person in people
+        ],
+        "messages": [_plain(message) for message in said.mappings()],
+        "reports": [_plain(report) for report in written.mappings()],
     }
 
 
@@ -126,7 +130,10 @@ async def _forget(
     """Make the student unknown in a session of several; how many messages were theirs, and how many named them."""
     unknown = f"erased-{uuid.uuid4().hex[:12]}"
     people = row["participants"]
-    kept = [one | {"id": unknown, "display_name": ERASED_NAME} if one["id"] == student_id else one for one in people]
+    kept = [
+        person | {"id": unknown, "display_name": ERASED_NAME} if person["id"] == student_id else person
+        for person in people
+    ]
     values = {
         "participants": kept,
         "goals": [without(names, goal) for goal in row["goals"]],
@@ -154,12 +161,12 @@ def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _own(people: list[dict[str, Any]], student_id: str) -> list[dict[str, Any]]:
-    return [one for one in people if one["id"] == student_id]
+    return [person for person in people if person["id"] == student_id]
 
 
 def _others(people: list[dict[str, Any]], student_id: str) -> list[dict[str, Any]]:
     """The students of a session but for one."""
-    return [one for one in people if one["role"] == "student" and one["id"] != student_id]
+    return [person for person in people if person["role"] == "student" and person["id"] != student_id]
 
 
 def _is(tenant: str, session_id: str) -> Any:

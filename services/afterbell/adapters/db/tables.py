@@ -287,7 +287,7 @@ webhook_deliveries = Table(
     _at("ended_at"),
     Column("answer_status", Integer),
     Column("error", Text),
-    CheckConstraint("status IN (" + ", ".join(f"'{one}'" for one in DELIVERY_STATUSES) + ")", name="status"),
+    CheckConstraint("status IN (" + ", ".join(f"'{status}'" for status in DELIVERY_STATUSES) + ")", name="status"),
 )
 # Only for the question when the next one is due, which alone names this condition.
 Index(

@@ -226,8 +226,8 @@ class Queue:
     async def workers(self) -> tuple[list[WorkerSeen], frozenset[str]]:
         """Who runs jobs or waits for them, the busiest first, and the drained workers and pods, in one command."""
         read = answers.read("workers", await self._scripts.run("workers", [round(self.rules.lease_s * 1000)]))
-        seen = [_worker_seen(worker) for worker in read["workers"]]
-        return sorted(seen, key=lambda worker: (-worker.jobs, worker.name)), _names(read["drained"])
+        workers = [_worker_seen(worker) for worker in read["workers"]]
+        return sorted(workers, key=lambda worker: (-worker.jobs, worker.name)), _names(read["drained"])
 
     async def pause(self) -> None:
         """Start nothing more. Running jobs go on."""

@@ -60,12 +60,12 @@ async def _stream(feed: ReportFeed, key: Key, last_id: str) -> AsyncIterator[byt
         yield b"retry: 3000\n\n"
         while not feed.over:
             progress = await slot.newest(ALIVE_EVERY_S)
-            yield b": alive\n\n" if progress is None else _told(progress, last_id)
+            yield b": alive\n\n" if progress is None else _events_of(progress, last_id)
             if progress is not None and progress["status"] in ("completed", "failed"):
                 return
 
 
-def _told(progress: dict[str, Any], last_id: str) -> bytes:
+def _events_of(progress: dict[str, Any], last_id: str) -> bytes:
     event_id = f"{progress['version']}.{progress['attempt']}.{progress['progress']}"
     final = progress["status"] in ("completed", "failed")
     text = b"" if event_id == last_id and not final else _event("report:progress", progress, event_id)

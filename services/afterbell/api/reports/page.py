@@ -105,8 +105,8 @@ def render(
     words = wording(language or report.language)
     known = names or {}
     own = [
-        _Student(one["label"], known.get(one["participant_id"], one["participant_id"]), one["share"])
-        for one in shown["numbers"]["students"]
+        _Student(student["label"], known.get(student["participant_id"], student["participant_id"]), student["share"])
+        for student in shown["numbers"]["students"]
     ]
     return (
         _environment()
@@ -121,7 +121,7 @@ def render(
             audience=_AUDIENCE[role],
             facts=_facts(report, session_title, own, known, words),
             students=own,
-            named={one.label: one.name for one in own} if len(own) > 1 else {},
+            named={student.label: student.name for student in own} if len(own) > 1 else {},
             known=known,
             is_foreign=language_of(report.language) != words.language,
             direction_of_text=direction_of(report.language),
@@ -177,9 +177,11 @@ def _facts(
     facts.append((say("Subject"), subject))
     if names and students:
         label = say("Student") if len(students) == 1 else say("Students")
-        facts.append((label, words.listed([one.name for one in students])))
+        facts.append((label, words.listed([student.name for student in students])))
     tutors = [
-        names[one.participant_id] for one in metrics.per_speaker if one.role == "tutor" and one.participant_id in names
+        names[speaker.participant_id]
+        for speaker in metrics.per_speaker
+        if speaker.role == "tutor" and speaker.participant_id in names
     ]
     if tutors:
         facts.append((say("Tutor") if len(tutors) == 1 else say("Tutors"), words.listed(tutors)))
@@ -192,9 +194,9 @@ def _facts(
 
 def _kept(shown: Mapping[str, Any]) -> frozenset[str]:
     """The ids of turns whose words stand on no page, not the staff's either: it may lie on a desk."""
-    cited = (one for concern in shown.get("concerns", ()) for one in concern["evidence"])
+    cited = (evidence for concern in shown.get("concerns", ()) for evidence in concern["evidence"])
     kept = shown["checks"]["kept_from_families"] if "checks" in shown else ()
-    return frozenset(turn_id for one in cited for turn_id in one["turn_ids"]) | frozenset(kept)
+    return frozenset(turn_id for evidence in cited for turn_id in evidence["turn_ids"]) | frozenset(kept)
 
 
 def _minutes(seconds: float) -> int:
@@ -235,7 +237,7 @@ def _thirds(cited: Sequence[bool], words: Wording) -> str:
 
 def _turn_ids(evidence: Iterable[dict[str, Any]]) -> list[str]:
     """The ids of all turns that evidence cites, each once and in the lesson's order."""
-    cited = {turn_id for one in evidence for turn_id in one["turn_ids"]}
+    cited = {turn_id for item in evidence for turn_id in item["turn_ids"]}
     return sorted(cited, key=lambda turn_id: (len(turn_id), turn_id))
 
 
@@ -243,7 +245,9 @@ def _unsaid(evidence: Iterable[dict[str, Any]], text: str) -> list[dict[str, Any
     """The evidence whose quote a text does not begin to repeat itself."""
     said = {quote[2].rstrip("…") for quote in _QUOTED.finditer(text)}
     return [
-        one for one in evidence if one["quote"] and not any(words in " ".join(one["quote"].split()) for words in said)
+        item
+        for item in evidence
+        if item["quote"] and not any(words in " ".join(item["quote"].split()) for words in said)
     ]
 
 

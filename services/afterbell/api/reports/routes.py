@@ -88,8 +88,8 @@ async def read_report(session_id: SessionId, request: Request, language: Labels 
             return _not_ready(session_id, waiting, request)
         visible(row, caller, session_id)
         # What cannot be recorded is not shown.
-        seen = Act(caller.tenant, actor_of(caller), "report.view", session_id, None, {"version": row.version})
-        await audit.record(connection, seen)
+        viewing = Act(caller.tenant, actor_of(caller), "report.view", session_id, None, {"version": row.version})
+        await audit.record(connection, viewing)
     report = stored_report.load(row.content or {})
     students = reads_as(caller)
     if _wants_page(request):

@@ -83,10 +83,10 @@ class Sweeper:
             return
         failed: list[Exception] = []
         while True:
-            found = await self._next_page()
-            self._place = found.end or START  # whatever comes of this page, the next one has its turn
-            failed += await self._hand_over(found)
-            if found.end is None or not await self._has_turn(PAGE_S):
+            page = await self._next_page()
+            self._place = page.end or START  # whatever comes of this page, the next one has its turn
+            failed += await self._hand_over(page)
+            if page.end is None or not await self._has_turn(PAGE_S):
                 break
         await self._ask_for_upgrades()
         await self._has_turn(OVERDUE * self._rules.every_s)
@@ -101,11 +101,11 @@ class Sweeper:
         async with self._database.statement() as connection:
             return await unfinished.page(connection, self._place, self._rules.ages, limit=PAGE_MAX)
 
-    async def _hand_over(self, found: Page) -> list[Exception]:
+    async def _hand_over(self, page: Page) -> list[Exception]:
         """What went wrong with a batch. Those that failed before make their own, and cost the others nothing."""
         failed: list[Exception] = []
-        batches = [found.due[start : start + BATCH_MAX] for start in range(0, len(found.due), BATCH_MAX)]
-        for batch in filter(None, (*batches, found.parked)):
+        batches = [page.due[start : start + BATCH_MAX] for start in range(0, len(page.due), BATCH_MAX)]
+        for batch in filter(None, (*batches, page.parked)):
             try:
                 words = await self._outbox.hand_over(batch)
             except (StoreUnavailable, QueueScriptError):

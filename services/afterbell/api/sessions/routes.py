@@ -92,7 +92,9 @@ async def read_messages(
         _visible(await sessions.participants(connection, caller.tenant, session_id), caller, session_id)
         said = await sessions.read_messages(connection, caller.tenant, session_id, after=after, limit=limit + 1)
     page = said[:limit]
-    return MessagePage(messages=[_out(one) for one in page], nextAfter=page[-1].seq if len(said) > limit else None)
+    return MessagePage(
+        messages=[_out(message) for message in page], nextAfter=page[-1].seq if len(said) > limit else None
+    )
 
 
 def _visible(people: tuple[Participant, ...] | None, caller: Caller, session_id: str) -> tuple[Participant, ...]:

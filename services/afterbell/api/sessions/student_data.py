@@ -78,9 +78,9 @@ async def export_student(student_id: StudentId, body: ReasonIn, request: Request
     """Export everything stored about a student. The reason is recorded, so this is not a GET."""
     caller = allow(request, "export_student")
     async with services_of(request).database.transaction() as connection:
-        found = await students.export(connection, caller.tenant, student_id, by=actor_of(caller), reason=body.reason)
+        export = await students.export(connection, caller.tenant, student_id, by=actor_of(caller), reason=body.reason)
     return Response(
-        orjson.dumps({"success": True} | found),
+        orjson.dumps({"success": True} | export),
         media_type="application/json",
         headers={"Cache-Control": "private, no-store"},
     )

@@ -168,7 +168,7 @@ async def resend_delivery(endpoint_id: EndpointId, delivery_id: DeliveryId, requ
 
 
 async def _endpoint_of(connection: Connection, caller: Caller, endpoint_id: UUID) -> EndpointOut:
-    endpoint = await endpoints.one(connection, caller.tenant, endpoint_id)
+    endpoint = await endpoints.find(connection, caller.tenant, endpoint_id)
     if endpoint is None:
         raise NotFound(f"webhook {endpoint_id} not found")
     return EndpointOut.of(endpoint)

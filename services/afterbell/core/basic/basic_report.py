@@ -95,7 +95,7 @@ def _written(story: Story, turns: tuple[Turn, ...]) -> Narrative:
         skills=skills,
         misconceptions=_misconceptions(story),
         strengths=(),
-        open_questions=tuple(_question(one, story) for one in record.left_open[:_QUESTIONS_MAX]),
+        open_questions=tuple(_question(question, story) for question in record.left_open[:_QUESTIONS_MAX]),
         goal_progress="not_discussed",
         goal_evidence=(),
         actions=prose.actions(story),
@@ -127,24 +127,24 @@ def _skill(answer: StudentAnswer, story: Story) -> Skill:
 
 def _misconceptions(story: Story) -> tuple[Misconception, ...]:
     """One entry for what would read the same."""
-    entries = [_misconception(one, story) for one in story.record.corrected]
-    return tuple({(one.description, one.student): one for one in entries}.values())[:_CORRECTIONS_MAX]
+    entries = [_misconception(correction, story) for correction in story.record.corrected]
+    return tuple({(entry.description, entry.student): entry for entry in entries}.values())[:_CORRECTIONS_MAX]
 
 
-def _misconception(one: Correction, story: Story) -> Misconception:
-    cited = [_cite(one.answer.said), _cite(one.answer.reply)]
-    if one.settled is not None:
-        cited.append(_cite(one.settled.said))
-        if one.status == "resolved":
-            cited[1] = Evidence((one.answer.reply.id, one.settled.reply.id), cited[1].quote)
-    description = prose.correction(one, story)
-    return Misconception(description, one.status, tuple(cited), story.label_of(one.answer.said))
+def _misconception(correction: Correction, story: Story) -> Misconception:
+    cited = [_cite(correction.answer.said), _cite(correction.answer.reply)]
+    if correction.settled is not None:
+        cited.append(_cite(correction.settled.said))
+        if correction.status == "resolved":
+            cited[1] = Evidence((correction.answer.reply.id, correction.settled.reply.id), cited[1].quote)
+    description = prose.correction(correction, story)
+    return Misconception(description, correction.status, tuple(cited), story.label_of(correction.answer.said))
 
 
-def _question(one: Quoted, story: Story) -> OpenQuestion:
-    text = prose.cut(one.text, QUOTE_CHARS_MAX)
-    evidence = [_cite(one.turn, text), *([_cite(one.reply)] if one.reply else [])]
-    return OpenQuestion(text, tuple(evidence), story.label_of(one.turn))
+def _question(question: Quoted, story: Story) -> OpenQuestion:
+    text = prose.cut(question.text, QUOTE_CHARS_MAX)
+    evidence = [_cite(question.turn, text), *([_cite(question.reply)] if question.reply else [])]
+    return OpenQuestion(text, tuple(evidence), story.label_of(question.turn))
 
 
 def _cite(turn: Turn, words: str | None = None) -> Evidence:

@@ -84,9 +84,11 @@ class Story:
         """The story of one student."""
         record = replace(
             self.record,
-            confirmed=tuple(one for one in self.record.confirmed if one.said.speaker.id == person),
-            corrected=tuple(one for one in self.record.corrected if one.answer.said.speaker.id == person),
-            left_open=tuple(one for one in self.record.left_open if one.turn.speaker.id == person),
+            confirmed=tuple(answer for answer in self.record.confirmed if answer.said.speaker.id == person),
+            corrected=tuple(
+                correction for correction in self.record.corrected if correction.answer.said.speaker.id == person
+            ),
+            left_open=tuple(question for question in self.record.left_open if question.turn.speaker.id == person),
         )
         return replace(self, record=record, labels={person: self.labels[person]})
 
@@ -160,8 +162,8 @@ def actions(story: Story) -> tuple[Action, ...]:
     """The work that was set, as the tutor put it, and the questions to come back to."""
     say, quote = story.wording.gettext, story.quoted
     tasks = [
-        Action("student", say("As the tutor put it: %(task)s", task=quote(one.text, 150)), None, "before_next_session")
-        for one in story.record.work_set[:_TASKS_MAX]
+        Action("student", say("As the tutor put it: %(task)s", task=quote(work.text, 150)), None, "before_next_session")
+        for work in story.record.work_set[:_TASKS_MAX]
     ]
     if story.record.left_open:
         task = say("Come back to the question that stayed open.")
@@ -179,20 +181,20 @@ def unknown(story: Story) -> tuple[str, ...]:
     return tuple(missing)
 
 
-def correction(one: Correction, story: Story) -> str:
+def correction(corrected: Correction, story: Story) -> str:
     """What a correction shows, and no more; at most 240 characters."""
     say = story.wording.gettext
-    answer = story.quoted(gist(one.answer.said.text), 75)
-    if one.settled is None:
+    answer = story.quoted(gist(corrected.answer.said.text), 75)
+    if corrected.settled is None:
         return say("The tutor corrected %(answer)s. No answer confirmed right after it is on record.", answer=answer)
-    following = story.quoted(gist(one.settled.said.text), 55)
-    told = say(
+    following = story.quoted(gist(corrected.settled.said.text), 55)
+    sentence = say(
         "The tutor corrected %(answer)s and confirmed the next answer, %(following)s.",
         answer=answer,
         following=following,
     )
-    named = [say("The tutor had named it before.")] if one.status == "partly" else []
-    return story.wording.joined([told, *named])
+    named = [say("The tutor had named it before.")] if corrected.status == "partly" else []
+    return story.wording.joined([sentence, *named])
 
 
 def gist(text: str) -> str:
@@ -275,18 +277,18 @@ def _corrected(story: Story) -> Iterator[str]:
 
 def _corrections(story: Story) -> tuple[int, int]:
     """How many answers were corrected, and after how many of them the next one was confirmed."""
-    return len(story.record.corrected), sum(one.settled is not None for one in story.record.corrected)
+    return len(story.record.corrected), sum(correction.settled is not None for correction in story.record.corrected)
 
 
 def _left_open(story: Story) -> Iterator[str]:
-    for one in story.record.left_open[:1]:
-        asked = story.quoted(one.text, 120)
+    for question in story.record.left_open[:1]:
+        asked = story.quoted(question.text, 120)
         yield story.wording.gettext("A question of your child's stayed open: %(question)s.", question=asked)
 
 
 def _homework(story: Story) -> Iterator[str]:
-    for one in story.record.work_set[:1]:
-        task = story.quoted(one.text, 170)
+    for work in story.record.work_set[:1]:
+        task = story.quoted(work.text, 170)
         yield story.wording.gettext("Work was set, in the tutor's words: %(task)s.", task=task)
 
 
@@ -310,29 +312,33 @@ def _own_answers(story: Story) -> Iterator[str]:
 
 
 def _own_question(story: Story) -> Iterator[str]:
-    for one in story.record.left_open[:1]:
-        asked = story.quoted(one.text, 120)
+    for question in story.record.left_open[:1]:
+        asked = story.quoted(question.text, 120)
         yield story.wording.gettext(
             "You asked %(question)s That is still open: ask it again next time.", question=asked
         )
 
 
 def _own_homework(story: Story) -> Iterator[str]:
-    for one in story.record.work_set[:1]:
-        task = story.quoted(one.text, 170)
+    for work in story.record.work_set[:1]:
+        task = story.quoted(work.text, 170)
         yield story.wording.gettext("For you to do, in your tutor's words: %(task)s.", task=task)
 
 
 def _observations(record: Record, wording: Wording) -> Iterator[str]:
     say = wording.gettext
     if record.confirmed:
-        yield say("Answers you confirmed: %(turns)s.", turns=_turns(one.said for one in record.confirmed))
+        yield say("Answers you confirmed: %(turns)s.", turns=_turns(answer.said for answer in record.confirmed))
     if record.corrected:
-        yield say("Answers you corrected: %(turns)s.", turns=_turns(one.answer.said for one in record.corrected))
-    if unsettled := [one.answer.said for one in record.corrected if one.status == "open"]:
+        yield say(
+            "Answers you corrected: %(turns)s.", turns=_turns(correction.answer.said for correction in record.corrected)
+        )
+    if unsettled := [correction.answer.said for correction in record.corrected if correction.status == "open"]:
         yield say("Corrected, and no answer right after was confirmed: %(turns)s.", turns=_turns(unsettled))
     if record.left_open:
-        yield say("Questions that stayed open: %(turns)s.", turns=_turns(one.turn for one in record.left_open))
+        yield say(
+            "Questions that stayed open: %(turns)s.", turns=_turns(question.turn for question in record.left_open)
+        )
     if not record.confirmed and not record.corrected:
         yield say("No answer was called right or wrong in words that fixed rules can read.")
     yield say("This note is read from the wording alone.")
@@ -342,7 +348,7 @@ def _named(story: Story) -> str:
     """The shortest answers, in order: they tell the most by themselves."""
     answers = story.record.confirmed
     short = sorted(answers, key=_length)[:_NAMED_MAX]
-    named = [story.quoted(gist(one.said.text), 80) for one in answers if one in short]
+    named = [story.quoted(gist(answer.said.text), 80) for answer in answers if answer in short]
     return story.wording.listed(named) if len(answers) <= _NAMED_MAX else f"{', '.join(named)} …"
 
 

@@ -170,8 +170,8 @@ def _settled(corrected: StudentAnswer, confirmed: StudentAnswer | None) -> Corre
     return Correction(corrected, "partly" if was_told else "resolved", confirmed)
 
 
-def _same_student(one: StudentAnswer, other: StudentAnswer) -> bool:
-    return one.said.speaker.id == other.said.speaker.id
+def _same_student(answer: StudentAnswer, other: StudentAnswer) -> bool:
+    return answer.said.speaker.id == other.said.speaker.id
 
 
 def _bare(answer: StudentAnswer) -> str:

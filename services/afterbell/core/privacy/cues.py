@@ -78,9 +78,9 @@ class Cues:
     def __init__(self, rules: Iterable[Rule]) -> None:
         self._spaced: defaultdict[str, list[Rule]] = defaultdict(list)
         self._unspaced: defaultdict[str, list[Rule]] = defaultdict(list)
-        for one in rules:
-            for cue in one.cues:
-                (self._unspaced if _UNSPACED.search(cue) else self._spaced)[cue].append(one)
+        for rule in rules:
+            for cue in rule.cues:
+                (self._unspaced if _UNSPACED.search(cue) else self._spaced)[cue].append(rule)
 
     def matches(self, searched: Searched) -> list[tuple[int, int]]:
         """(start, end) of what each rule finds, in order; of those with one start the longest first."""
@@ -96,8 +96,8 @@ class Cues:
 
     @staticmethod
     def _at(rules: Iterable[Rule], text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
-        for one in rules:
-            if span := one.match(text, start, end):
+        for rule in rules:
+            if span := rule.match(text, start, end):
                 yield span
 
 

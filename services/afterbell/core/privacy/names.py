@@ -156,12 +156,12 @@ class NameFinder:
         candidates = [*bases(word, languages)]
         if not word.isalpha() and not word.isdigit():
             candidates.append(word.lower().translate(_UNLEET))
-        found = [part for base in candidates for part in self._forms.get(base, ()) if part.written is Spelling.ANYHOW]
+        parts = [part for base in candidates for part in self._forms.get(base, ()) if part.written is Spelling.ANYHOW]
         for stem in slavic_stems(word, languages):
-            found += self._stems.get(stem, ())
+            parts += self._stems.get(stem, ())
         if self._skeletons and word.isascii() and word.lower() not in STOPWORDS:
-            found += self._skeletons.get(consonants(word.lower()), ())
-        return found
+            parts += self._skeletons.get(consonants(word.lower()), ())
+        return parts
 
     def _runs(self, text: str, languages: str) -> Iterator[TextSpan]:
         """Neighbouring parts of one name as one span."""

@@ -71,7 +71,7 @@ class Redacted:
 
     def text(self, redacted: str) -> str:
         """The text as it was before."""
-        return _PLACEHOLDER.sub(lambda found: self.withheld.get(found[0].upper(), found[0]), redacted)
+        return _PLACEHOLDER.sub(lambda placeholder: self.withheld.get(placeholder[0].upper(), placeholder[0]), redacted)
 
     def prose(self, written: str) -> str:
         """What a model wrote, with names put back and words in the place of contact data."""
@@ -79,12 +79,14 @@ class Redacted:
 
     def quote(self, quoted: str | None) -> str | None:
         """A quote with names put back, letter for letter; None where it holds anything else that was withheld."""
-        if quoted is None or any(found[1].upper() not in _PEOPLE for found in _PLACEHOLDER.finditer(quoted)):
+        if quoted is None or any(
+            placeholder[1].upper() not in _PEOPLE for placeholder in _PLACEHOLDER.finditer(quoted)
+        ):
             return None
         return self.text(quoted)[:_QUOTE_CHARS_MAX].strip() or None
 
-    def _spoken(self, found: re.Match[str]) -> str:
-        kind, number = found[1].upper(), found[2]
+    def _spoken(self, placeholder: re.Match[str]) -> str:
+        kind, number = placeholder[1].upper(), placeholder[2]
         return self.names.get(f"{kind}_{number}", _IN_PROSE.get(kind, "something"))
 
 
@@ -104,16 +106,16 @@ def redact(
     special = _special(texts, frozenset(removed) - {""})
     withheld = apart((*special, *contacts_in(together)), together.text)
     spans = apart((*withheld, *names.spans(_without(together, withheld))), together.text)
-    subject, level, *others = _told(texts, spans, redacted)
+    subject, level, *others = _with_placeholders(texts, spans, redacted)
     goals, said = others[: len(transcript.goals)], others[len(transcript.goals) :]
-    told = replace(
+    outgoing = replace(
         transcript,
         subject=subject,
         level=None if transcript.level is None else level,
         goals=tuple(goals),
         turns=tuple(map(_saying, transcript.turns, said)),
     )
-    return told, redacted
+    return outgoing, redacted
 
 
 def restore(narrative: Narrative, redacted: Redacted) -> Narrative:
@@ -132,7 +134,7 @@ def _restored(value: T, redacted: Redacted) -> T:
     if isinstance(value, str):
         changed = redacted.prose(value)
     elif isinstance(value, tuple):
-        changed = tuple(_restored(one, redacted) for one in value)
+        changed = tuple(_restored(part, redacted) for part in value)
     elif isinstance(value, Evidence):
         changed = replace(value, quote=redacted.quote(value.quote))
     elif is_dataclass(value) and not isinstance(value, type):
@@ -185,7 +187,7 @@ def _special(texts: Sequence[str], removed: Set[str]) -> Iterator[TextSpan]:
                 yield TextSpan(start + forged.start(), start + forged.end(), "TEXT")
 
 
-def _told(texts: Sequence[str], spans: Sequence[TextSpan], redacted: Redacted) -> Iterator[str]:
+def _with_placeholders(texts: Sequence[str], spans: Sequence[TextSpan], redacted: Redacted) -> Iterator[str]:
     """Each text with placeholders; ``spans`` are places in all texts together and stand in one text each."""
     ahead = iter(spans)
     span = next(ahead, None)

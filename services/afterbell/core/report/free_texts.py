@@ -35,7 +35,7 @@ def sound_texts(narrative: Narrative, given: ProseFacts, find: Find) -> Narrativ
             items = (_sound_item(f"{part.name}[{n}]", item, facts, given, find) for n, item in enumerate(value))
             changed[part.name] = tuple(item for item in items if item is not None)
     sound = _spoken_to_the_student(replace(narrative, **changed), given, find)
-    return replace(sound, per_student=tuple(_spoken_to_the_student(one, given, find) for one in sound.per_student))
+    return replace(sound, per_student=tuple(_spoken_to_the_student(texts, given, find) for texts in sound.per_student))
 
 
 def _without_markup(item: Any) -> Any:
@@ -55,8 +55,8 @@ def _spoken_to_the_student(texts: _TextsT, given: ProseFacts, find: Find) -> _Te
     """The texts with a student's note that does not say the parent's over."""
     # What both quote is the lesson's.
     quoted = "\n".join(quotes_in(texts.student_note))
-    theirs = {one for one in sentences(texts.parent_summary) if len(one) >= _REPEATED_CHARS_MIN}
-    theirs = {one for one in theirs if not _QUOTATION_MARK.search(one) and one not in quoted}
+    theirs = {sentence for sentence in sentences(texts.parent_summary) if len(sentence) >= _REPEATED_CHARS_MIN}
+    theirs = {sentence for sentence in theirs if not _QUOTATION_MARK.search(sentence) and sentence not in quoted}
     own = sentences(texts.student_note)
     kept = [sentence for sentence in own if sentence not in theirs]
     if len(kept) == len(own):

@@ -116,7 +116,7 @@ class _Ledger:
         return self.texts[turn_id]
 
     def by_students(self, evidence: Iterable[Evidence]) -> list[Turn]:
-        cited = (self.turns[turn_id] for one in evidence for turn_id in one.turn_ids)
+        cited = (self.turns[turn_id] for item in evidence for turn_id in item.turn_ids)
         return [turn for turn in cited if turn.speaker.role == "student"]
 
     def standing(self, evidence: Iterable[Evidence]) -> _Standing:
@@ -168,8 +168,8 @@ def tells_of_harm(narrative: Narrative) -> bool:
 def _ledger(narrative: Narrative, transcript: Transcript, hostile: frozenset[str], alarms: Sequence[Alarm]) -> _Ledger:
     turns = {turn.id: turn for turn in transcript.turns if turn.text}
     # What a model calls harm is kept from families as what the lexicons call so.
-    told = _cited_for(narrative, _HARM) & turns.keys()
-    kept = kept_from_families(transcript, alarms) | told
+    called_harm = _cited_for(narrative, _HARM) & turns.keys()
+    kept = kept_from_families(transcript, alarms) | called_harm
     public = [*transcript.goals, *(turn.text for turn in turns.values() if turn.id not in kept)] if kept else []
     harmful = (_cited_for(narrative, _OUTRIGHT) & turns.keys()) | {
         alarm.turn.id for alarm in alarms if alarm.is_said_outright
@@ -196,16 +196,16 @@ def _ledger(narrative: Narrative, transcript: Transcript, hostile: frozenset[str
 def _names_by_student(transcript: Transcript, labels: Mapping[str, str]) -> dict[str, NameFinder]:
     """By the label of each of several students a finder of all their names; a name they share is that student's own."""
     people = {turn.speaker.id: turn.speaker for turn in transcript.turns if turn.text}.values()
-    names = [(labels[one.id], one.display_name) for one in people if one.role == "student"]
+    names = [(labels[person.id], person.display_name) for person in people if person.role == "student"]
     if len(names) < 2:
         return {}
-    return {own: NameFinder(sorted(names, key=lambda one: one[0] != own)) for own, _ in names}
+    return {own: NameFinder(sorted(names, key=lambda named: named[0] != own)) for own, _ in names}
 
 
 def _cited_for(narrative: Narrative, kinds: frozenset[str]) -> frozenset[str]:
     """The ids of the turns that concerns of these kinds cite."""
-    cited = (one for concern in narrative.concerns if concern.kind in kinds for one in concern.evidence)
-    return frozenset(turn_id for one in cited for turn_id in one.turn_ids)
+    cited = (evidence for concern in narrative.concerns if concern.kind in kinds for evidence in concern.evidence)
+    return frozenset(turn_id for evidence in cited for turn_id in evidence.turn_ids)
 
 
 def _claims_in(narrative: Narrative) -> int:
@@ -283,20 +283,20 @@ def _of_somebody(claim: _OwnedT, ledger: _Ledger) -> _OwnedT:
 
 def _texts_once(texts: tuple[StudentTexts, ...], ledger: _Ledger) -> tuple[StudentTexts, ...]:
     """The texts of students who spoke, one each."""
-    return tuple({one.student: one for one in texts if one.student in ledger.labels.values()}.values())
+    return tuple({own.student: own for own in texts if own.student in ledger.labels.values()}.values())
 
 
 def _sound(where: str, evidence: Iterable[Evidence], ledger: _Ledger) -> tuple[Evidence, ...]:
     """The evidence that holds, without the turns that are not there or prove nothing."""
     kept = []
-    for one in evidence:
-        known = tuple(turn_id for turn_id in one.turn_ids if _may_be_cited(where, turn_id, ledger))
-        if known and not _quoted(one.quote, known, ledger):
+    for item in evidence:
+        known = tuple(turn_id for turn_id in item.turn_ids if _may_be_cited(where, turn_id, ledger))
+        if known and not _quoted(item.quote, known, ledger):
             ledger.find(where, QUOTE_NOT_FOUND)
             if where.startswith("concerns"):
                 kept.append(Evidence(known, None))
         elif known:
-            kept.append(replace(one, turn_ids=known))
+            kept.append(replace(item, turn_ids=known))
     return tuple(kept)
 
 

@@ -166,9 +166,9 @@ def sound_prose(text: str, facts: ProseFacts) -> tuple[str, tuple[str, ...]]:
         may_name_harm=not _names_harm(_without_quotes(text, facts.texts)),
     )
     problems = [(sentence, next(_problems(sentence, facts), None)) for sentence in sentences(text)]
-    found = tuple(problem for _, problem in problems if problem is not None)
+    codes = tuple(problem for _, problem in problems if problem is not None)
     kept = [sentence for sentence, problem in problems if problem is None]
-    return (wording(facts.language).joined(kept) if found else text), found
+    return (wording(facts.language).joined(kept) if codes else text), codes
 
 
 def quotes_in(text: str) -> list[str]:
@@ -187,15 +187,17 @@ def _without_quotes(text: str, said: Sequence[str]) -> str:
 
     def left(quoted: re.Match[str]) -> str:
         words = " ".join(quoted[1].strip().rstrip("…").split())
-        return "" if any(words in one for one in said) else quoted[0]
+        return "" if any(words in passage for passage in said) else quoted[0]
 
     return _QUOTED.sub(left, text) if _QUOTED.search(text) else text
 
 
 def words_of_harm(texts: Sequence[str], elsewhere: Sequence[str]) -> frozenset[str]:
     """The words in which texts tell of harm, but for those of any English lesson and those that stand elsewhere."""
-    told = [part for text in texts for part in [one for one in sentences(text) if _names_harm(one)] or [text]]
-    words = frozenset(word for text in told for word in _words_in(text) if word.isalpha() and len(word) > 1)
+    passages = [
+        part for text in texts for part in [sentence for sentence in sentences(text) if _names_harm(sentence)] or [text]
+    ]
+    words = frozenset(word for text in passages for word in _words_in(text) if word.isalpha() and len(word) > 1)
     return words - STOPWORDS - LESSON_WORDS - frozenset(word for text in elsewhere for word in _words_in(text))
 
 

@@ -207,7 +207,7 @@ def _measure(
     speakers = _per_speaker(said, people, labels_of(turns), stated[0])
     words = sum(speaker.words for speaker in speakers)
     students = sum(speaker.words for speaker in speakers if speaker.role == "student")
-    asked = [question for one in said if one.role == "tutor" for question in one.questions]
+    asked = [question for turn in said if turn.role == "tutor" for question in turn.questions]
     return SessionMetrics(
         duration_s=_duration_s(said, stated),
         turns=len(said),
@@ -227,9 +227,9 @@ def _per_speaker(
 ) -> tuple[SpeakerMetrics, ...]:
     lengths: dict[str, list[int]] = defaultdict(list)
     questions: dict[str, int] = defaultdict(int)
-    for one in said:
-        lengths[one.speaker.id].append(one.words)
-        questions[one.speaker.id] += len(one.questions)
+    for turn in said:
+        lengths[turn.speaker.id].append(turn.words)
+        questions[turn.speaker.id] += len(turn.questions)
     words = sum(sum(counts) for counts in lengths.values())
     return tuple(
         SpeakerMetrics(
@@ -247,7 +247,7 @@ def _per_speaker(
 
 
 def _late_s(person: Participant, said: Sequence[_Said], begun: datetime | None) -> float | None:
-    dated = [one.at for one in said if one.at is not None and one.speaker.id == person.id]
+    dated = [turn.at for turn in said if turn.at is not None and turn.speaker.id == person.id]
     return max(0.0, (min(dated) - begun).total_seconds()) if dated and begun is not None else None
 
 
@@ -258,7 +258,7 @@ def _share(part: int, whole: int) -> float:
 def _duration_s(said: Sequence[_Said], stated: tuple[datetime | None, datetime | None]) -> float | None:
     begun, ended = stated
     if begun is None or ended is None:
-        dated = [one.at for one in said if one.at is not None]
+        dated = [turn.at for turn in said if turn.at is not None]
         if len(dated) < 2:
             return None
         begun, ended = min(dated), max(dated)
@@ -267,7 +267,7 @@ def _duration_s(said: Sequence[_Said], stated: tuple[datetime | None, datetime |
 
 
 def _open_ratio(asked: Sequence[str], language: str | None, said: Sequence[_Said]) -> float | None:
-    if not asked or not is_english(language, " ".join(one.text for one in said[:40])):
+    if not asked or not is_english(language, " ".join(turn.text for turn in said[:40])):
         return None
     return _share(sum(OPEN_QUESTION.search(question) is not None for question in asked), len(asked))
 
@@ -283,10 +283,10 @@ def _waits_s(said: Sequence[_Said]) -> Iterator[float]:
 
 def _words_after_last_question(said: Sequence[_Said]) -> int | None:
     words = 0
-    for one in reversed(said):
-        if one.role != "tutor":
+    for turn in reversed(said):
+        if turn.role != "tutor":
             continue
-        if one.questions:
+        if turn.questions:
             return words
-        words += one.words
+        words += turn.words
     return None

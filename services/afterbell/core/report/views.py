@@ -67,10 +67,10 @@ def view(report: Report, role: Role, students: Iterable[str] = ()) -> dict[str, 
 
 
 def _reader(report: Report, role: Role, own: frozenset[str]) -> _Reader:
-    speaking = tuple(one for one in report.metrics.per_speaker if one.role == "student" and one.words)
+    speaking = tuple(speaker for speaker in report.metrics.per_speaker if speaker.role == "student" and speaker.words)
     own_only = role in ("parent", "student") and len(speaking) > 1
     hidden = frozenset[str]() if role in _STAFF else _concerning(report)
-    mine = tuple(one for one in speaking if one.participant_id in own) if own_only else speaking
+    mine = tuple(speaker for speaker in speaking if speaker.participant_id in own) if own_only else speaking
     return _Reader(role, report.language, hidden, mine, own_only)
 
 
@@ -102,7 +102,7 @@ def _own_text(narrative: Narrative, name: str, reader: _Reader) -> str:
     """The text for the reader; one paragraph a student where the reader has several of them."""
     if not reader.own_only:
         return str(getattr(narrative, name))
-    texts = [getattr(one, name) for one in narrative.per_student if reader.may_see(one.student)]
+    texts = [getattr(own, name) for own in narrative.per_student if reader.may_see(own.student)]
     return "\n\n".join(texts) or stand_in(name, reader.language)
 
 
@@ -129,7 +129,7 @@ def _content(report: Report, reader: _Reader) -> dict[str, object]:
         content[section] = [claim for claim in claims if claim is not None]
     content["goal"] = {
         "progress": "not_discussed" if own_only else narrative.goal_progress,
-        "evidence": [] if own_only else _seen(narrative.goal_evidence, reader),
+        "evidence": [] if own_only else _shown(narrative.goal_evidence, reader),
     }
     content["actions"] = _plain([asdict(action) for action in _actions(narrative, reader)])
     content["insufficient_evidence"] = list(narrative.insufficient_evidence) if is_open else []
@@ -140,12 +140,14 @@ def _next_lesson(content: Mapping[str, Any], reader: _Reader) -> list[dict[str, 
     """What to come back to and what to prepare, by student; last what is nobody's own."""
 
     def of(label: str | None) -> dict[str, list[Any]]:
-        own = {name: [one for one in content[name] if one["student"] == label] for name in (*_CLAIMS[1:], "actions")}
+        own = {
+            name: [claim for claim in content[name] if claim["student"] == label] for name in (*_CLAIMS[1:], "actions")
+        }
         return {
-            "revisit": [one for one in own["misconceptions"] if one["status"] != "resolved"],
-            "practise": [one for one in own["skills"] if one["level"] == "not_shown"],
+            "revisit": [claim for claim in own["misconceptions"] if claim["status"] != "resolved"],
+            "practise": [claim for claim in own["skills"] if claim["level"] == "not_shown"],
             "open_questions": own["open_questions"],
-            "prepare": [one for one in own["actions"] if one["owner"] == "tutor"],
+            "prepare": [claim for claim in own["actions"] if claim["owner"] == "tutor"],
         }
 
     parts = ((label, of(label)) for label in (*(student.label for student in reader.students), None))
@@ -153,7 +155,7 @@ def _next_lesson(content: Mapping[str, Any], reader: _Reader) -> list[dict[str, 
 
 
 def _actions(narrative: Narrative, reader: _Reader) -> list[Action]:
-    return [one for one in narrative.actions if one.student is None or reader.may_see(one.student)]
+    return [action for action in narrative.actions if action.student is None or reader.may_see(action.student)]
 
 
 def _numbers(report: Report, reader: _Reader) -> dict[str, object]:
@@ -162,34 +164,34 @@ def _numbers(report: Report, reader: _Reader) -> dict[str, object]:
         "held_at": _plain(metrics.held_at),
         "duration_s": metrics.duration_s,
         "turns": metrics.turns,
-        "student_share": round(sum(one.share for one in reader.students), 4),
-        "student_questions": sum(one.questions for one in reader.students),
+        "student_share": round(sum(student.share for student in reader.students), 4),
+        "student_questions": sum(student.questions for student in reader.students),
         "students": [
-            {name: getattr(one, name) for name in ("participant_id", "label", "share", "questions")}
-            for one in reader.students
+            {name: getattr(student, name) for name in ("participant_id", "label", "share", "questions")}
+            for student in reader.students
         ],
     }
 
 
 def _concerning(report: Report) -> frozenset[str]:
-    evidence = [one for concern in report.narrative.concerns for one in concern.evidence]
-    return frozenset(turn_id for one in evidence for turn_id in one.turn_ids) | {*report.checks.kept_from_families}
+    evidence = [item for concern in report.narrative.concerns for item in concern.evidence]
+    return frozenset(turn_id for item in evidence for turn_id in item.turn_ids) | {*report.checks.kept_from_families}
 
 
 def _claim(claim: Any, section: str, reader: _Reader) -> dict[str, object] | None:
     """The claim as the reader sees it; None where it is another's, or nothing of its evidence may be seen."""
-    evidence = _seen(claim.evidence, reader)
+    evidence = _shown(claim.evidence, reader)
     if not evidence or (section != "topics" and not reader.may_see(claim.student)):
         return None
     if section == "topics" and reader.own_only:
-        evidence = [one | {"quote": None} for one in evidence]
+        evidence = [item | {"quote": None} for item in evidence]
     shown: dict[str, object] = _plain(asdict(claim))
     return shown | {"evidence": evidence}
 
 
-def _seen(evidence: Iterable[Evidence], reader: _Reader) -> list[dict[str, object]]:
-    seen = [one for one in evidence if reader.hidden.isdisjoint(one.turn_ids)]
-    return [{"turn_ids": list(one.turn_ids), "quote": one.quote} for one in seen]
+def _shown(evidence: Iterable[Evidence], reader: _Reader) -> list[dict[str, object]]:
+    shown = [item for item in evidence if reader.hidden.isdisjoint(item.turn_ids)]
+    return [{"turn_ids": list(item.turn_ids), "quote": item.quote} for item in shown]
 
 
 def _plain(value: Any) -> Any:
@@ -197,7 +199,7 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return value.isoformat()
     if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     return value

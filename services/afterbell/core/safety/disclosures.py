@@ -53,7 +53,11 @@ def _cues_in(passage: str) -> frozenset[str]:
 def _words_in(passage: str) -> frozenset[str]:
     words = [NUMBER if word.isdigit() else word for word in passage.split()]
     stems = (f"{word[:_STEM_LETTERS]}~" for word in words if len(word) > _STEM_LETTERS)
-    pairs = (one + other for one, other in pairwise(words) if len(one) == len(other) == 1 and one >= _FIRST_UNSPACED)
+    pairs = (
+        first + second
+        for first, second in pairwise(words)
+        if len(first) == len(second) == 1 and first >= _FIRST_UNSPACED
+    )
     return frozenset((*words, *stems, *pairs))
 
 

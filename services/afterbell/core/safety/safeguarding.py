@@ -91,8 +91,8 @@ def _topics_or_doubt(text: str) -> list[tuple[str, ConcernSeverity]]:
 
 def topics_named(text: str) -> list[tuple[str, ConcernSeverity]]:
     """The topics of which a phrase of the lexicons stands in a text."""
-    found = lexicon(*LANGUAGES).headings_in(folded(text))
-    return sorted((topic, cast("ConcernSeverity", severity)) for topic, severity in map(str.split, found))
+    headings = lexicon(*LANGUAGES).headings_in(folded(text))
+    return sorted((topic, cast("ConcernSeverity", severity)) for topic, severity in map(str.split, headings))
 
 
 def kept_from_families(transcript: Transcript, alarms: Sequence[Alarm]) -> frozenset[str]:
@@ -109,9 +109,9 @@ def kept_from_families(transcript: Transcript, alarms: Sequence[Alarm]) -> froze
 
 def concerns_of(alarms: Sequence[Alarm]) -> tuple[Concern, ...]:
     """One concern a topic, the most urgent first: the first turn as it was said, and the ids of the others."""
-    told = [alarm for alarm in alarms if alarm.is_for_staff]
-    topics = dict.fromkeys(alarm.topic for alarm in sorted(told, key=_urgency))
-    return tuple(_concern(topic, [alarm for alarm in told if alarm.topic == topic]) for topic in topics)
+    for_staff = [alarm for alarm in alarms if alarm.is_for_staff]
+    topics = dict.fromkeys(alarm.topic for alarm in sorted(for_staff, key=_urgency))
+    return tuple(_concern(topic, [alarm for alarm in for_staff if alarm.topic == topic]) for topic in topics)
 
 
 def _concern(topic: str, alarms: Sequence[Alarm]) -> Concern:

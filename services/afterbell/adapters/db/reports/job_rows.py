@@ -138,14 +138,14 @@ async def count(connection: AsyncConnection, wanted: JobFilter) -> int:
 
 async def show(connection: AsyncConnection, report_id: UUID) -> dict[str, Any] | None:
     """One job with its ``attempts``, oldest first, and its model ``calls`` with their costs; None where unknown."""
-    found = (await connection.execute(select(*_SHOWN).where(reports.c.id == report_id))).mappings().one_or_none()
-    if found is None:
+    job = (await connection.execute(select(*_SHOWN).where(reports.c.id == report_id))).mappings().one_or_none()
+    if job is None:
         return None
     tries = select(*_TRY).where(report_attempts.c.report_id == report_id).order_by(report_attempts.c.attempt)
     calls = select(model_calls).where(model_calls.c.report_id == report_id).order_by(model_calls.c.started_at)
     attempts = [_plain(row) for row in (await connection.execute(tries)).mappings()]
     booked = [_plain(row) for row in (await connection.execute(calls)).mappings()]
-    return _plain(found) | {"attempts": attempts, "calls": booked}
+    return _plain(job) | {"attempts": attempts, "calls": booked}
 
 
 async def logs(connection: AsyncConnection, report_id: UUID, attempt: int | None = None) -> list[dict[str, Any]] | None:
@@ -176,23 +176,23 @@ def _plain(row: Mapping[Any, Any]) -> dict[str, Any]:
 
 
 def _conditions(wanted: JobFilter) -> list[ColumnElement[bool]]:
-    found: list[ColumnElement[bool]] = []
+    conditions: list[ColumnElement[bool]] = []
     if wanted.states is not None:
-        found.append(reports.c.status.in_(sorted(wanted.states)))
+        conditions.append(reports.c.status.in_(sorted(wanted.states)))
     if wanted.tenant is not None:
-        found.append(reports.c.tenant_id == wanted.tenant)
+        conditions.append(reports.c.tenant_id == wanted.tenant)
     if wanted.session is not None:
-        found.append(reports.c.session_id == wanted.session)
+        conditions.append(reports.c.session_id == wanted.session)
     if wanted.error is not None:
-        found.append(reports.c.error.icontains(wanted.error, autoescape=True))
+        conditions.append(reports.c.error.icontains(wanted.error, autoescape=True))
     if wanted.participant is not None:
         taking_part = sessions.c.participants.contains([{"id": wanted.participant}])
         theirs = select(sessions.c.tenant_id, sessions.c.id).where(taking_part)
-        found.append(tuple_(reports.c.tenant_id, reports.c.session_id).in_(theirs))
+        conditions.append(tuple_(reports.c.tenant_id, reports.c.session_id).in_(theirs))
     if wanted.before is not None:
-        found.append(reports.c.created_at < wanted.before)
+        conditions.append(reports.c.created_at < wanted.before)
     if wanted.since is not None:
-        found.append(reports.c.created_at >= wanted.since)
+        conditions.append(reports.c.created_at >= wanted.since)
     if wanted.parked is not None:
-        found.append(reports.c.parked_at.is_not(None) if wanted.parked else reports.c.parked_at.is_(None))
-    return found
+        conditions.append(reports.c.parked_at.is_not(None) if wanted.parked else reports.c.parked_at.is_(None))
+    return conditions

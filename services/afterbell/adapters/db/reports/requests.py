@@ -126,11 +126,11 @@ class ReportRequests:
         """Up to BATCH_MAX requests of different sessions: two of one session would both want the next version."""
         batch: list[_Waiting] = []
         later: list[_Waiting] = []
-        seen: set[tuple[str, str]] = set()
+        sessions_taken: set[tuple[str, str]] = set()
         for entry in self._waiting:
             session = (entry[0].tenant_id, entry[0].session_id)
-            if len(batch) < BATCH_MAX and session not in seen:
-                seen.add(session)
+            if len(batch) < BATCH_MAX and session not in sessions_taken:
+                sessions_taken.add(session)
                 batch.append(entry)
             else:
                 later.append(entry)

@@ -117,21 +117,21 @@ class ReportRow:
 
 async def newest(connection: AsyncConnection, tenant_id: str, session_id: str) -> ReportRow | None:
     """The session's newest report, whatever its state and without its content, or None."""
-    return await _one(connection, _NEWEST, tenant_id, session_id)
+    return await _only_row(connection, _NEWEST, tenant_id, session_id)
 
 
 async def newest_of(
     connection: AsyncConnection, watched: Sequence[tuple[str, str]]
 ) -> dict[tuple[str, str], ReportRow]:
     """The newest report of each (tenant, session) that has one, in one query."""
-    tenant_ids, session_ids = [one[0] for one in watched], [one[1] for one in watched]
-    found = await connection.execute(_WATCHED, {"tenant_ids": tenant_ids, "session_ids": session_ids})
-    return {(row["tenant_id"], row["session_id"]): _report_row(row) for row in found.mappings()}
+    tenant_ids, session_ids = [tenant for tenant, _ in watched], [session for _, session in watched]
+    result = await connection.execute(_WATCHED, {"tenant_ids": tenant_ids, "session_ids": session_ids})
+    return {(row["tenant_id"], row["session_id"]): _report_row(row) for row in result.mappings()}
 
 
 async def newest_finished(connection: AsyncConnection, tenant_id: str, session_id: str) -> ReportRow | None:
     """The session's newest report that succeeded, with its content, or None."""
-    return await _one(connection, _NEWEST_FINISHED, tenant_id, session_id)
+    return await _only_row(connection, _NEWEST_FINISHED, tenant_id, session_id)
 
 
 async def claim(connection: AsyncConnection, report_id: UUID, worker: str) -> Claim | None:
@@ -300,9 +300,11 @@ async def book(
     await connection.execute(update(report_attempts).where(this).values(values))
 
 
-async def _one(connection: AsyncConnection, newest: Select[Any], tenant_id: str, session_id: str) -> ReportRow | None:
-    found = await connection.execute(newest, {"tenant_id": tenant_id, "session_id": session_id})
-    row = found.mappings().one_or_none()
+async def _only_row(
+    connection: AsyncConnection, newest: Select[Any], tenant_id: str, session_id: str
+) -> ReportRow | None:
+    result = await connection.execute(newest, {"tenant_id": tenant_id, "session_id": session_id})
+    row = result.mappings().one_or_none()
     return None if row is None else _report_row(row)
 
 

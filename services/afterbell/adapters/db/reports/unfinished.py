@@ -116,11 +116,13 @@ async def page(connection: AsyncConnection, after: Place, ages: SweepAges, *, li
         "limit": limit,
     }
     rows = (await connection.execute(_PAGE, given)).all()
-    found = [(row.due, PendingReport(row.id, row.tenant_id, row.was_enqueued, row.bulk)) for row in rows if row.due]
+    unfinished = [
+        (row.due, PendingReport(row.id, row.tenant_id, row.was_enqueued, row.bulk)) for row in rows if row.due
+    ]
     last = rows[-1] if rows and rows[-1].nth == limit else None
     return Page(
-        tuple(report for due, report in found if due != "parked"),
-        tuple(report for due, report in found if due == "parked"),
+        tuple(report for due, report in unfinished if due != "parked"),
+        tuple(report for due, report in unfinished if due == "parked"),
         None if last is None else Place(last.created_at, last.id),
     )
 

@@ -200,8 +200,8 @@ def _due(row: Any) -> DueDelivery:
 async def next_due_s(connection: AsyncConnection) -> float | None:
     """Seconds until the next delivery is due and its endpoint is free, negative where that is now; None where none
     waits. Of the ``LOOKED_AT_MAX`` that are due first."""
-    found: float | None = await connection.scalar(_NEXT_DUE, {"looked_at": LOOKED_AT_MAX})
-    return found
+    due_in_s: float | None = await connection.scalar(_NEXT_DUE, {"looked_at": LOOKED_AT_MAX})
+    return due_in_s
 
 
 async def settle(connection: AsyncConnection, due: DueDelivery, answer: Answer, verdict: Verdict) -> bool:
@@ -275,7 +275,7 @@ async def send_again(connection: AsyncConnection, endpoint_id: UUID, delivery_id
         .where(webhook_deliveries.c.status != "pending")
         .values(status="pending", attempt=0, due_at=func.now(), ended_at=None, error=None, answer_status=None)
     )
-    found = (await connection.execute(statement)).rowcount == 1
-    if found:
+    began = (await connection.execute(statement)).rowcount == 1
+    if began:
         await connection.execute(select(func.pg_notify(CHANNEL, "")))
-    return found
+    return began

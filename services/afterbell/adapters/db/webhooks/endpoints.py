@@ -71,7 +71,7 @@ async def of_tenant(connection: AsyncConnection, tenant_id: str) -> list[Endpoin
     return [Endpoint(*row) for row in rows]
 
 
-async def one(connection: AsyncConnection, tenant_id: str, endpoint_id: UUID) -> Endpoint | None:
+async def find(connection: AsyncConnection, tenant_id: str, endpoint_id: UUID) -> Endpoint | None:
     """One endpoint of the tenant, or None."""
     row = (await connection.execute(select(*_SHOWN).where(_is(tenant_id, endpoint_id)))).one_or_none()
     return None if row is None else Endpoint(*row)
