@@ -2,8 +2,9 @@
 
 Every view holds
 
-    report_id, session_id, version, language, lesson_language, created_at (ISO 8601), engine ("llm" | "extractive" | "prepared"),
-    basic, headline, topics, skills, misconceptions, strengths, open_questions, goal {progress, evidence}, actions,
+    report_id, session_id, version, language, lesson_language, created_at (ISO 8601),
+    engine ("llm" | "extractive" | "prepared"), basic, headline,
+    topics, skills, misconceptions, strengths, open_questions, goal {progress, evidence}, actions,
     insufficient_evidence,
     numbers {held_at, duration_s, turns, student_share, student_questions, students [{participant_id, label, share,
     questions}]}
