@@ -1,4 +1,4 @@
-"""What the stub answers: the extractive engine's narrative, the prepared one of the example lesson, or a spoiled one."""
+"""What the stub answers: the extractive engine's narrative, the example lesson's prepared one, or a spoiled one."""
 
 import json
 from dataclasses import dataclass, replace
