@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -20,16 +21,24 @@ pytestmark = pytest.mark.engines
 
 EXAMPLES = sorted(path for path in (ROOT / "examples").glob("*/run*") if path.is_file())
 PATIENCE_S = 60
-RECIPE = re.compile(r"^TOKEN=(?P<token>\S+)\ncurl -sS -X PUT (?P<url>http://[\d.]+:\d+)/", re.MULTILINE)
+VARIABLE = re.compile(r"^export (AFTERBELL_\w+)=(\S+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
 class Dev:
-    """A running platform, as its recipe on standard output describes it."""
+    """A running platform: what it wrote into its file of variables, and the lines it printed to paste."""
 
-    url: str
-    token: str
-    log: Path
+    folder: Path
+    variables: dict[str, str]
+    lines: list[str]
+
+    @property
+    def url(self) -> str:
+        return self.variables["AFTERBELL_URL"]
+
+    @property
+    def log(self) -> str:
+        return (self.folder / "log").read_text("utf-8")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +53,7 @@ def dev(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Dev]:
         ) as process,
     ):
         try:
-            yield recipe_of(process, folder / "log")
+            yield started(process, folder)
         finally:
             process.send_signal(signal.SIGTERM)
             process.communicate(timeout=PATIENCE_S)
@@ -58,19 +67,42 @@ def environment(folder: Path) -> dict[str, str]:
     return kept | own | {"PYTHONPATH": str(SERVICES)}
 
 
-def recipe_of(process: "subprocess.Popen[str]", log: Path) -> Dev:
+def started(process: "subprocess.Popen[str]", folder: Path) -> Dev:
     assert process.stdout is not None
-    lines = [process.stdout.readline() for _ in range(2)]
-    found = RECIPE.search("".join(lines))
-    assert found, f"`afterbell dev` printed no recipe: {log.read_text()[-2000:]}"
-    return Dev(found["url"], found["token"], log)
+    lines = [process.stdout.readline().strip() for _ in range(4)]
+    file = folder / "data/dev.env"
+    assert file.exists(), f"`afterbell dev` wrote no variables: {(folder / 'log').read_text('utf-8')[-2000:]}"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    return Dev(folder, dict(VARIABLE.findall(file.read_text("utf-8"))), lines)
+
+
+def test_every_line_of_dev_works_when_pasted(dev: Dev) -> None:
+    first, send, report, top = dev.lines
+    assert top.endswith("afterbell queue top")
+    script = "\n".join((first, send, report, top.replace("queue top", "queue status")))
+    done = subprocess.run(
+        ["sh", "-eu", "-c", script],
+        cwd=dev.folder,
+        env=environment(dev.folder),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "fractions-lesson: stored" in done.stdout
+    assert "Prepared answer" in done.stdout
+
+
+def test_the_first_screen_of_dev_fits_80_columns(dev: Dev) -> None:
+    screen = dev.log[dev.log.index("Afterbell runs on this machine") :].splitlines()[:12]
+    assert max(len(line.rstrip()) for line in [*screen, *dev.lines]) <= 80 + len(sys.executable)
 
 
 def test_dev_serves_the_classroom_page_and_says_what_it_lacks(dev: Dev) -> None:
     assert "<title>" in httpx2.get(dev.url + "/").text
     assert httpx2.post(dev.url + "/classroom/seat?as=tutor").json()["user"] == "tutor"
-    told = " ".join(dev.log.read_text("utf-8").split())
-    assert f"classroom {dev.url}/ {classroom.missing() or 'a lesson in two tabs, and its report'}" in told
+    screen = " ".join(dev.log.split())
+    assert f"lesson {dev.url}/ {classroom.missing() or 'chat in two tabs, and the report'}" in screen
 
 
 def test_there_are_examples() -> None:
@@ -97,6 +129,8 @@ def test_an_example_passes_on_why_it_was_refused(example: Path, dev: Dev) -> Non
 
 def run(example: Path, dev: Dev) -> str:
     command = [sys.executable, str(example)] if example.suffix == ".py" else [os.fspath(example)]
-    done = subprocess.run([*command, dev.url, dev.token], capture_output=True, text=True, timeout=PATIENCE_S)
+    done = subprocess.run(
+        [*command, dev.url, dev.variables["AFTERBELL_TOKEN"]], capture_output=True, text=True, timeout=PATIENCE_S
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout

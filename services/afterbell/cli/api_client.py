@@ -1,6 +1,7 @@
 """How the CLI reaches the API: the same REST calls that every client makes."""
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Self
 from urllib.parse import quote
@@ -100,14 +101,18 @@ class ApiClient:
         return content
 
 
-async def until_ended(client: ApiClient, session_id: str, on_change: Any) -> ReportStatus:
-    """Poll until the report is finished or failed; ``on_change`` is called with every answer."""
+async def write_report(client: ApiClient, session_id: str, on_change: Callable[[ReportStatus], None]) -> dict[str, Any]:
+    """Request a session's report, tell ``on_change`` how far it is, and read it. Raises ApiRefused where it fails."""
+    await client.request_report(session_id)
     while True:
-        progress = await client.status(session_id)
-        on_change(progress)
-        if progress.ended:
-            return progress
+        status = await client.status(session_id)
+        on_change(status)
+        if status.ended:
+            break
         await asyncio.sleep(POLL_S)
+    if status.status != "completed":
+        raise ApiRefused(f"the report failed: {status.error or 'no reason given'}")
+    return await client.report(session_id)
 
 
 def _id(session: dict[str, Any]) -> str:

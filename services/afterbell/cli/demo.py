@@ -11,11 +11,11 @@ from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.progress import Progress, TaskID
 
 from afterbell.api.auth.bearer import mint
-from afterbell.cli import api_client
-from afterbell.cli.api_client import ApiClient, ApiRefused
+from afterbell.cli.api_client import ApiClient, ApiRefused, write_report
+from afterbell.cli.progress_bar import progress_bar
 from afterbell.cli.show_report import show_report
 from afterbell.dev.platform import Platform, platform
 from afterbell.settings import AuthSettings, QueueSettings, StoreSettings, read
@@ -78,11 +78,7 @@ async def _write_all(client: ApiClient, sessions: list[dict[str, Any]], bars: "_
 async def _write_one(client: ApiClient, session: dict[str, Any], bars: "_Bars") -> dict[str, Any]:
     await client.import_session(session)
     name = str(session["id"])
-    await client.request_report(name)
-    end = await api_client.until_ended(client, name, lambda status: bars.moved(name, status.percent, status.stage))
-    if end.status != "completed":
-        raise ApiRefused(f"the report failed: {end.error or 'no reason given'}")
-    return await client.report(name)
+    return await write_report(client, name, lambda status: bars.moved(name, status.percent, status.stage))
 
 
 class _Bars:
@@ -106,22 +102,16 @@ class _Bars:
 
 @asynccontextmanager
 async def _bars(screen: Console, sessions: list[dict[str, Any]]) -> AsyncIterator[_Bars]:
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("[dim]{task.fields[stage]}"),
-    )
-    with Progress(*columns, console=screen) as bars:
+    with progress_bar(screen) as bars:
         yield _Bars(bars, sessions)
 
 
 def _introduce(screen: Console, up: Platform, count: int) -> None:
     what = "one session" if count == 1 else f"{count} sessions"
     screen.print(f"[bold]Afterbell[/bold]: {what} → API → PostgreSQL → queue → worker → model → report")
+    queue, record = (" ".join(part).strip() for part in (up.redis, up.database))
     screen.print(
-        f"[dim]api {up.api_url} · queue: {up.redis} · record: {up.database} · model: {up.model}", highlight=False
+        f"[dim]api {up.api_url} · queue: {queue} · record: {record} · model: {', '.join(up.model)}", highlight=False
     )
     rules = read(QueueSettings)
     if 0 < rules.starts_max < count:

@@ -1,6 +1,12 @@
-"""``afterbell dev``: the whole platform, serving until Ctrl-C, with what a developer needs to paste."""
+"""``afterbell dev``: the whole platform, serving until Ctrl-C, with what a developer wants to open and to paste."""
 
+import os
+import shlex
+import shutil
+import sys
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 from rich.console import Console
@@ -14,65 +20,86 @@ from afterbell.serving import until_signalled
 from afterbell.settings import ApiSettings, AuthSettings, StoreSettings, read
 
 TOKEN_LIFETIME: Final = timedelta(days=1)
+PRIVATE_FILE: Final = 0o600
 
 
 async def run(settings: StoreSettings, *, pace: str) -> int:
     """Serve on PORT until told to stop."""
     async with platform(settings, port=None, pace=pace) as up:
+        variables = settings.data_dir / "dev.env"
+        _write_private(variables, "".join(f"export {name}={shlex.quote(value)}\n" for name, value in _variables(up)))
         _show(Console(stderr=True), up)
+        # Plain print: a wrapped line cannot be pasted.
+        print(_lines_to_paste(variables), flush=True)  # noqa: T201
         await until_signalled()
     return 0
 
 
-def _show(screen: Console, up: Platform) -> None:
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
-    table.add_column(no_wrap=True)
-    table.add_column(overflow="fold")
-    table.add_row("API", up.api_url, "documentation at /docs")
-    if read(ApiSettings).serves_classroom:
-        table.add_row("classroom", up.api_url + "/", classroom.missing() or "a lesson in two tabs, and its report")
-    table.add_row("internal", up.internal_url, "/metrics and the admin API; never reachable from outside")
-    table.add_row("queue", up.redis, "")
-    table.add_row("database", up.database, "")
-    table.add_row("realtime", up.api_url, "Socket.IO over WebSocket: chat, presence, progress")
-    table.add_row("model", up.model, "")
-    screen.print(table, highlight=False)
-    auth = read(AuthSettings)
-    token = mint(
-        auth.jwt_secret.get_secret_value(),
-        subject="dev",
-        tenant="dev",
-        role="staff",
-        now=datetime.now(UTC),
-        lifetime=TOKEN_LIFETIME,
-        audience=auth.jwt_audience,
+def _variables(up: Platform) -> Iterator[tuple[str, str]]:
+    """What our own commands and curl need to reach the platform, as the staff and as an operator."""
+    auth, now = read(AuthSettings), datetime.now(UTC)
+    yield "AFTERBELL_URL", up.api_url
+    yield (
+        "AFTERBELL_TOKEN",
+        mint(
+            auth.jwt_secret.get_secret_value(),
+            subject="dev",
+            tenant="dev",
+            role="staff",
+            now=now,
+            lifetime=TOKEN_LIFETIME,
+            audience=auth.jwt_audience,
+        ),
     )
-    screen.print("\nPaste this to send a session and request its report:\n", style="dim")
-    # Plain print: a wrapped line cannot be pasted.
-    print(_recipe(up.api_url, token), flush=True)  # noqa: T201
     if (key := read(ApiSettings).admin_key) is not None:
-        admin = mint_admin(key, subject="dev", role="operator", now=datetime.now(UTC), lifetime=TOKEN_LIFETIME)
-        screen.print("\nAnd this, in another terminal, to inspect and control the queue:\n", style="dim")
-        commands = f"export AFTERBELL_ADMIN_URL={up.internal_url} AFTERBELL_ADMIN_TOKEN={admin}\nafterbell queue top"
-        print(commands, flush=True)  # noqa: T201
+        yield "AFTERBELL_ADMIN_URL", up.internal_url
+        yield "AFTERBELL_ADMIN_TOKEN", mint_admin(key, subject="dev", role="operator", now=now, lifetime=TOKEN_LIFETIME)
 
 
-def _recipe(api_url: str, token: str) -> str:
-    session = (
-        '{"subject":"mathematics","participants":[{"id":"t","role":"tutor","display_name":"Tutor"},'
-        '{"id":"s","role":"student","display_name":"Student"}],"messages":['
-        '{"id":"1","sender":"t","text":"How would you start with 3/4 + 1/8?"},'
-        '{"id":"2","sender":"s","text":"I would add the tops and the bottoms, so 4/12, because that is how it looks."},'
-        '{"id":"3","sender":"t","text":"Not quite. What must be the same before we can add the tops?"},'
-        '{"id":"4","sender":"s","text":"The bottoms! So 3/4 is 6/8, and 6/8 plus 1/8 makes 7/8."}]}'
+def _write_private(path: Path, text: str) -> None:
+    """Write a file that nobody else may read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # one with other rights would keep them
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "w", encoding="utf-8") as file:
+        file.write(text)
+
+
+def _show(screen: Console, up: Platform) -> None:
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 1))
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(style="dim")
+    if read(ApiSettings).serves_classroom:
+        table.add_row("lesson", up.api_url + "/", classroom.missing() or "chat in two tabs, and the report")
+    table.add_row("API", up.api_url + "/docs", "every endpoint, to try")
+    table.add_row("metrics", up.internal_url + "/metrics", "and the admin API")
+    table.add_row("model", *up.model)
+    table.add_row("record", *up.database)
+    table.add_row("queue", *up.redis)
+    screen.print("Afterbell runs on this machine. Ctrl-C stops it.\n", style="bold")
+    screen.print(table, highlight=False)
+    screen.print("\nIn another terminal, send the example lesson, read its report, watch the queue:\n", style="dim")
+
+
+def _lines_to_paste(variables: Path) -> str:
+    command, relative = _command(), os.path.relpath(variables)
+    # The shell looks for a name without a slash on its PATH.
+    file = relative if os.sep in relative else f"./{relative}"
+    lines = (
+        f". {shlex.quote(file)}",
+        f"{command} session import",
+        f"{command} session report fractions-lesson",
+        f"{command} queue top",
     )
-    json_body = f"-H 'Content-Type: application/json' -d '{session}'"
-    return "\n".join(
-        (
-            f"TOKEN={token}",
-            f'curl -sS -X PUT {api_url}/api/sessions/first -H "Authorization: Bearer $TOKEN" {json_body}',
-            f'curl -sS -X POST {api_url}/api/reports/session/first -H "Authorization: Bearer $TOKEN"',
-            f'curl -sS {api_url}/api/reports/session/first/status -H "Authorization: Bearer $TOKEN"',
-            f'curl -sS {api_url}/api/reports/session/first -H "Authorization: Bearer $TOKEN"',
-        )
-    )
+    return "\n".join(f"  {line}" for line in lines)
+
+
+def _command() -> str:
+    """How to call this program from the same folder, also without its virtual environment."""
+    started = Path(sys.argv[0])
+    if started.name != "afterbell":
+        return f"{shlex.quote(sys.executable)} -m afterbell"
+    installed = shutil.which("afterbell")
+    if installed is not None and Path(installed).samefile(started):
+        return "afterbell"
+    return shlex.quote(os.path.relpath(started))

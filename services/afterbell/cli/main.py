@@ -5,7 +5,7 @@ from collections.abc import Callable, Coroutine
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +13,9 @@ from afterbell import __version__
 from afterbell.cli.overview import Overview
 from afterbell.core.errors import AfterbellError, InvalidInput, StoreUnavailable
 from afterbell.startup import starting
+
+if TYPE_CHECKING:
+    from afterbell.cli.api_client import ApiClient
 
 app = typer.Typer(
     help="Reports about tutoring sessions: run the platform or one of its processes.",
@@ -30,7 +33,7 @@ def _group(name: str, about: str) -> typer.Typer:
 
 
 model_app = _group("model", "Try the configured models.")
-session_app = _group("session", "Import sessions.")
+session_app = _group("session", "Import sessions and have their reports written.")
 webhook_app = _group("webhook", "Test webhooks.")
 retention_app = _group("retention", "Delete data past its retention period.")
 student_app = _group("student", "Export or erase one student's data.")
@@ -253,29 +256,38 @@ def model_check() -> None:
     raise typer.Exit(_run(command.run(read(ModelCheckSettings))))
 
 
+URL = Annotated[str, typer.Option(help="URL of the API.", envvar="AFTERBELL_URL")]
+TOKEN = Annotated[str, typer.Option("--token", envvar="AFTERBELL_TOKEN", help="See `afterbell token`.")]
+
+
 @session_app.command("import")
-def session_import(
-    file: Annotated[str, typer.Argument(help="One session as JSON, many as JSON lines, or - for standard input.")],
-    url: Annotated[str, typer.Option(help="URL of the API.", envvar="AFTERBELL_URL")] = "http://127.0.0.1:5000",
-    bearer: Annotated[
-        str | None, typer.Option("--token", envvar="AFTERBELL_TOKEN", help="See `afterbell token`.")
-    ] = None,
-) -> None:
+def session_import(file: FILE = None, url: URL = "http://127.0.0.1:5000", token: TOKEN = "") -> None:
     """Send sessions to a running API. Unchanged sessions are left alone."""
-    from afterbell.cli.api_client import ApiClient
+    from afterbell.cli import session_commands as command
     from afterbell.cli.session_files import read_sessions
 
-    if not bearer:
+    _run(command.import_all(_client(url, token), read_sessions(file)))
+
+
+@session_app.command("report")
+def session_report(
+    session: Annotated[str, typer.Argument(help="The session's id.")],
+    url: URL = "http://127.0.0.1:5000",
+    token: TOKEN = "",
+    as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+) -> None:
+    """Request a session's report, follow it and print it."""
+    from afterbell.cli import session_commands as command
+
+    _run(command.print_report(_client(url, token), session, as_json=as_json))
+
+
+def _client(url: str, token: str) -> "ApiClient":
+    from afterbell.cli.api_client import ApiClient
+
+    if not token:
         raise InvalidInput("no token: pass --token or set AFTERBELL_TOKEN (`afterbell token` prints one)")
-    sessions = read_sessions(file)
-
-    async def run() -> None:
-        async with ApiClient(url, bearer) as client:
-            for session in sessions:
-                stored = await client.import_session(session)
-                typer.echo(f"{stored['sessionId']}: {'stored' if stored['changed'] else 'unchanged'}")
-
-    _run(run())
+    return ApiClient(url, token)
 
 
 @webhook_app.command("test")

@@ -21,13 +21,13 @@ from afterbell.worker import main as worker
 
 @dataclass(frozen=True, slots=True)
 class Platform:
-    """What is up, for people to read."""
+    """What is up, for people to read: of each part its name, and where it is or how to have another."""
 
     api_url: str
     internal_url: str
-    redis: str
-    database: str
-    model: str
+    redis: tuple[str, str]
+    database: tuple[str, str]
+    model: tuple[str, str]
 
 
 @contextmanager
@@ -54,13 +54,12 @@ async def platform(settings: StoreSettings, *, port: int | None, pace: str) -> A
         up = await stack.enter_async_context(api.running(api_settings))
         worker_settings = read(WorkerSettings, **urls, api_key=model.api_key, base_url=model.base_url, model=model.name)
         await stack.enter_async_context(worker.running(worker_settings))
+        here = f"in {settings.data_dir}"
         yield Platform(
             api_url=f"http://{LOOPBACK}:{up.port}",
             internal_url=f"http://{LOOPBACK}:{up.internal_port}",
-            redis="REDIS_URL" if read(StoreSettings).redis_url else f"private Valkey in {settings.data_dir}",
-            database="DATABASE_URL"
-            if read(StoreSettings).database_url
-            else f"private PostgreSQL in {settings.data_dir}",
+            redis=("REDIS_URL", "") if read(StoreSettings).redis_url else ("private Valkey", here),
+            database=("DATABASE_URL", "") if read(StoreSettings).database_url else ("private PostgreSQL", here),
             model=model.described,
         )
 
@@ -70,7 +69,7 @@ class _Model:
     name: str
     api_key: SecretStr
     base_url: str | None
-    described: str
+    described: tuple[str, str]
 
 
 async def _migrate(url: str) -> None:
@@ -85,11 +84,11 @@ async def _model_or_stub(stack: AsyncExitStack, pace: str) -> _Model:
     settings = read(ModelSettings)
     if settings.api_key is not None:
         where = settings.base_url or "OpenAI"
-        return _Model(settings.model, settings.api_key, settings.base_url, f"{settings.model} at {where}")
+        return _Model(settings.model, settings.api_key, settings.base_url, (settings.model, f"at {where}"))
     listening = bind(LOOPBACK, 0, variable="OPENAI_BASE_URL")
     serving = Serving(create_stub(PACES[pace]), listening)
     await stack.enter_async_context(serving)
     base_url = f"http://{LOOPBACK}:{port_of(listening)}/v1"
     return _Model(
-        STUB_MODEL, SecretStr(secrets.token_hex(8)), base_url, "the bundled stub (set OPENAI_API_KEY for a real model)"
+        STUB_MODEL, SecretStr(secrets.token_hex(8)), base_url, ("a bundled stub", "OPENAI_API_KEY sets a real one")
     )
