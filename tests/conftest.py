@@ -1,5 +1,7 @@
 """Fixtures and settings every folder of tests may use."""
 
+import signal
+
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
@@ -9,6 +11,9 @@ pytest_plugins = ["tests.support.cluster", "tests.support.engines", "tests.suppo
 # How long an example takes is a matter of the machine; the rest is Hypothesis's own profile, where CI has another.
 settings.register_profile("patient", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("patient")
+
+# A shell starts what it runs in the background with SIGINT ignored, and so would every program that a test starts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Drawing a traceback with rich takes most of a second, in which an event loop under test stands still.
 *_before, _ = structlog.get_config()["processors"]

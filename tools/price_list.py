@@ -27,6 +27,8 @@ from genai_prices.types import (
     TieredPrices,
 )
 
+from afterbell.core.report.report import PREPARED_MODEL, STUB_MODEL
+
 FILE: Final = Path(__file__).parents[1] / "services/afterbell/adapters/models/prices.json"
 # The first that has a name decides: makers before those who serve others' models, gateways last.
 PROVIDERS: Final = (
@@ -56,7 +58,8 @@ def written(today: date) -> str:
     for provider in PROVIDERS:
         for entry in _entries(provider):
             entries.setdefault((entry["model"], entry.get("valid_from", "")), entry)
-    entries["afterbell-stub", ""] = {"model": "afterbell-stub", "input": 0, "output": 0}
+    for stub in (STUB_MODEL, PREPARED_MODEL):
+        entries[stub, ""] = {"model": stub, "input": 0, "output": 0}
     head = {
         "version": today.isoformat(),
         "unit": "US dollars a million tokens, standard service tier",

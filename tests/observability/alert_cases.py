@@ -172,6 +172,7 @@ CASES: Final = (
         "ticket",
         of("afterbell_redis_memory_bytes", gauge(20e6, 240e6)) | of("afterbell_redis_memory_max_bytes", "0x400"),
     ),
+    Case("AfterbellRedisEvicts", "ticket", of("afterbell_redis_evicts", gauge(0, 1))),
     Case("AfterbellRedisAway", "page", of("afterbell_redis_errors_total", counter(5), 'purpose="poll"')),
     Case("AfterbellQueueScriptFails", "page", of("afterbell_queue_script_errors_total", counter(1), 'script="poll"')),
     Case("AfterbellPostgresAway", "page", of("afterbell_postgres_unavailable_total", counter(5))),

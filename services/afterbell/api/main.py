@@ -116,6 +116,8 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
         if (reason := await connections.away(redis, url)) is not None:
             # Not a reason to stay down: reports are committed and put later, sockets go on within the pod.
             log.warning("redis_away", error=reason)
+        for risk in await connections.risks(redis):
+            log.warning("redis_at_risk", risk=risk)
         for background in (outbox, sweeper, sender, QueueGauges(database, now=_utc_now)):
             background.start()
             stack.push_async_callback(background.stop)

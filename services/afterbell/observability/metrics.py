@@ -26,6 +26,7 @@ REDIS_COMMANDS_TODAY: Final = Gauge(
 )
 REDIS_MEMORY: Final = Gauge("afterbell_redis_memory_bytes", "Memory used by Redis, as the operator last read it")
 REDIS_MEMORY_MAX: Final = Gauge("afterbell_redis_memory_max_bytes", "maxmemory of Redis; 0 = no limit")
+REDIS_EVICTS: Final = Gauge("afterbell_redis_evicts", "1: Redis deletes keys of the queue when its memory is full")
 POSTGRES_POOL: Final = Gauge("afterbell_postgres_pool_connections", "Maximum connections of this process to PostgreSQL")
 POSTGRES_BUSY: Final = Gauge("afterbell_postgres_pool_busy_connections", "Connections to PostgreSQL in use")
 POSTGRES_WAIT: Final = Histogram(

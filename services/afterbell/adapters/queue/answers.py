@@ -37,6 +37,7 @@ ANSWERS: Final[Mapping[str, tuple[str, ...]]] = {
         "drained",
         "memory_bytes",
         "memory_max_bytes",
+        "evicts",
     ),
     "why": (
         "load",

@@ -28,7 +28,7 @@ from afterbell.core.queue.outcomes import (
 )
 from afterbell.core.queue.stats import Fleet, QueueFacts, QueueLoad, WorkerSeen, pod_of
 from afterbell.core.queue.why import ModelTrouble, Standing
-from afterbell.observability.metrics import REDIS_MEMORY, REDIS_MEMORY_MAX
+from afterbell.observability.metrics import REDIS_EVICTS, REDIS_MEMORY, REDIS_MEMORY_MAX
 from afterbell.settings import QueueSettings
 
 QueueVerb = Literal["pause", "resume"]
@@ -351,6 +351,7 @@ def _fleet(read: Mapping[str, Any]) -> Fleet:
     if read["memory_bytes"] >= 0:
         REDIS_MEMORY.set(read["memory_bytes"])
         REDIS_MEMORY_MAX.set(read["memory_max_bytes"])
+        REDIS_EVICTS.set(read["evicts"])
     return Fleet(Counter(pod_of(owner.decode()) for owner in read["owners"]), _names(read["drained"]))
 
 

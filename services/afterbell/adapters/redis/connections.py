@@ -24,6 +24,7 @@ from redis.exceptions import (
 
 from afterbell.adapters.redis.accounting import count_commands_of
 from afterbell.core.errors import SettingsError, StoreUnavailable
+from afterbell.core.queue.server_risks import risks_of
 
 RedisClient = redis_asyncio.Redis
 """For whoever passes a client on without speaking to Redis."""
@@ -89,6 +90,14 @@ async def check(client: "redis_asyncio.Redis", url: str) -> None:
         await client.ping()
     except (RedisError, OSError, TimeoutError) as error:
         raise StoreUnavailable("Redis", f"REDIS_URL {mask(url)}: {type(error).__name__}: {error}") from error
+
+
+async def risks(client: "redis_asyncio.Redis") -> list[str]:
+    """What the server is set up to do that harms the queue; nothing where it is away, or does not say."""
+    try:
+        return list(risks_of(await client.info()))
+    except (RedisError, OSError, TimeoutError):
+        return []
 
 
 async def away(client: "redis_asyncio.Redis", url: str) -> str | None:
