@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from pydantic import TypeAdapter
+from tests.core.reports import ground
 from tests.core.sessions import lesson, sessions, transcript
 
 from afterbell.core.basic.basic_report import write_narrative
 from afterbell.core.narrative import Narrative
-from afterbell.core.report.grounding import evidence_of, ground
+from afterbell.core.report.grounding import evidence_of
 from afterbell.core.session import Message, Participant, Session, Transcript, transcript_of
 
 NARRATIVES: TypeAdapter[Narrative] = TypeAdapter(Narrative)

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from pydantic import TypeAdapter
 from tests.core.basic.test_engine import RIGHT, SLIP, two_students
+from tests.core.reports import ground
 from tests.core.sessions import lesson
 from tools import catalogues
 
 from afterbell.core.basic.basic_report import write_narrative
 from afterbell.core.narrative import Narrative
-from afterbell.core.report.grounding import ground
 from afterbell.core.session import Session, transcript_of
 from afterbell.core.translation import LANGUAGES
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.reports import ground
 from tests.core.sessions import lesson, sessions
 
 from afterbell.core.basic.basic_report import write_narrative
 from afterbell.core.narrative import Evidence, Narrative, Topic
 from afterbell.core.privacy.redaction import Redacted, redact, restore
-from afterbell.core.report.grounding import evidence_of, ground
+from afterbell.core.report.grounding import evidence_of
 from afterbell.core.session import Message, Participant, Session, Transcript, transcript_of
 
 BLANK = write_narrative(transcript_of(lesson("T: Hello")))

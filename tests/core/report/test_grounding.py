@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.reports import ground
 from tests.core.sessions import sessions, transcript
 
 from afterbell.core.basic.basic_report import write_narrative
@@ -18,7 +19,7 @@ from afterbell.core.narrative import (
     StudentTexts,
     Topic,
 )
-from afterbell.core.report.grounding import evidence_of, ground
+from afterbell.core.report.grounding import evidence_of
 from afterbell.core.session import Participant, Session, Transcript, Turn, transcript_of
 
 LESSON = transcript(

@@ -9,7 +9,6 @@ from tests.core.sessions import START, lesson, sessions
 from afterbell.core.report.statistics import (
     count_words,
     measure,
-    measure_transcript,
     questions_in,
     too_thin,
     without_questions,
@@ -132,7 +131,6 @@ def test_numbers_of_any_session_make_sense(session: Session) -> None:
     assert metrics.duration_s is None or metrics.duration_s >= 0
     assert metrics.median_wait_s is None or metrics.median_wait_s >= 0
     assert metrics.tutor_open_question_ratio is None or 0.0 <= metrics.tutor_open_question_ratio <= 1.0
-    assert measure_transcript(transcript_of(session)).student_share == metrics.student_share
     assert measure(session, transcript_of(session)) == metrics
 
 
