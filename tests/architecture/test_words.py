@@ -45,15 +45,8 @@ STILL_VAGUE: Final = (
     "tests/adapters/queue/",
     "tests/adapters/webhooks/",
     "tests/api/",
-    "tests/architecture/",
-    "tests/chart/",
-    "tests/core/",
     "tests/faults/",
     "tests/flows/",
-    "tests/images/",
-    "tests/node/",
-    "tests/support/",
-    "tests/web/",
     "tests/worker/",
 )
 

@@ -58,7 +58,7 @@ def breaker_of(queue: Queue) -> Breaker:
 
 
 def jobs(*ids: str, delay_s: float = 0) -> list[NewJob]:
-    return [NewJob(one, f"payload of {one}".encode(), delay_s) for one in ids]
+    return [NewJob(job_id, f"payload of {job_id}".encode(), delay_s) for job_id in ids]
 
 
 async def settle(queue: Queue, worker: str, grant: Grant, outcome: Outcome, free: int = 0) -> Polled:

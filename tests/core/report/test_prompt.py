@@ -59,8 +59,8 @@ def test_two_students_are_told_apart() -> None:
 
 
 def test_the_static_part_is_the_same_for_every_session() -> None:
-    one, other = transcript("T: Hello"), transcript("S: Something else entirely")
-    prompts = [build(t, measured(t), fence=FENCE) for t in (one, other)]
+    first, second = transcript("T: Hello"), transcript("S: Something else entirely")
+    prompts = [build(t, measured(t), fence=FENCE) for t in (first, second)]
     assert {prompt.instructions for prompt in prompts} == {INSTRUCTIONS}
     assert FENCE not in INSTRUCTIONS
 
@@ -118,8 +118,8 @@ def test_a_broken_line_is_refused_with_a_sentence(lines: list[str]) -> None:
 
 
 def test_the_first_line_says_what_the_report_is_written_in() -> None:
-    told = replace(lesson("T: Hello"), language="en", report_language="tr")
-    assert json.loads(prompt_of(told).split("\n")[1])["report_language"] == "tr"
-    assert read_transcript(prompt_of(told)).written_in == "tr"
-    assert build(transcript_of(told), measure(told), fence=FENCE).language == "tr"
-    assert read_transcript(prompt_of(replace(told, report_language=None, language="ja"))).written_in == "ja"
+    session = replace(lesson("T: Hello"), language="en", report_language="tr")
+    assert json.loads(prompt_of(session).split("\n")[1])["report_language"] == "tr"
+    assert read_transcript(prompt_of(session)).written_in == "tr"
+    assert build(transcript_of(session), measure(session), fence=FENCE).language == "tr"
+    assert read_transcript(prompt_of(replace(session, report_language=None, language="ja"))).written_in == "ja"
