@@ -36,18 +36,18 @@ RULES: list[tuple[dict[str, Any], bool]] = [
 
 
 async def pages(record: Record, limit: int, ages: SweepAges = AGES) -> list[Page]:
-    found, place = [], START
+    read, place = [], START
     async with record.database.statement() as connection:
         while True:
             page = await unfinished.page(connection, place, ages, limit=limit)
-            found.append(page)
+            read.append(page)
             if page.end is None:
-                return found
+                return read
             place = page.end
 
 
-def asked(found: list[Page]) -> list[UUID]:
-    return [report.report_id for page in found for report in page.due]
+def asked(read: list[Page]) -> list[UUID]:
+    return [report.report_id for page in read for report in page.due]
 
 
 async def test_the_queue_is_asked_about_what_it_may_not_hold_oldest_first(alone: Record) -> None:
@@ -75,9 +75,9 @@ async def test_pages_are_bounded_and_end_though_all_were_asked_for_at_one_moment
     await alone.stored()
     moment = ago(999)
     ids = [await alone.report(version=version, created_at=moment) for version in range(1, 8)]
-    found = await pages(alone, 3)
-    assert [len(page.due) for page in found] == [3, 3, 1]
-    assert sorted(asked(found)) == sorted(ids)
+    read = await pages(alone, 3)
+    assert [len(page.due) for page in read] == [3, 3, 1]
+    assert sorted(asked(read)) == sorted(ids)
 
 
 async def test_what_was_put_a_while_ago_waits_for_one_that_was_put_long_ago(alone: Record) -> None:
