@@ -1,6 +1,5 @@
 """Whatever Redis lost and whatever a row holds: what the record calls unfinished comes to be in the queue."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from sqlalchemy import insert, text
 from tests.core.sessions import lesson
-from tests.support.queue import a_queue
+from tests.support.queue import a_queue, leases_run_out
 from tests.support.record import Record, ago, record_in
 
 from afterbell.adapters.db.tables import reports as reports_table
@@ -136,7 +135,7 @@ async def test_a_job_whose_lease_was_lost_goes_on_with_its_worker_or_starts_else
     assert (await site.queue.stats()).active == 2
     polled = await site.queue.poll("w", 0, [alive])
     assert polled.lost | polled.unknown == frozenset()
-    await asyncio.sleep(1.1)  # the lease, on Redis's own clock
+    await leases_run_out(site.queue)
     await site.queue.poll("w", 0, [alive])
     (again,) = (await site.queue.poll("v", 5)).grants
     assert (again.job_id, again.run) == (gone.job_id, 2)
@@ -151,7 +150,7 @@ async def test_a_job_that_was_lost_and_put_again_starts_once_though_its_old_plac
     await site.queue._client.zadd(prefix + "due", {old.job_id: 1})
     await site.queue._client.delete(f"{prefix}job:{old.job_id}")
     await site.sweep()
-    await asyncio.sleep(1.1)  # the old lease is over
+    await leases_run_out(site.queue)
     assert [grant.job_id for grant in (await site.queue.poll("w", 9)).grants] == [job_id_of(report_id)]
     assert (await site.queue.poll("v", 9)).grants == ()
     facts = await site.queue.stats()
@@ -339,7 +338,7 @@ async def test_nothing_a_row_a_tenant_or_a_batch_can_contain_stops_the_sweeper(
         await site.record.run(text("UPDATE reports SET put_at = now() - interval '1 hour'"))
         for _ in range(3):
             await site.sweep()
-        await asyncio.sleep(1.1)  # a lease that was put back runs out
+        await leases_run_out(site.queue)  # those that were put back
         started = await site.started()
         for report_id, place in expected:
             row = await site.record.row(report_id)

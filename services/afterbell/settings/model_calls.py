@@ -49,7 +49,7 @@ class ModelSettings(SettingsGroup):
     structured_output: Literal["json_schema", "json_object"] | None = Field(
         None,
         alias="AFTERBELL_MODEL_STRUCTURED_OUTPUT",
-        description="what the server must keep its answer to: the schema, or any JSON object; empty = as the profile has it",
+        description="what the server must keep its answer to: the schema, or any JSON object; empty = the profile's",
     )
     temperature: float | None = Field(
         None, ge=0, le=2, alias="AFTERBELL_MODEL_TEMPERATURE", description="temperature; empty = the server's default"

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from tests.support.record import LESSON, Record
 
-from afterbell.adapters.db import audit, retention, sessions, turns
+from afterbell.adapters.db import audit, retention, sessions, work_locks
 from afterbell.adapters.db.audit import Act
 from afterbell.adapters.db.retention import RetentionRules
 from afterbell.adapters.db.webhooks import endpoints
@@ -132,7 +132,7 @@ async def test_many_are_deleted_in_parts(record: Record, monkeypatch: pytest.Mon
 async def test_two_runs_at_once_do_not_meet_and_each_is_recorded(record: Record) -> None:
     await one_of_each(record)
     async with record.database.statement() as connection:
-        assert await turns.take(connection, "retention", "another", for_s=3)
+        assert await work_locks.acquire(connection, "retention", "another", for_s=3)
     with pytest.raises(Conflict, match="under way"):
         await after(record, 91)
     # One that was killed keeps its turn for a while, which a run waits for if it is told to.

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from tests.support.record import Record, ago
 
-from afterbell.adapters.db import turns
+from afterbell.adapters.db import work_locks
 from afterbell.adapters.db.reports import unfinished
 from afterbell.adapters.db.reports.unfinished import START, Page, SweepAges
 
@@ -134,19 +134,19 @@ async def test_a_row_that_somebody_holds_locked_is_not_waited_for(alone: Record)
     assert (await alone.row(locked))["put_at"] is None
 
 
-async def test_one_process_has_the_turn_until_it_ends_it_or_is_silent(record: Record) -> None:
+async def test_one_process_has_the_lock_until_it_releases_it_or_is_silent(record: Record) -> None:
     async with record.database.statement() as connection:
-        assert await turns.take(connection, "sweep", "one", for_s=60)
-        assert not await turns.take(connection, "sweep", "two", for_s=60)
-        assert await turns.take(connection, "retention", "two", for_s=60)
-        assert await turns.take(connection, "sweep", "one", for_s=0)
+        assert await work_locks.acquire(connection, "sweep", "one", for_s=60)
+        assert not await work_locks.acquire(connection, "sweep", "two", for_s=60)
+        assert await work_locks.acquire(connection, "retention", "two", for_s=60)
+        assert await work_locks.acquire(connection, "sweep", "one", for_s=0)
         await connection.execute(text("SELECT pg_sleep(0.01)"))
-        assert await turns.take(connection, "sweep", "two", for_s=60)
-        await turns.end(connection, "sweep", "one")
-        assert not await turns.take(connection, "sweep", "one", for_s=60)
-        await turns.end(connection, "sweep", "two")
-        assert await turns.take(connection, "sweep", "one", for_s=60)
+        assert await work_locks.acquire(connection, "sweep", "two", for_s=60)
+        await work_locks.release(connection, "sweep", "one")
+        assert not await work_locks.acquire(connection, "sweep", "one", for_s=60)
+        await work_locks.release(connection, "sweep", "two")
+        assert await work_locks.acquire(connection, "sweep", "one", for_s=60)
         # A clock that was hours ahead has been set back since.
         await connection.execute(text("UPDATE turns SET until = now() + interval '9 hours', holder = 'gone'"))
-        assert await turns.take(connection, "sweep", "two", for_s=60)
+        assert await work_locks.acquire(connection, "sweep", "two", for_s=60)
         await connection.execute(text("DELETE FROM turns"))
