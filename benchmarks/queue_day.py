@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from benchmarks.queue_site import Site, all_idle, client_of, job, sent_by_clients, server, site, until
+from benchmarks.queue_site import Site, all_idle, client_of, job, moment_of, sent_by_clients, server, site
 
 from afterbell.adapters.queue.redis_queue import NewJob, Queue
 
@@ -98,7 +98,7 @@ async def _evening(evening: Site, day: Day, tenants: int) -> None:
             _sweep(queue, evening, {new_job.job_id: new_job for new_job in jobs}, unseen, day)
         )
         await _arrive(queue, jobs, unseen, began)
-        await until(lambda: evening.done >= day.reports, "the last report of the day", patience_s=180.0)
+        await moment_of(lambda: evening.done >= day.reports, "the last report of the day", patience_s=180.0)
         day.ends_s = (asyncio.get_running_loop().time() - began) * EVENING
         sweeping.cancel()
 

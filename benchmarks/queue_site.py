@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -17,6 +17,7 @@ import psutil
 from benchmarks.queue_worker import TASK, Spec, compress
 from benchmarks.servers import BenchError, process, valkey_on_tcp
 from redis import Redis
+from tests.support.waiting import eventually
 
 from afterbell.adapters.queue.keys import QueueKeys
 from afterbell.adapters.queue.message import report_message
@@ -118,23 +119,24 @@ async def fill(queue: Queue, count: int, batch: int, tenants: int = 1, first: in
         await queue.enqueue([job(number, f"t{number % tenants}") for number in numbers])
 
 
-async def until(holds: Callable[[], bool], what: str, patience_s: float = 60.0, poll_s: float = 0.002) -> float:
+async def moment_of(
+    holds: Callable[[], bool | Awaitable[bool]], what: str, patience_s: float = 60.0, poll_s: float = 0.002
+) -> float:
     """The moment (``perf_counter``) at which ``holds``. Raises BenchError after ``patience_s``."""
-    deadline = time.perf_counter() + patience_s
-    while not holds():
-        if time.perf_counter() > deadline:
-            raise BenchError(f"{what}: not within {patience_s:.0f} s")
-        await asyncio.sleep(poll_s)
+    try:
+        await eventually(holds, what, within_s=patience_s, poll_s=poll_s)
+    except TimeoutError as error:
+        raise BenchError(str(error)) from None
     return time.perf_counter()
 
 
 async def all_idle(queue: Queue, workers: int) -> None:
     """Return once so many workers wait to be woken."""
-    deadline = time.perf_counter() + 30
-    while (await queue.stats()).idle_workers < workers:
-        if time.perf_counter() > deadline:
-            raise BenchError(f"{workers} workers are not up after 30 s")
-        await asyncio.sleep(0.05)
+
+    async def are_up() -> bool:
+        return (await queue.stats()).idle_workers >= workers
+
+    await moment_of(are_up, f"{workers} workers to be up", 30, 0.05)
 
 
 def sent_by_clients(port: int) -> int:

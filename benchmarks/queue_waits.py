@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import psutil
-from benchmarks.queue_site import Monitor, Site, all_idle, client_of, fill, job, server, site, until
+from benchmarks.queue_site import Monitor, Site, all_idle, client_of, fill, job, moment_of, server, site
 
 IDLE_WORKERS: Final = 5
 IDLE_S: Final = 65.0
@@ -45,13 +45,13 @@ async def recovery(folder: Path, port: int, kill_after_s: float) -> float:
             victim = fleet.start()
             await all_idle(queue, 1)
             await queue.enqueue([job("victim")])
-            await until(lambda: bool(fleet.starts()), "the job's first start")
+            await moment_of(lambda: bool(fleet.starts()), "the job's first start")
             fleet.start()
             await all_idle(queue, 1)
             await asyncio.sleep(kill_after_s)
             victim.kill()
             killed_at = asyncio.get_running_loop().time()
-            await until(lambda: len(_only(fleet)) > 1, "the job's second start", poll_s=0.01)
+            await moment_of(lambda: len(_only(fleet)) > 1, "the job's second start", poll_s=0.01)
             _end_at_once(fleet)
     return _only(fleet)[-1] - killed_at
 
@@ -64,7 +64,7 @@ async def limiter(folder: Path, port: int, window_s: float, windows: int) -> Lim
             await all_idle(queue, HAMMERS)
             jobs = STARTS_MAX * (windows + 1)
             await fill(queue, jobs, 1)
-            await until(lambda: fleet.done >= jobs, "the limited jobs", patience_s=window_s * (windows + 2))
+            await moment_of(lambda: fleet.done >= jobs, "the limited jobs", patience_s=window_s * (windows + 2))
         stamps = sorted(at for starts in fleet.starts().values() for at in starts)
     worst = max(bisect_left(stamps, at + window_s) - nth for nth, at in enumerate(stamps))
     return Limited(worst, windows * window_s / (stamps[-1] - stamps[0]))

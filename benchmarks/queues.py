@@ -27,7 +27,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks import queue_day, queue_waits
 from benchmarks.harness import Figure, note, report
 from benchmarks.queue_peers import SYSTEMS, Yardstick, yardstick
-from benchmarks.queue_site import Monitor, Site, all_idle, client_of, fill, job, server, site, until
+from benchmarks.queue_site import Monitor, Site, all_idle, client_of, fill, job, moment_of, server, site
 from benchmarks.queue_worker import counted
 from benchmarks.servers import BenchError
 
@@ -96,9 +96,9 @@ async def drain(bench: Bench, slots: int) -> float:
         async with client_of(fleet) as queue:
             await fill(queue, jobs, BATCH)
             fleet.start(starts="")
-            began = await until(lambda: fleet.done > 0, "the first job", poll_s=0.001)
+            began = await moment_of(lambda: fleet.done > 0, "the first job", poll_s=0.001)
             done_before = fleet.done
-            ended = await until(lambda: fleet.done >= jobs, "the backlog's end", patience_s=120)
+            ended = await moment_of(lambda: fleet.done >= jobs, "the backlog's end", patience_s=120)
             rate = (jobs - done_before) / (ended - began)
             await _nothing_left(queue)
     bench.add(rate, f"noop_{slots}_slots", "jobs/s", better="higher")
@@ -117,7 +117,7 @@ async def enqueue_to_start(bench: Bench) -> None:
                 enqueued_at[added.job_id] = time.monotonic_ns() / 1e9
                 await queue.enqueue([added])
                 await asyncio.sleep(0.01)
-            await until(lambda: fleet.done >= bench.size.starts, "the jobs enqueued one at a time")
+            await moment_of(lambda: fleet.done >= bench.size.starts, "the jobs enqueued one at a time")
         starts = fleet.starts()
     waits_ms = sorted((starts[job_id][0] - at) * 1000 for job_id, at in enqueued_at.items())
     bench.add(_rank(waits_ms, 0.50), "put_to_start_p50", "ms", target=1.0)
@@ -159,7 +159,7 @@ async def _into_idle_fleet(fleet: Site, queue: Queue, monitor: Monitor, jobs: in
     for number in range(jobs):
         await queue.enqueue([job(number)])
         await asyncio.sleep(0.1)
-    await until(lambda: fleet.done >= jobs, "the spaced jobs")
+    await moment_of(lambda: fleet.done >= jobs, "the spaced jobs")
     return await monitor.settled() - before
 
 
@@ -167,7 +167,7 @@ async def _from_backlog(fleet: Site, queue: Queue, monitor: Monitor, jobs: int) 
     before = await monitor.settled()
     await fill(queue, jobs, 1)
     fleet.start(FLEET)
-    await until(lambda: fleet.done >= jobs, "the backlog")
+    await moment_of(lambda: fleet.done >= jobs, "the backlog")
     # What a worker sends when it comes up, its connections and its subscription, is part of it.
     return await monitor.settled() - before
 

@@ -26,7 +26,7 @@ from benchmarks.harness import Figure, note, report
 from benchmarks.queue_site import job, server
 from benchmarks.scaling_fleet import scale_ins
 from benchmarks.scaling_idle import idle
-from benchmarks.scaling_site import NOWHERE, Site, Watch, create, deployment, operating, pool, serves, until_async
+from benchmarks.scaling_site import NOWHERE, Site, Watch, create, deployment, moment_of, operating, pool, serves
 from benchmarks.scaling_site import Operator as OperatorProcess
 from benchmarks.servers import BenchError
 from tests.operator.pools import install_crd
@@ -88,7 +88,7 @@ async def wakes(bench: Bench) -> None:
         while len(waits_ms) < bench.size.wakes:
             for name in names:
                 waits_ms.append(await _wake(bench.site, watch, namespace, name, len(waits_ms)))
-            await until_async(lambda: all(watch.now(name) == 0 for name in names), "every number back at 0")
+            await moment_of(lambda: all(watch.now(name) == 0 for name in names), "every number back at 0")
     watch.end()
     ordered = sorted(waits_ms)
     bench.add(_rank(ordered, 0.50), "enqueue_to_scale_p50", "ms")
@@ -100,7 +100,7 @@ async def _wake(site: Site, watch: Watch, namespace: str, name: str, nth: int) -
         await queue.stats()  # the connection
         began = time.monotonic()
         await queue.enqueue([job(f"{name}-{nth}")])
-        await until_async(lambda: watch.now(name) == 1, f"{name} to be woken", poll_s=0.002)
+        await moment_of(lambda: watch.now(name) == 1, f"{name} to be woken", poll_s=0.002)
         waited_ms = (watch.since(name, began)[0][0] - began) * 1000
         await queue.apply("cancel", [job(f"{name}-{nth}").job_id])
     return waited_ms
@@ -118,7 +118,7 @@ async def bursts(bench: Bench) -> None:
             async with bench.site.queue(f"{namespace}-{name}") as queue:
                 began = time.monotonic()
                 await asyncio.gather(*(queue.enqueue([job(f"{name}-{n}-{m}") for m in range(50)]) for n in range(4)))
-                await until_async(watch.reached(name, BURST_PODS), "the final number")
+                await moment_of(watch.reached(name, BURST_PODS), "the final number")
                 changes = watch.since(name, began)
                 bench.add((changes[-1][0] - began) * 1000, f"burst_of_{BURST}_to_final", "ms", target=2000)
                 bench.add(len(changes), f"burst_of_{BURST}_writes", "writes", target=2)
@@ -142,13 +142,13 @@ async def takeovers(bench: Bench) -> None:
         for _ in range(bench.size.takeovers):
             namespace = bench.site.namespace()
             leader = OperatorProcess(bench.site, namespace)
-            await until_async(leader.leads, "one to lead")
+            await moment_of(leader.leads, "one to lead")
             standby = OperatorProcess(bench.site, namespace)
             await asyncio.sleep(5)  # the standby has seen the Lease
             bench.add(float(standby.leads()), "second_leaders", "leaders", target=0)
             began = time.monotonic()
             (leader.process.kill if kill else leader.process.terminate)()
-            took_s = await until_async(standby.leads, "the standby to lead") - began
+            took_s = await moment_of(standby.leads, "the standby to lead") - began
             bench.add(took_s, "takeover_killed" if kill else "takeover_stopped", "s", target=20 if kill else 2)
             leader.process.wait(20)
             standby.end()
@@ -164,11 +164,11 @@ async def outage(bench: Bench) -> None:
             with bench.site.cluster.api_server_away():
                 await queue.enqueue([job("away-1")])
                 await asyncio.sleep(bench.size.outage_s)
-                back = asyncio.create_task(until_async(lambda: serves(bench.site.cluster), "the API server"))
+                back = asyncio.create_task(moment_of(lambda: serves(bench.site.cluster), "the API server"))
                 await asyncio.sleep(0.1)  # it asks from now on, in a thread
         began = await back
         watch = Watch(bench.site, namespace)
-        took_s = await until_async(lambda: watch.now("away") == 1, "the right number", poll_s=0.005) - began
+        took_s = await moment_of(lambda: watch.now("away") == 1, "the right number", poll_s=0.005) - began
         watch.end()
     bench.add(took_s, f"right_write_after_{bench.size.outage_s:g}_s_without_api_server", "s", target=5)
 
@@ -238,7 +238,7 @@ async def _known(site: Site, namespace: str, names: list[str]) -> None:
     """Until the operator has said of each that it works."""
     path = '{range .items[*]}{.status.conditions[?(@.type=="Ready")].status} {end}'
     words = ("get", "pools", "-n", namespace, "-o", f"jsonpath={path}")
-    await until_async(lambda: site.cluster.kubectl(*words).split() == ["True"] * len(names), "the Pools", poll_s=0.2)
+    await moment_of(lambda: site.cluster.kubectl(*words).split() == ["True"] * len(names), "the Pools", poll_s=0.2)
 
 
 def _rank(ordered: list[float], share: float) -> float:

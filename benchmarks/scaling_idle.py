@@ -6,7 +6,7 @@ import urllib.request
 from dataclasses import dataclass
 from typing import Final
 
-from benchmarks.scaling_site import NOWHERE, Operator, Site, create, deployment, operating, pool, until_async
+from benchmarks.scaling_site import NOWHERE, Operator, Site, create, deployment, moment_of, operating, pool
 from tests.support.kube import kube_of
 
 # Pools share queues: it is their number that is measured, and a hosted Redis has few queues.
@@ -62,7 +62,7 @@ async def _settled(operator: Operator, pools: int, *, writes: int) -> Start:
             last, since = count, time.monotonic()
         return count[0] >= pools and count[1] >= writes and time.monotonic() - since > SETTLE_S
 
-    await until_async(quiet, f"{pools} Pools to settle", patience_s=420, poll_s=1)
+    await moment_of(quiet, f"{pools} Pools to settle", patience_s=420, poll_s=1)
     return Start(since - operator.began, _cpu_s(operator), _writes(operator))
 
 

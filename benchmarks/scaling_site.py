@@ -21,6 +21,7 @@ from tests.support.cluster import Cluster
 from tests.support.control_plane import TOOLS
 from tests.support.ports import free_port
 from tests.support.processes import AFTERBELL, Process, environment
+from tests.support.waiting import until
 
 from afterbell.adapters.queue.keys import QueueKeys
 from afterbell.adapters.queue.redis_queue import Queue, QueueRules
@@ -142,7 +143,7 @@ def operating(site: Site, namespace: str, **more: Any) -> Iterator[Operator]:
     """An operator that leads, for the block."""
     operator = Operator(site, namespace, **more)
     try:
-        until(operator.leads, "the operator to lead", patience_s=40)
+        until(operator.leads, "the operator to lead", within_s=40)
         yield operator
     finally:
         if operator.process.poll() is None:
@@ -195,19 +196,13 @@ class Watch:
         self._process.wait()
 
 
-def until(happened: Callable[[], bool], what: str, *, patience_s: float = 60.0, poll_s: float = 0.02) -> float:
-    """The moment it had happened, on the monotonic clock. Raises BenchError."""
-    deadline = time.monotonic() + patience_s
-    while not happened():
-        if time.monotonic() > deadline:
-            raise BenchError(f"waited {patience_s:g} s in vain for {what}")
-        time.sleep(poll_s)
+async def moment_of(holds: Callable[[], bool], what: str, *, patience_s: float = 60.0, poll_s: float = 0.02) -> float:
+    """The moment (``monotonic``) at which ``holds``, which may block. Raises BenchError after ``patience_s``."""
+    try:
+        await asyncio.to_thread(until, holds, what, within_s=patience_s, poll_s=poll_s)
+    except TimeoutError as error:
+        raise BenchError(str(error)) from None
     return time.monotonic()
-
-
-async def until_async(happened: Callable[[], bool], what: str, **more: float) -> float:
-    """The same without holding up the loop."""
-    return await asyncio.to_thread(until, happened, what, **more)
 
 
 def serves(cluster: Cluster) -> bool:

@@ -74,7 +74,8 @@ def own_fields(group: type[BaseSettings]) -> dict[str, FieldInfo]:
 
 
 def _section(group: type[BaseSettings]) -> str:
-    readers = " and ".join(f"`{name}`" for name, made_of in _PROCESSES.items() if issubclass(made_of, group))
+    *others, last = (f"`{name}`" for name, made_of in _PROCESSES.items() if issubclass(made_of, group))
+    readers = f"{', '.join(others)} and {last}" if others else last
     rows = [_row(field) for field in own_fields(group).values()]
     head = ["| Variable | Value | Default | Meaning |", "| --- | --- | --- | --- |"]
     about = (inspect.getdoc(group) or "").splitlines()[0]

@@ -10,5 +10,5 @@ from afterbell.dev.engines.engines import EngineUrls
 
 @pytest.fixture(scope="module")
 def api(engine_urls: EngineUrls) -> Iterator[Api]:
-    with fresh_api(engine_urls) as found:
-        yield found
+    with fresh_api(engine_urls) as served:
+        yield served

@@ -10,7 +10,7 @@ import jwt
 import pytest
 from tests.support.api import PARENT, SECRET, STAFF, STUDENT, TUTOR, Api, imported, lesson_json, token_for
 
-from afterbell.api.auth.bearer import Unauthenticated, caller_of
+from afterbell.api.auth.bearer import Unauthenticated, verified
 
 pytestmark = pytest.mark.engines
 
@@ -139,7 +139,7 @@ def test_a_student_speaks_and_listens_in_own_sessions_as_itself(api: Api) -> Non
 
 
 def test_an_audience_is_asked_for_where_one_is_set(api: Api) -> None:
-    assert caller_of(signed(aud="afterbell"), SECRET, "afterbell").subject == "boss"
+    assert verified(signed(aud="afterbell"), SECRET, audience="afterbell").caller.subject == "boss"
     for token in (signed(), signed(aud="another")):
         with pytest.raises(Unauthenticated):
-            caller_of(token, SECRET, "afterbell")
+            verified(token, SECRET, audience="afterbell")

@@ -1,4 +1,4 @@
-"""The admin API on the internal port: seen and steered by those who may, and written down."""
+"""The admin API on the internal port: inspected and controlled by those who may, and written down."""
 
 import uuid
 from datetime import UTC, datetime, timedelta
@@ -220,8 +220,8 @@ def test_jobs_are_found_by_state_tenant_session_and_words_of_the_error(api: Api)
         job_id = failed(api, "the 100% odd_model is away", tenant)
 
         def ids(**query: Any) -> list[str]:
-            found = client.get("/admin/jobs", params={"tenant": tenant} | query).json()["jobs"]
-            return [job["jobId"] for job in found]
+            jobs = client.get("/admin/jobs", params={"tenant": tenant} | query).json()["jobs"]
+            return [job["jobId"] for job in jobs]
 
         session = client.get("/admin/jobs", params={"tenant": tenant}).json()["jobs"][0]["session_id"]
         assert ids(state="failed") == ids(session=session) == ids(error="100% ODD_model") == [job_id]
@@ -240,17 +240,17 @@ def test_a_job_names_the_trace_it_was_asked_for_in(api: Api) -> None:
 def test_pages_follow_each_other_without_a_job_twice_or_left_out(api: Api) -> None:
     tenant = f"tenant-{uuid.uuid4().hex}"
     made = [asked(api, tenant) for _ in range(5)]
-    found: list[str] = []
+    listed: list[str] = []
     with admin(api) as client:
         page: str | None = None
         while True:
             params = {"tenant": tenant, "limit": 2} | ({"page": page} if page else {})
             answer = client.get("/admin/jobs", params=params).json()
-            found += [job["jobId"] for job in answer["jobs"]]
+            listed += [job["jobId"] for job in answer["jobs"]]
             page = answer["nextPage"]
             if page is None:
                 break
-        assert found == made[::-1]
+        assert listed == made[::-1]
         cleared(client)
 
 
@@ -328,8 +328,11 @@ def test_the_lines_of_each_try_are_shown(api: Api) -> None:
         (CAST(:id AS text)::uuid, 2, 'w-1', NULL, NULL)""")
     api.record(lambda connection: connection.execute(tries, {"id": job_id.removeprefix("report-")}))
     with admin(api, "viewer") as client:
-        found = client.get(f"/admin/jobs/{job_id}/logs").json()["tries"]
-        assert [(one["attempt"], one["log"]) for one in found] == [(1, [{"event": "model_failed"}]), (2, [])]
+        tries = client.get(f"/admin/jobs/{job_id}/logs").json()["tries"]
+        assert [(attempt["attempt"], attempt["log"]) for attempt in tries] == [
+            (1, [{"event": "model_failed"}]),
+            (2, []),
+        ]
         (second,) = client.get(f"/admin/jobs/{job_id}/logs", params={"attempt": 2}).json()["tries"]
         assert second["attempt"] == 2
         assert "log" not in client.get(f"/admin/jobs/{job_id}").json()["attempts"][0]

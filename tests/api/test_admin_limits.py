@@ -29,8 +29,8 @@ WHY = {"reason": "trying it"}
 def api(engine_urls: EngineUrls) -> Iterator[Api]:
     with fresh_api(
         engine_urls, model_requests_per_minute=60, budget_day_usd=Decimal(20), tenant_budget_month_usd=Decimal(5)
-    ) as found:
-        yield found
+    ) as served:
+        yield served
 
 
 def drawn(what: Any) -> str:
@@ -56,14 +56,14 @@ def test_workers_are_seen_busy_idle_drained_and_gone(api: Api) -> None:
                 await queue.poll("pod-d-00000004", 3)
                 return dict((await asyncio.to_thread(client.get, "/admin/workers")).json())
 
-        found = api.jobs(look)
-        busy, idle, gone = found["workers"]
+        shown = api.jobs(look)
+        busy, idle, gone = shown["workers"]
         assert (busy["name"], busy["pod"], busy["jobs"], busy["idle"]) == ("pod-a-00000001", "pod-a", 1, False)
         assert busy["renewed_ms_ago"] < 5000
         assert (idle["jobs"], idle["idle"], idle["there"], idle["renewed_ms_ago"]) == (0, True, True, None)
         assert (gone["name"], gone["there"]) == ("pod-d-00000004", False)
-        assert found["drained_unseen"] == ["pod-c"]
-        rows = [line.split()[:3] for line in drawn(rendering.workers(found, wide=True)).splitlines()[1:]]
+        assert shown["drained_unseen"] == ["pod-c"]
+        rows = [line.split()[:3] for line in drawn(rendering.workers(shown, wide=True)).splitlines()[1:]]
         assert rows == [
             ["pod-a-00000001", "busy", "1"],
             ["pod-b-00000002", "idle", "0"],
@@ -87,13 +87,14 @@ def test_limits_show_what_is_allowed_beside_what_has_been_used(api: Api) -> None
         api.record(spend)
         api.jobs(lambda queue: breaker_of(queue).apply("ask", "small-1", "c-1", 700, 60, 0, 0, 60_000))
         api.jobs(lambda queue: breaker_of(queue).apply("wait", "other/model", 20_000, 1, 0, 0))
-        found = client.get("/admin/limits").json()
-        assert found["limiter"]["starts_max"] == 10
-        assert found["held_ms"] > 15_000
-        assert [(one["model"], one["trips"]) for one in found["breakers"]] == [("other/model", 0)]
-        assert found["quotas"]["used"] == [{"model": "small-1", "requests": 1, "tokens": 700, "in_flight": 1}]
+        shown = client.get("/admin/limits").json()
+        assert shown["limiter"]["starts_max"] == 10
+        assert shown["held_ms"] > 15_000
+        assert [(breaker["model"], breaker["trips"]) for breaker in shown["breakers"]] == [("other/model", 0)]
+        assert shown["quotas"]["used"] == [{"model": "small-1", "requests": 1, "tokens": 700, "in_flight": 1}]
         held = {
-            (one["tenant_id"], one["period"]): (Decimal(one["spent_usd"]), one["limit_usd"]) for one in found["budgets"]
+            (budget["tenant_id"], budget["period"]): (Decimal(budget["spent_usd"]), budget["limit_usd"])
+            for budget in shown["budgets"]
         }
         quarter = Decimal("0.25")
         assert held == {
@@ -106,9 +107,9 @@ def test_limits_show_what_is_allowed_beside_what_has_been_used(api: Api) -> None
         assert (spent["since"], spent["calls"], Decimal(spent["cost_usd"])) == (today.isoformat(), 1, quarter)
         (line,) = spent["lines"]
         assert (line["tenant_id"], line["model"], line["calls"], line["reports"]) == ("school", "small-1", 1, 1)
-        before = found["commands"]["today"]
+        before = shown["commands"]["today"]
         assert client.get("/admin/limits").json()["commands"]["today"] == before, "looking changes nothing"
-        text = drawn(rendering.limits(found, wide=False))
+        text = drawn(rendering.limits(shown, wide=False))
         for words in ("requests per minute  small-1", "the provider asked to wait", "5 USD", "no limit", "each 60 s"):
             assert words in text
         api.jobs(lambda queue: breaker_of(queue).apply("ok", "other/model"))

@@ -84,17 +84,17 @@ def test_a_running_report_says_how_far_it_is_and_a_failed_one_why(api: Api) -> N
     with api.client() as client:
         session = imported(client)
         report_id = client.post(f"/api/reports/session/{session}").json()["jobId"].removeprefix("report-")
-        seen = []
+        answers = []
         for values in (
             "status = 'running', progress = 65, attempt = 1",
             "status = 'failed', error = 'the model refused'",
         ):
             change = text(f"UPDATE reports SET {values} WHERE id = '{report_id}'")  # noqa: S608
             api.record(lambda connection, change=change: connection.execute(change))
-            seen.append(client.get(f"/api/reports/session/{session}/status").json())
-    assert (seen[0]["status"], seen[0]["progress"], seen[0]["attempt"]) == ("active", 65, 1)
-    assert "position" not in seen[0]
-    assert (seen[1]["status"], seen[1]["error"]) == ("failed", "the model refused")
+            answers.append(client.get(f"/api/reports/session/{session}/status").json())
+    assert (answers[0]["status"], answers[0]["progress"], answers[0]["attempt"]) == ("active", 65, 1)
+    assert "position" not in answers[0]
+    assert (answers[1]["status"], answers[1]["error"]) == ("failed", "the model refused")
 
 
 def test_after_a_failure_a_request_makes_a_new_job(api: Api) -> None:
@@ -149,9 +149,9 @@ def test_a_tutor_asks_for_the_reports_of_own_sessions_only(api: Api) -> None:
 
 def test_a_report_asked_for_in_bulk_starts_after_one_that_somebody_waits_for(api: Api) -> None:
     with api.client() as client:
-        many, one = imported(client), imported(client)
+        many, single = imported(client), imported(client)
         waiting = client.post(f"/api/reports/session/{many}?bulk=true").json()["jobId"]
-        wanted = client.post(f"/api/reports/session/{one}").json()["jobId"]
+        wanted = client.post(f"/api/reports/session/{single}").json()["jobId"]
 
         async def both_wait(queue: Queue) -> bool:
             return await queue.apply("promote", [waiting, wanted]) == ["waiting", "waiting"]

@@ -76,7 +76,7 @@ def test_a_session_that_makes_no_sense_is_refused_with_its_field(api: Api, field
     body = answer.json()
     assert body["code"] == "invalid_input"
     assert body["field"] == field
-    assert field in [one["field"] for one in body["errors"]]
+    assert field in [error["field"] for error in body["errors"]]
     assert body["detail"].startswith(f"{field}: ")
 
 

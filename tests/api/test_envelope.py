@@ -30,9 +30,9 @@ def test_a_clean_request_id_comes_back(api: Api, request_id: str) -> None:
 @pytest.mark.parametrize("request_id", ["", "a b", "x" * 65, "a\tb", "<script>", "a;b", "\u00e9"])
 def test_any_other_request_id_is_replaced(api: Api, request_id: str) -> None:
     answer = ask(api, "GET", "/nowhere", headers={"X-Request-Id": request_id.encode()})
-    (found,) = answer.headers.get_list("x-request-id")
-    assert NEW_ID.fullmatch(found)
-    assert answer.json()["requestId"] == found
+    (replaced,) = answer.headers.get_list("x-request-id")
+    assert NEW_ID.fullmatch(replaced)
+    assert answer.json()["requestId"] == replaced
 
 
 def test_a_request_without_an_id_gets_one_also_where_it_succeeds(api: Api) -> None:
@@ -40,7 +40,7 @@ def test_a_request_without_an_id_gets_one_also_where_it_succeeds(api: Api) -> No
         session = imported(client)
         ids = {client.post(f"/api/reports/session/{session}").headers["x-request-id"] for _ in range(2)}
     assert len(ids) == 2
-    assert all(NEW_ID.fullmatch(one) for one in ids)
+    assert all(NEW_ID.fullmatch(request_id) for request_id in ids)
 
 
 @pytest.mark.parametrize(
@@ -87,11 +87,11 @@ def test_health_and_metrics_are_on_the_internal_port_and_not_on_the_public_one(a
 def test_requests_are_counted_by_route_and_never_by_what_clients_make_up(api: Api) -> None:
     ask(api, "POST", "/api/reports/session/a-name-for-the-metrics")
     ask(api, "GET", "/a-path-for-the-metrics")
-    found = httpx2.get(api.internal_url + "/metrics").text
+    metrics = httpx2.get(api.internal_url + "/metrics").text
     labels = 'method="POST",route="/api/reports/session/{session_id}",status="404"'
-    assert f"afterbell_http_request_duration_seconds_count{{{labels}}}" in found
-    assert "for-the-metrics" not in found
-    assert 'route="unknown",status="404"' in found
+    assert f"afterbell_http_request_duration_seconds_count{{{labels}}}" in metrics
+    assert "for-the-metrics" not in metrics
+    assert 'route="unknown",status="404"' in metrics
 
 
 def test_production_shows_no_documentation_page(engine_urls: EngineUrls) -> None:

@@ -22,8 +22,8 @@ WITH_BODY = {
 
 @pytest.fixture(scope="module")
 def document(api: Api) -> dict[str, Any]:
-    found: dict[str, Any] = httpx2.get(api.url + "/openapi.json").json()
-    return found
+    served: dict[str, Any] = httpx2.get(api.url + "/openapi.json").json()
+    return served
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -63,13 +63,13 @@ def test_it_lists_the_whole_public_api(document: dict[str, Any]) -> None:
 
 
 def test_every_reference_leads_somewhere_and_no_schema_is_left_over(document: dict[str, Any]) -> None:
-    found = set(references(document))
-    for reference in found:
+    used = set(references(document))
+    for reference in used:
         node: Any = document
         for part in reference.removeprefix("#/").split("/"):
             node = node[part]
     schemas = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
-    assert schemas <= found
+    assert schemas <= used
 
 
 def test_every_operation_has_a_name_a_summary_and_a_description(document: dict[str, Any]) -> None:
@@ -94,7 +94,7 @@ def test_every_success_has_a_schema(document: dict[str, Any]) -> None:
         if path.endswith("/events"):
             assert operation["responses"]["200"]["content"] == {"text/event-stream": {"schema": {"type": "string"}}}
             continue
-        successes = {status: one for status, one in operation["responses"].items() if status.startswith("2")}
+        successes = {status: response for status, response in operation["responses"].items() if status.startswith("2")}
         assert successes, path
         for response in successes.values():
             schema = response["content"]["application/json"]["schema"]
@@ -105,7 +105,9 @@ def test_every_success_has_a_schema(document: dict[str, Any]) -> None:
 
 def test_every_error_is_described_as_the_problem_it_is(document: dict[str, Any]) -> None:
     for method, path, operation in operations(document):
-        errors = {status: one for status, one in operation["responses"].items() if status.startswith(("4", "5"))}
+        errors = {
+            status: response for status, response in operation["responses"].items() if status.startswith(("4", "5"))
+        }
         assert {"401", "403", "404", "422", "500", "503"} <= set(errors), path
         if (method, path) in WITH_BODY:
             assert {"400", "413"} <= set(errors)

@@ -29,8 +29,8 @@ pytestmark = pytest.mark.engines
 @pytest.fixture(scope="module")
 def sweeping(engine_urls: EngineUrls) -> Iterator[Api]:
     """An API that sweeps all the time, with the smallest pool there is."""
-    with fresh_api(engine_urls, sweep_s=0.05, database_pool=1) as found:
-        yield found
+    with fresh_api(engine_urls, sweep_s=0.05, database_pool=1) as served:
+        yield served
 
 
 def change(api: Api, statement: str, **values: Any) -> None:
@@ -43,8 +43,8 @@ def asked(client: httpx2.Client) -> tuple[str, uuid.UUID]:
 
 
 def status(client: httpx2.Client, session: str) -> dict[str, Any]:
-    found: dict[str, Any] = client.get(f"/api/reports/session/{session}/status").json()
-    return found
+    answer: dict[str, Any] = client.get(f"/api/reports/session/{session}/status").json()
+    return answer
 
 
 def test_a_report_that_was_never_put_is_put(sweeping: Api) -> None:

@@ -11,11 +11,11 @@ WHY = {"reason": "asked by the family"}
 def test_a_student_is_exported_and_erased_and_both_are_recorded(api: Api) -> None:
     with api.client("family", **ADMIN) as client:
         session = imported(client)
-        found = client.post("/api/students/p-student/export", json=WHY)
-        assert found.headers["cache-control"] == "private, no-store"
-        (part,) = found.json()["sessions"]
+        export = client.post("/api/students/p-student/export", json=WHY)
+        assert export.headers["cache-control"] == "private, no-store"
+        (part,) = export.json()["sessions"]
         assert part["session"]["id"] == session
-        assert [one["text"] for one in part["messages"]] == ["The bigger bottom wins?"]
+        assert [message["text"] for message in part["messages"]] == ["The bigger bottom wins?"]
         erased = client.post("/api/students/p-student/erase", json=WHY).json()
         assert (erased["sessions_deleted"], erased["sessions_kept"]) == (1, 0)
         assert client.get(f"/api/sessions/{session}/messages").status_code == 404

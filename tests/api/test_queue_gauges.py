@@ -16,10 +16,10 @@ async def test_reports_are_counted_by_what_they_wait_for(database_url: str) -> N
     database = Database(database_url, pool_size=2)
     await fill(database, ("queued", 0), ("queued", 0), ("queued", 1), ("deferred", 1), ("running", 1), ("failed", 4))
     async with database.statement() as connection:
-        found = await counts.count_jobs(connection)
-    assert found.jobs == {"waiting": 2, "due": 2, "active": 1, "failed": 1}
-    assert 59 < found.oldest_waiting_s < 90
-    assert 0 < found.longest_silent_s < 30, "what runs was touched a moment ago, though asked for a minute ago"
+        counted = await counts.count_jobs(connection)
+    assert counted.jobs == {"waiting": 2, "due": 2, "active": 1, "failed": 1}
+    assert 59 < counted.oldest_waiting_s < 90
+    assert 0 < counted.longest_silent_s < 30, "what runs was touched a moment ago, though asked for a minute ago"
     gauges = QueueGauges(database, now=lambda: datetime.now(UTC), every_s=60)
     gauges.start()
     await eventually(lambda: value("afterbell_queue_jobs", state="due") == 2)
@@ -33,8 +33,8 @@ async def test_no_count_goes_past_its_bound(database_url: str, monkeypatch: Any)
     await fill(database, *[("queued", 0)] * 5, *[("failed", 1)] * 5)
     monkeypatch.setattr(counts, "COUNTED_MAX", 3)
     async with database.statement() as connection:
-        found = await counts.count_jobs(connection)
-    assert found.jobs == {"waiting": 3, "due": 0, "active": 0, "failed": 3}
+        counted = await counts.count_jobs(connection)
+    assert counted.jobs == {"waiting": 3, "due": 0, "active": 0, "failed": 3}
     await database.close()
 
 

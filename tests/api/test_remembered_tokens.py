@@ -31,15 +31,15 @@ def test_a_remembered_token_is_refused_once_it_has_expired() -> None:
     verifier = Verifier(SECRET, None)
     held = token(lifetime=timedelta(hours=1))
     expires = int((NOW + timedelta(hours=1)).timestamp())
-    assert verifier.caller_of(held, NOW.timestamp()).subject == "ada"
-    assert verifier.caller_of(held, expires + LEEWAY_S - 1).subject == "ada"
+    assert verifier.verified_at(held, NOW.timestamp())[0].subject == "ada"
+    assert verifier.verified_at(held, expires + LEEWAY_S - 1)[0].subject == "ada"
     with pytest.raises(Unauthenticated, match="expired"):
-        verifier.caller_of(held, expires + LEEWAY_S)
+        verifier.verified_at(held, expires + LEEWAY_S)
 
 
 def test_a_token_that_held_is_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
     checked, verifier, held = signatures_checked(monkeypatch), Verifier(SECRET, None), token()
-    assert verifier.caller_of(held, NOW.timestamp()) is verifier.caller_of(held, NOW.timestamp())
+    assert verifier.verified_at(held, NOW.timestamp())[0] is verifier.verified_at(held, NOW.timestamp())[0]
     assert checked == [held]
 
 
@@ -48,21 +48,21 @@ def test_a_token_that_did_not_hold_is_never_remembered(monkeypatch: pytest.Monke
     forged = token(secret="another-secret-of-at-least-32-bytes-here")
     for _ in range(2):
         with pytest.raises(Unauthenticated):
-            verifier.caller_of(forged, NOW.timestamp())
+            verifier.verified_at(forged, NOW.timestamp())
     assert checked == [forged, forged]
 
 
 def test_the_claims_of_a_remembered_token_do_not_stand_for_another_signature() -> None:
     verifier, held = Verifier(SECRET, None), token()
-    verifier.caller_of(held, NOW.timestamp())
+    verifier.verified_at(held, NOW.timestamp())
     body = held.rpartition(".")[0]
     with pytest.raises(Unauthenticated):
-        verifier.caller_of(f"{body}.{token('eve').rpartition('.')[2]}", NOW.timestamp())
+        verifier.verified_at(f"{body}.{token('eve').rpartition('.')[2]}", NOW.timestamp())
 
 
 def test_no_more_tokens_are_remembered_than_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     checked, verifier = signatures_checked(monkeypatch), Verifier(SECRET, None, remembered_max=2)
     first, second, third = token("ada"), token("bob"), token("cyd")
-    for one in (first, second, third, first):
-        verifier.caller_of(one, NOW.timestamp())
+    for each in (first, second, third, first):
+        verifier.verified_at(each, NOW.timestamp())
     assert checked == [first, second, third, first]

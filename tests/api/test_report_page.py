@@ -21,7 +21,9 @@ REPORT = report_of()
 NAMES = {"a": "Ada Rao", "b": "Ben Cole", "t": "Ms Rivera"}
 QUIET = replace(
     LESSON,
-    messages=tuple(replace(one, text=one.text.replace("My brother hit me yesterday. ", "")) for one in LESSON.messages),
+    messages=tuple(
+        replace(message, text=message.text.replace("My brother hit me yesterday. ", "")) for message in LESSON.messages
+    ),
 )
 VOID = {"meta", "br", "hr", "img", "link", "input"}
 
@@ -139,7 +141,7 @@ def test_a_page_names_the_day_of_the_lesson_and_who_was_there() -> None:
         "Student": "Ada Rao",
         "Tutor": "Ms Rivera",
     }
-    asking = tuple(replace(one, questions=1) for one in report.metrics.per_speaker)
+    asking = tuple(replace(speaker, questions=1) for speaker in report.metrics.per_speaker)
     report = replace(report, metrics=replace(report.metrics, per_speaker=asking))
     of_both = Page(render(report, "parent", {"a", "b"}, session_title="Mathematics", names=NAMES))
     assert of_both.facts["Students"] == "Ada Rao and Ben Cole"
@@ -161,7 +163,9 @@ def test_a_page_is_labelled_in_its_language_and_quotes_stay_in_the_lessons(role:
     assert f'<html lang="{language}" dir="{direction}">' in html
     assert '<span lang="en" dir="auto">' in html
     assert '<bdi lang="en">' in html
-    labels = {str(one.id) for one in catalogues.messages() if isinstance(one.id, str) and " " in str(one.id)}
+    labels = {
+        str(message.id) for message in catalogues.messages() if isinstance(message.id, str) and " " in str(message.id)
+    }
     left = {label for label in labels if f">{label}<" in html}
     assert bool(left) == (language == "en")
     assert Page(html).open == []
@@ -252,8 +256,8 @@ def test_a_claim_without_a_quote_says_which_messages_it_comes_from() -> None:
 
 
 def test_a_reason_that_may_not_be_shown_leaves_no_line_of_its_own() -> None:
-    told = (Evidence(("t4",), "the pieces get smaller"),)
-    skill = Skill("Compares fractions", "with_help", "first_seen", stand_in("rationale", "en"), told)
+    evidence = (Evidence(("t4",), "the pieces get smaller"),)
+    skill = Skill("Compares fractions", "with_help", "first_seen", stand_in("rationale", "en"), evidence)
     text = read("parent", skills=(skill,))
     assert "Compares fractions with help the pieces get smaller message 4" in text
 
@@ -273,8 +277,8 @@ def test_a_page_counts_no_questions_that_were_not_asked() -> None:
 def test_a_tutor_reads_what_each_students_parents_read() -> None:
     report = report_of(two_students(), concern=False)
     text = Page(render(report, "tutor", session_title="x", names=NAMES)).text
-    told = text[text.index("What the parents read") :]
-    assert all(one.parent_summary in told for one in report.narrative.per_student)
+    section = text[text.index("What the parents read") :]
+    assert all(texts.parent_summary in section for texts in report.narrative.per_student)
     assert len(report.narrative.per_student) == 2
 
 

@@ -27,8 +27,8 @@ def test_what_was_said_is_read_as_it_was_sent(api: Api) -> None:
     with api.client() as client:
         session = imported(client, messages=messages)
         page = client.get(f"/api/sessions/{session}/messages").json()
-    assert [one["text"] for one in page["messages"]] == said
-    assert [one["seq"] for one in page["messages"]] == list(range(1, len(said) + 1))
+    assert [message["text"] for message in page["messages"]] == said
+    assert [message["seq"] for message in page["messages"]] == list(range(1, len(said) + 1))
     assert page["nextAfter"] is None
 
 
@@ -36,12 +36,12 @@ def test_messages_are_paged_without_a_gap_or_a_double(api: Api) -> None:
     messages = [{"id": f"m{n}", "sender": "p-tutor", "text": str(n)} for n in range(25)]
     with api.client() as client:
         session = imported(client, messages=messages)
-        found, after = [], 0
+        texts, after = [], 0
         while after is not None:
             page = client.get(f"/api/sessions/{session}/messages?limit=10&after={after}").json()
-            found += [one["text"] for one in page["messages"]]
+            texts += [message["text"] for message in page["messages"]]
             after = page["nextAfter"]
-    assert found == [str(n) for n in range(25)]
+    assert texts == [str(n) for n in range(25)]
 
 
 def test_an_import_without_messages_keeps_those_that_were_sent(api: Api) -> None:
@@ -52,7 +52,7 @@ def test_an_import_without_messages_keeps_those_that_were_sent(api: Api) -> None
         del facts["messages"]
         stored = client.put(f"/api/sessions/{session}", json=facts).json()
         said = client.get(f"/api/sessions/{session}/messages").json()["messages"]
-        assert [one["seq"] for one in said] == [1, 2, 3]
+        assert [message["seq"] for message in said] == [1, 2, 3]
         assert (stored["changed"], stored["messages"]) == (True, 3)
 
 

@@ -92,8 +92,8 @@ async def within(platform: Platform, **options: float) -> AsyncIterator[KeyVerif
 async def test_every_kind_of_key_holds_and_many_at_once_cost_one_fetch(platform: Platform) -> None:
     async with within(platform) as verifier:
         tokens = [signed(algorithm=name, sub=f"{name}-{number}") for name in KEYS for number in range(20)]
-        found = await asyncio.gather(*(verifier.check(token, NOW) for token in tokens))
-        assert {caller.subject for caller, _ in found} == {f"{name}-{n}" for name in KEYS for n in range(20)}
+        checked = await asyncio.gather(*(verifier.check(token, NOW) for token in tokens))
+        assert {caller.subject for caller, _ in checked} == {f"{name}-{n}" for name in KEYS for n in range(20)}
         assert platform.asked == 1
 
 

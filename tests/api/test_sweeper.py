@@ -1,6 +1,5 @@
 """Whatever Redis lost and whatever a row holds: what the record calls unfinished comes to be in the queue."""
 
-import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -13,7 +12,7 @@ from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from sqlalchemy import insert, text
 from tests.core.sessions import lesson
-from tests.support.queue import a_queue
+from tests.support.queue import a_queue, leases_run_out
 from tests.support.record import Record, ago, record_in
 
 from afterbell.adapters.db.tables import reports as reports_table
@@ -63,13 +62,13 @@ class Site:
 
     async def started(self) -> set[str]:
         """What workers with room for all of it are granted, and make."""
-        found: set[str] = set()
+        job_ids: set[str] = set()
         while grants := (await self.queue.poll("w-00000000", 200)).grants:
-            found |= {grant.job_id for grant in grants}
+            job_ids |= {grant.job_id for grant in grants}
             made = text("UPDATE reports SET status = 'succeeded' WHERE id = ANY(:ids)")
             await self.record.run(made.bindparams(ids=[report_id_of(grant.job_id) for grant in grants]))
             await self.queue.poll("w-00000000", 0, [], [Ended(grant, Done()) for grant in grants])
-        return found
+        return job_ids
 
 
 def _lesson() -> Session:
@@ -85,8 +84,8 @@ async def a_site(redis_url: str, database_url: str) -> AsyncIterator[Site]:
 
 @pytest.fixture
 async def site(redis_url: str, database_url: str) -> AsyncIterator[Site]:
-    async with a_site(redis_url, database_url) as found:
-        yield found
+    async with a_site(redis_url, database_url) as swept:
+        yield swept
 
 
 def jobs(ids: list[UUID]) -> set[str]:
@@ -121,7 +120,7 @@ async def test_due_jobs_start_though_redis_lost_when(site: Site, whole: bool) ->
     await site.queue.poll("w", 0, [], [Ended(grant, Defer(3600, "told to wait")) for grant in grants])
     lost = [f"job:{job_id_of(ids[0])}"] if whole else ["due"]
     before = repairs("enqueued" if whole else "repaired")
-    await site.queue._client.delete(*(site.queue.keys.prefix + one for one in lost))
+    await site.queue._client.delete(*(site.queue.keys.prefix + key for key in lost))
     await site.sweep()
     assert await site.started() == (jobs(ids[:1]) if whole else jobs(ids))
     assert repairs("enqueued" if whole else "repaired") == before + (1 if whole else 2)
@@ -136,7 +135,7 @@ async def test_a_job_whose_lease_was_lost_goes_on_with_its_worker_or_starts_else
     assert (await site.queue.stats()).active == 2
     polled = await site.queue.poll("w", 0, [alive])
     assert polled.lost | polled.unknown == frozenset()
-    await asyncio.sleep(1.1)  # the lease, on Redis's own clock
+    await leases_run_out(site.queue)
     await site.queue.poll("w", 0, [alive])
     (again,) = (await site.queue.poll("v", 5)).grants
     assert (again.job_id, again.run) == (gone.job_id, 2)
@@ -151,7 +150,7 @@ async def test_a_job_that_was_lost_and_put_again_starts_once_though_its_old_plac
     await site.queue._client.zadd(prefix + "due", {old.job_id: 1})
     await site.queue._client.delete(f"{prefix}job:{old.job_id}")
     await site.sweep()
-    await asyncio.sleep(1.1)  # the old lease is over
+    await leases_run_out(site.queue)
     assert [grant.job_id for grant in (await site.queue.poll("w", 9)).grants] == [job_id_of(report_id)]
     assert (await site.queue.poll("v", 9)).grants == ()
     facts = await site.queue.stats()
@@ -330,7 +329,7 @@ async def test_nothing_a_row_a_tenant_or_a_batch_can_contain_stops_the_sweeper(
     """Whatever the rows are: each ends up where a worker gets it, failed with its dead letter, or parked."""
     async with a_site(redis_url, database_url) as site:
         await site.record.run(text("DELETE FROM reports"))
-        expected = [await _row(site, one) for one in rows]
+        expected = [await _row(site, drawn) for drawn in rows]
         await site.sweep()
         await site.record.run(text("UPDATE reports SET put_at = NULL"))
         await site.sweep()
@@ -339,7 +338,7 @@ async def test_nothing_a_row_a_tenant_or_a_batch_can_contain_stops_the_sweeper(
         await site.record.run(text("UPDATE reports SET put_at = now() - interval '1 hour'"))
         for _ in range(3):
             await site.sweep()
-        await asyncio.sleep(1.1)  # a lease that was put back runs out
+        await leases_run_out(site.queue)  # those that were put back
         started = await site.started()
         for report_id, place in expected:
             row = await site.record.row(report_id)
@@ -350,16 +349,16 @@ async def test_nothing_a_row_a_tenant_or_a_batch_can_contain_stops_the_sweeper(
         await site.record.run(text("DELETE FROM turns"))
 
 
-async def _row(site: Site, one: dict[str, object]) -> tuple[UUID, str]:
-    site.record.tenant = str(one["tenant"])
+async def _row(site: Site, drawn: dict[str, object]) -> tuple[UUID, str]:
+    site.record.tenant = str(drawn["tenant"])
     session_id = await site.record.stored(_lesson())
-    put_s, created_s = one["put_s"], one["created_s"]
+    put_s, created_s = drawn["put_s"], drawn["created_s"]
     report_id = await site.record.report(
         session_id,
-        status=one["status"],
-        bulk=one["bulk"],
+        status=drawn["status"],
+        bulk=drawn["bulk"],
         created_at=ago(float(str(created_s))),
         put_at=None if put_s is None else ago(float(str(put_s))),
         updated_at=ago(float(str(created_s))),
     )
-    return report_id, str(one["in_redis"])
+    return report_id, str(drawn["in_redis"])

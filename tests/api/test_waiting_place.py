@@ -36,7 +36,7 @@ def throughput_of(record: Record) -> Throughput:
 def test_a_place_counts_what_was_asked_for_no_later_and_the_report_itself(
     waiting: list[datetime], asked_at: datetime
 ) -> None:
-    before = [one for one in waiting if one <= asked_at]
+    before = [moment for moment in waiting if moment <= asked_at]
     assert position_in(sorted(waiting), asked_at) == max(len(before) + (asked_at not in waiting), 1)
 
 

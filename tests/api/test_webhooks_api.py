@@ -26,8 +26,8 @@ HOOKS = "/api/webhooks"
 @pytest.fixture(scope="module")
 def sending(engine_urls: EngineUrls) -> Iterator[Api]:
     """An API that may send to this machine."""
-    with fresh_api(engine_urls, webhook_allow=("127.0.0.0/8",), webhook_timeout_s=2) as found:
-        yield found
+    with fresh_api(engine_urls, webhook_allow=("127.0.0.0/8",), webhook_timeout_s=2) as served:
+        yield served
 
 
 async def call(client: httpx2.Client, method: str, path: str, body: Any = None) -> Any:
@@ -71,9 +71,11 @@ async def delivered(client: httpx2.Client, endpoint_id: str, state: str = "deliv
     """The endpoint's deliveries, once the newest is in this state."""
 
     async def newest_settled() -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = (await call(client, "GET", f"{HOOKS}/{endpoint_id}/deliveries"))["deliveries"]
-        settled = found and found[0]["status"] == state and (state != "pending" or found[0]["error"])
-        return found if settled else []
+        deliveries: list[dict[str, Any]] = (await call(client, "GET", f"{HOOKS}/{endpoint_id}/deliveries"))[
+            "deliveries"
+        ]
+        settled = deliveries and deliveries[0]["status"] == state and (state != "pending" or deliveries[0]["error"])
+        return deliveries if settled else []
 
     return await eventually(newest_settled)
 
@@ -210,6 +212,6 @@ def test_who_changed_a_webhook_and_why_is_recorded_without_its_secret(api: Api) 
     assert [row.act.action for row in rows] == ["webhook.remove", "webhook.change", "webhook.rotate", "webhook.add"]
     assert {row.act.actor for row in rows} == {"admin:ada"}
     assert [row.act.reason for row in rows] == [None, None, "leaked", "new platform"]
-    told = json.dumps([row.act.details for row in rows])
-    assert made["secret"] not in told
-    assert new["secret"] not in told
+    recorded = json.dumps([row.act.details for row in rows])
+    assert made["secret"] not in recorded
+    assert new["secret"] not in recorded

@@ -74,7 +74,7 @@ class Code:
         for inner in node.body:
             if not isinstance(inner, (*_FUNCTIONS, ast.ClassDef)):
                 self._uses[node.name] |= names_in(inner)
-        inner_body: list[ast.stmt] = [one for one in node.body if isinstance(one, (*_FUNCTIONS, ast.ClassDef))]
+        inner_body: list[ast.stmt] = [member for member in node.body if isinstance(member, (*_FUNCTIONS, ast.ClassDef))]
         self._read(inner_body, path, foreign=bool(bases - self._ours - {"Protocol"}))
 
     def _closure(self, roots: Iterable[str]) -> set[str]:
@@ -90,15 +90,15 @@ class Code:
 
 def names_in(node: ast.AST) -> set[str]:
     """Every name, attribute and word that could be one (``getattr``) below ``node``; imports name nothing."""
-    found = set()
+    names = set()
     for inner in ast.walk(node):
         if isinstance(inner, ast.Name):
-            found.add(inner.id)
+            names.add(inner.id)
         elif isinstance(inner, ast.Attribute):
-            found.add(inner.attr)
+            names.add(inner.attr)
         elif isinstance(inner, ast.Constant) and isinstance(inner.value, str) and inner.value.isidentifier():
-            found.add(inner.value)
-    return found
+            names.add(inner.value)
+    return names
 
 
 def names_of_test(path: Path, test: str) -> set[str]:

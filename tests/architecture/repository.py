@@ -34,8 +34,8 @@ def read(path: str) -> str:
 @cache
 def project() -> dict[str, Any]:
     """The ``project`` table of pyproject.toml."""
-    found: dict[str, Any] = tomllib.loads(read("pyproject.toml"))["project"]
-    return found
+    table: dict[str, Any] = tomllib.loads(read("pyproject.toml"))["project"]
+    return table
 
 
 def requirements(extra: str | None = None) -> set[str]:
@@ -47,9 +47,9 @@ def requirements(extra: str | None = None) -> set[str]:
 
 def distribution(requirement: str) -> str:
     """``Foo_Bar[x]>=1`` as ``foo-bar`` (PEP 503)."""
-    found = re.match(r"[A-Za-z0-9._-]+", requirement)
-    assert found, requirement
-    return re.sub(r"[-_.]+", "-", found.group()).lower()
+    name = re.match(r"[A-Za-z0-9._-]+", requirement)
+    assert name, requirement
+    return re.sub(r"[-_.]+", "-", name.group()).lower()
 
 
 def _is_ours(path: Path) -> bool:

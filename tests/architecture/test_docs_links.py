@@ -81,8 +81,8 @@ def test_the_variables_read_outside_the_settings_are_read_somewhere() -> None:
 def links(page: Path) -> list[str]:
     """The relative links of a page, those in code fences left out."""
     prose = FENCE.sub("", page.read_text("utf-8"))
-    found = [first or second for first, second in LINK.findall(prose)]
-    return [link for link in found if not re.match(r"[a-z]+:", link)]
+    targets = [first or second for first, second in LINK.findall(prose)]
+    return [link for link in targets if not re.match(r"[a-z]+:", link)]
 
 
 def leads_somewhere(page: Path, link: str) -> bool:

@@ -52,7 +52,7 @@ def test_every_endpoint_is_on_the_page_and_no_other() -> None:
 
 def test_every_error_code_is_on_the_page() -> None:
     sources = [SERVICES / "afterbell" / "core" / "errors.py", *python_files("services/afterbell/api")]
-    codes = {one or other for path in sources for one, other in CODE.findall(path.read_text("utf-8"))}
+    codes = {first or second for path in sources for first, second in CODE.findall(path.read_text("utf-8"))}
     to_clients = {code for code in codes if not code.startswith("model_")} - {"invalid_settings"}
     assert {code for code in to_clients if f"`{code}`" not in page("http-api")} == set()
 

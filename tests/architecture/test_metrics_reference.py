@@ -60,6 +60,6 @@ def test_every_metric_named_anywhere_is_registered() -> None:
         if name.startswith(prefixes)
         and name not in known
         and name not in prefixes
-        and not any(one.startswith(f"{name}_") for one in series)
+        and not any(metric.startswith(f"{name}_") for metric in series)
     }
-    assert {one for one in unknown if not one.endswith((": afterbell_operator", ".py"))} == set()
+    assert {place for place in unknown if not place.endswith((": afterbell_operator", ".py"))} == set()

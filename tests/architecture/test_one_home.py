@@ -12,15 +12,6 @@ WAITING: Final = "tests/support/waiting.py"
 PROCESSES: Final = "tests/support/processes.py"
 STARTS: Final = ("Popen", "create_subprocess_exec")
 HOMES: Final = {"until": WAITING, "eventually": WAITING, "wait_until": WAITING, "free_port": "tests/support/ports.py"}
-# Waits and nested coroutines that are still to be moved. Add nothing here.
-LEFT: Final = frozenset(
-    {
-        "benchmarks/queue_site.py:until",
-        "benchmarks/scaling_site.py:until",
-        "tests/operator/test_clients_of_a_scaled_api.py:until",
-        "tests/operator/test_counting.py:until",
-    }
-)
 
 
 @cache
@@ -39,13 +30,8 @@ def functions() -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
 
 @pytest.mark.parametrize("name", HOMES)
 def test_it_is_defined_once(name: str) -> None:
-    found = {f"{path}:{name}" for path, function in functions() if function.name == name and path != HOMES[name]}
-    assert found <= LEFT, f"use the one in {HOMES[name]}"
-
-
-def test_what_is_left_to_move_is_still_there() -> None:
-    found = {f"{path}:{function.name}" for path, function in functions()}
-    assert found >= LEFT, "take it out of LEFT"
+    homes = {path for path, function in functions() if function.name == name}
+    assert homes <= {HOMES[name]}, f"use the one in {HOMES[name]}"
 
 
 def test_processes_of_afterbell_are_started_in_one_way() -> None:

@@ -44,8 +44,8 @@ def transactions(tree: ast.AST) -> Iterator[ast.AsyncWith]:
 
 
 def awaited_elsewhere(block: ast.AsyncWith) -> Iterator[str]:
-    awaited = [one for part in block.body for one in ast.walk(part) if isinstance(one, ast.Await)]
-    for call in (one for node in awaited for one in ast.walk(node.value) if isinstance(one, ast.Call)):
+    awaited = [node for part in block.body for node in ast.walk(part) if isinstance(node, ast.Await)]
+    for call in (inner for node in awaited for inner in ast.walk(node.value) if isinstance(inner, ast.Call)):
         names = ast.unparse(call.func).split(".")
         if set(names[:-1]) & ELSEWHERE:
             yield ".".join(names)
@@ -53,12 +53,12 @@ def awaited_elsewhere(block: ast.AsyncWith) -> Iterator[str]:
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SERVICES)))
 def test_no_transaction_waits_for_redis_a_model_or_a_socket(path: Path) -> None:
-    found = [
+    waiting = [
         f"line {block.lineno}: {name}"
         for block in transactions(ast.parse(path.read_text("utf-8")))
         for name in awaited_elsewhere(block)
     ]
-    assert found == [], "end the transaction first"
+    assert waiting == [], "end the transaction first"
 
 
 def test_the_rule_sees_what_it_forbids() -> None:

@@ -36,8 +36,10 @@ BACK: Final = (
     ("api/reports/routes.py", "read_report"),
 )
 # Where a hand-over may hide: every file of these folders that a report runs through is a step, or is named at the end.
+# Of all other folders the room is named there.
 WATCHED: Final = ("api/reports/", "adapters/queue/", "worker/")
 BESIDE: Final = (
+    "api/reports/sweeper.py",
     "api/reports/throughput.py",
     "adapters/queue/answers.py",
     "adapters/queue/keys.py",
@@ -62,6 +64,7 @@ HANDOVERS: Final = (
     ("worker/pipeline.py", "reports.finish", "adapters/db/reports/rows.py", "finish"),
     ("api/reports/routes.py", "reports.newest_finished", "adapters/db/reports/rows.py", "newest_finished"),
 )
+ROW: Final = re.compile(r"^\|([^|]+)\|", re.MULTILINE)
 IN_CODE: Final = re.compile(r"`([A-Za-z_][\w.]*)(?:\(\))?`")
 
 
@@ -88,6 +91,10 @@ def test_what_stands_beside_the_way_is_named() -> None:
     assert [file for file in BESIDE if f"`{file.rpartition('/')[2]}`" not in beside] == []
 
 
+def test_the_rooms_beside_the_way_are_there() -> None:
+    assert [room for room in rooms() if not (PACKAGE / room).exists()] == []
+
+
 def test_every_name_in_the_walk_is_in_one_of_its_files() -> None:
     files = {file for file, _ in (*STEPS, *BACK)} | {
         file for handover in HANDOVERS for file in (handover[0], handover[2])
@@ -98,15 +105,20 @@ def test_every_name_in_the_walk_is_in_one_of_its_files() -> None:
     assert named - code == set()
 
 
+def rooms() -> tuple[str, ...]:
+    """The folders and files that the table at the end of the walk names: ``core/money/``, ``core/session.py``."""
+    return tuple(room for row in ROW.findall(read(WALK)) for room in re.findall(r"`([\w/]+(?:/|\.py))`", row))
+
+
 def calls(path: Path) -> set[str]:
     """The last two names of every call in a file: ``services.outbox.offer()`` as ``outbox.offer``."""
     tree = ast.parse(path.read_text("utf-8"))
     spelled = [ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    return {".".join(one.split(".")[-2:]) for one in spelled}
+    return {".".join(call.split(".")[-2:]) for call in spelled}
 
 
 def defined(file: str, name: str) -> bool:
-    found: Any = importlib.import_module(f"afterbell.{file.removesuffix('.py').replace('/', '.')}")
+    value: Any = importlib.import_module(f"afterbell.{file.removesuffix('.py').replace('/', '.')}")
     for part in name.split("."):
-        found = getattr(found, part)
-    return callable(found) and (ROOT / "services" / "afterbell" / file).is_file()
+        value = getattr(value, part)
+    return callable(value) and (ROOT / "services" / "afterbell" / file).is_file()

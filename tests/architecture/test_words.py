@@ -3,7 +3,6 @@
 import ast
 import re
 from collections.abc import Iterator
-from functools import cache
 from pathlib import Path
 from typing import Final
 
@@ -38,53 +37,16 @@ def test_retired_words_do_not_come_back() -> None:
 
 # Words that do not say what a value is: a pod, a lesson and an answer are each "one", and each was "found".
 VAGUE: Final = {"one", "found", "told", "seen"}
-# Folders and files that still use them. An entry goes as soon as nothing in it does.
-STILL_VAGUE: Final = (
-    "tests/adapters/db/",
-    "tests/adapters/models/",
-    "tests/adapters/queue/",
-    "tests/adapters/webhooks/",
-    "tests/api/",
-    "tests/architecture/",
-    "tests/chart/",
-    "tests/core/",
-    "tests/faults/",
-    "tests/flows/",
-    "tests/images/",
-    "tests/node/",
-    "tests/support/",
-    "tests/web/",
-    "tests/worker/",
-)
 
 
 def test_a_name_says_what_the_thing_is() -> None:
-    vague = [hit for path, hits in vague_names().items() for hit in hits if not is_still_vague(path)]
-    assert not vague, "\n".join(vague)
-
-
-def test_a_folder_that_has_become_clean_is_held_to_it() -> None:
-    used = {path for path, hits in vague_names().items() if hits}
-    clean = [entry for entry in STILL_VAGUE if not any(is_still_vague(path, (entry,)) for path in used)]
-    assert not clean, f"remove from STILL_VAGUE: {clean}"
-
-
-def is_still_vague(path: str, entries: tuple[str, ...] = STILL_VAGUE) -> bool:
-    """Whether a file may still use the vague words."""
-    return path.startswith(entries)
-
-
-@cache
-def vague_names() -> dict[str, list[str]]:
-    """Each file with the lines at which it gives a vague name."""
-    return {
-        name_of(path): [
-            f"{name_of(path)}:{line}: {name!r} does not say what it is"
-            for line, name in bound_names(path)
-            if is_vague(name)
-        ]
+    vague = [
+        f"{name_of(path)}:{line}: {name!r} does not say what it is"
         for path in python_files(*CODE)
-    }
+        for line, name in bound_names(path)
+        if is_vague(name)
+    ]
+    assert not vague, "\n".join(vague)
 
 
 def is_vague(name: str) -> bool:

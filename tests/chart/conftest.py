@@ -85,8 +85,8 @@ class Release:
         return int(self.get("deployment", f"afterbell-{deployment}")["spec"]["replicas"])
 
     def pod_names(self, component: str) -> set[str]:
-        found = self.cluster.pods(self.namespace, f"app.kubernetes.io/component={component}")
-        return {pod["metadata"]["name"] for pod in found if "deletionTimestamp" not in pod["metadata"]}
+        pods = self.cluster.pods(self.namespace, f"app.kubernetes.io/component={component}")
+        return {pod["metadata"]["name"] for pod in pods if "deletionTimestamp" not in pod["metadata"]}
 
     def values(self, **more: Any) -> dict[str, Any]:
         """What the test cluster needs of every profile: its processes share a host name, and pods get no token."""
@@ -125,22 +125,22 @@ class Release:
         self.cluster.kubectl("apply", "--server-side", "-f", "-", stdin=json.dumps(nothing))
 
     def _has_account(self, name: str) -> bool:
-        found = self.get("serviceaccounts")["items"]
-        return name in {each["metadata"]["name"] for each in found}
+        accounts = self.get("serviceaccounts")["items"]
+        return name in {each["metadata"]["name"] for each in accounts}
 
 
 def field_of(variable: str, path: str) -> dict[str, Any]:
     return {"name": variable, "valueFrom": {"fieldRef": {"fieldPath": path}}}
 
 
-def merged(one: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+def merged(values: dict[str, Any], more: dict[str, Any]) -> dict[str, Any]:
     """As helm merges values files."""
     both = {
-        key: merged(one[key], other[key])
-        for key in one.keys() & other.keys()
-        if isinstance(one[key], dict) and isinstance(other[key], dict)
+        key: merged(values[key], more[key])
+        for key in values.keys() & more.keys()
+        if isinstance(values[key], dict) and isinstance(more[key], dict)
     }
-    return one | other | both
+    return values | more | both
 
 
 @pytest.fixture(scope="session")

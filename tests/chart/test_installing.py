@@ -82,22 +82,22 @@ async def test_upgrade_and_rollback_under_load_lose_and_double_nothing(
 
 
 async def test_a_socket_misses_no_message_while_its_pod_is_replaced(installed: Release) -> None:
-    async with clients((installed.url, installed.token()), (installed.url, installed.token())) as (one, other):
+    async with clients((installed.url, installed.token()), (installed.url, installed.token())) as (speaker, listener):
         await hold_a_lesson(installed)
-        await one.join("lesson")
-        await other.join("lesson")
+        await speaker.join("lesson")
+        await listener.join("lesson")
         restart = asyncio.create_task(asyncio.to_thread(restart_api, installed))
         said = 0
         while not restart.done() or said < 20:
-            answer = await one.say(f"message {said}")
+            answer = await speaker.say(f"message {said}")
             assert answer["ok"], answer
             said += 1
             await asyncio.sleep(0.3)
         await restart
-        await other.until(lambda: len(other.shown) == said, within_s=40)
-        texts = [other.shown[seq]["text"] for seq in sorted(other.shown)]
+        await listener.until(lambda: len(listener.shown) == said, within_s=40)
+        texts = [listener.shown[seq]["text"] for seq in sorted(listener.shown)]
         assert texts == [f"message {number}" for number in range(said)]
-        assert len(other.events["connect"]) >= 2
+        assert len(listener.events["connect"]) >= 2
 
 
 def test_two_upgrades_after_writes_of_the_operator_meet_no_conflict(installed: Release, model: str) -> None:
@@ -156,8 +156,10 @@ async def test_uninstall_leaves_the_definition_the_data_and_the_secret_and_says_
 
 
 def helm_owns_the_number(installed: Release, deployment: str) -> bool:
-    found = installed.get("deployment", f"afterbell-{deployment}", "--show-managed-fields")["metadata"]["managedFields"]
-    (of_helm,) = [each["fieldsV1"]["f:spec"] for each in found if each["manager"] == "helm"]
+    owners = installed.get("deployment", f"afterbell-{deployment}", "--show-managed-fields")["metadata"][
+        "managedFields"
+    ]
+    (of_helm,) = [each["fieldsV1"]["f:spec"] for each in owners if each["manager"] == "helm"]
     return "f:replicas" in of_helm
 
 
@@ -206,12 +208,12 @@ async def hold_a_lesson(installed: Release) -> None:
 
 
 async def tries_of_each_report(installed: Release) -> dict[str, int]:
-    found = await rows(
+    tried = await rows(
         installed,
         "SELECT r.session_id, count(a.*) AS tries FROM reports r JOIN report_attempts a ON a.report_id = r.id "
         "GROUP BY r.id, r.session_id",
     )
-    return {row.session_id: row.tries for row in found}
+    return {row.session_id: row.tries for row in tried}
 
 
 async def rows(installed: Release, statement: str) -> list[Any]:

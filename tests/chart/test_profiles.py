@@ -71,8 +71,8 @@ def test_the_passwords_of_a_trial_are_made_once_and_outlive_upgrades_and_the_rel
     cluster_with_resources: Cluster,
 ) -> None:
     def passwords() -> dict[str, str]:
-        found: dict[str, str] = release.get("secret", "afterbell-trial")["data"]
-        return found
+        secrets: dict[str, str] = release.get("secret", "afterbell-trial")["data"]
+        return secrets
 
     with new_release(cluster_with_resources) as release:
         release.apply("install", "dev", {})
@@ -94,5 +94,5 @@ def resources_kept_small(name: str, release: Release) -> dict[str, Any]:
 
 def with_pods(release: Release) -> set[str]:
     """Workloads some pod of which was created."""
-    found = release.get("deployments,statefulsets")["items"]
-    return {f"{each['kind']}/{each['metadata']['name']}" for each in found if each["status"].get("replicas")}
+    workloads = release.get("deployments,statefulsets")["items"]
+    return {f"{each['kind']}/{each['metadata']['name']}" for each in workloads if each["status"].get("replicas")}

@@ -56,8 +56,8 @@ def test_the_schema_is_closed_at_every_level_of_ours() -> None:
         properties = node.get("properties")
         if not isinstance(properties, dict):
             return []
-        found = [path] if node.get("additionalProperties") is not False else []
-        return found + [each for name, inside in properties.items() for each in open_levels(inside, f"{path}/{name}")]
+        levels = [path] if node.get("additionalProperties") is not False else []
+        return levels + [each for name, inside in properties.items() for each in open_levels(inside, f"{path}/{name}")]
 
     # `global` belongs to every chart there is, so others may write into it.
     assert open_levels(json.loads((CHART / "values.schema.json").read_text("utf-8")), "") == ["/global"]

@@ -77,7 +77,7 @@ def test_every_container_says_what_it_needs_and_names_a_version(name: str) -> No
 @every_profile
 def test_secrets_are_only_referred_to(name: str) -> None:
     for where, spec in pods(objects_of(name)):
-        for variable in (one for each in containers(spec) for one in each.get("env", ())):
+        for variable in (variable for each in containers(spec) for variable in each.get("env", ())):
             harmless = variable["name"] in ("API_URL", "OPENAI_BASE_URL") or variable.get("value") == "stub"
             assert harmless or not SECRET.search(variable["name"]) or "secretKeyRef" in variable["valueFrom"], where
     made = {each["metadata"]["name"] for each in of_kind(objects_of(name), "Secret")}
@@ -111,8 +111,8 @@ def test_api_pods_tell_their_sockets_where_a_pool_follows_them_and_nowhere_else(
         where
         for where, spec in pods(objects)
         for each in containers(spec)
-        for one in each.get("env", ())
-        if one["name"] == "AFTERBELL_POD_NAME"
+        for variable in each.get("env", ())
+        if variable["name"] == "AFTERBELL_POD_NAME"
     ]
     wanted = name == "large"
     assert telling == ["Deployment/afterbell-api"] * wanted
@@ -158,11 +158,11 @@ def test_every_variable_the_chart_sets_is_one_the_code_reads() -> None:
     objects = rendered("production", values=EVERYTHING)
     data = named(objects, "ConfigMap", "afterbell-settings")["data"]
     env = {
-        one["name"]
+        variable["name"]
         for where, spec in pods(objects)
         if "test" not in where
         for each in containers(spec)
-        for one in each.get("env", ())
+        for variable in each.get("env", ())
     }
     assert (data.keys() | env) - {"TZ"} <= known
 
@@ -222,8 +222,8 @@ def test_the_pools_of_a_release_name_its_operator_and_no_other() -> None:
 def test_the_limiter_of_the_workers_is_a_ceiling_of_their_pool() -> None:
     def ceilings(*settings: str) -> list[dict[str, Any]]:
         (pool,) = of_kind(rendered("", *settings), "Pool")
-        found: list[dict[str, Any]] = pool["spec"].get("ceilings", [])
-        return found
+        listed: list[dict[str, Any]] = pool["spec"].get("ceilings", [])
+        return listed
 
     limiter = {"name": "limiter", "jobsPerMinute": 10, "jobDuration": "45s"}
     assert ceilings() == [limiter]
@@ -289,7 +289,7 @@ def test_what_is_made_from_the_values_is_up_to_date() -> None:
 
 
 def test_every_value_says_what_it_is_for() -> None:
-    assert [one.path for one in chart_reference.leaves() if not one.about] == []
+    assert [leaf.path for leaf in chart_reference.leaves() if not leaf.about] == []
 
 
 def test_the_files_of_the_chart_are_tidy_yaml() -> None:

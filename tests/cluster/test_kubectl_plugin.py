@@ -96,7 +96,7 @@ def kubectl(folder: Path, workload: Workload, *words: str, **more: str) -> Any:
     )
 
 
-def test_a_kubeconfig_is_enough_to_see_and_steer_the_queue(api: Workload, folder: Path) -> None:
+def test_a_kubeconfig_is_enough_to_see_and_control_the_queue(api: Workload, folder: Path) -> None:
     where = ("-n", api.namespace)
     status = kubectl(folder, api, "queue", "status", *where, "-o", "json")
     assert status.returncode == 0, status.stderr

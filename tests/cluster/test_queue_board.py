@@ -125,7 +125,7 @@ def test_a_row_of_the_board_is_done_by_rest_by_the_cli_and_by_kubectl(site: Site
         assert {way: site.status(job_id) for way, job_id in made.items()} == dict.fromkeys(WAYS, row.becomes)
 
 
-def test_what_was_steered_shows_and_is_written_down_three_times_with_who_and_why(site: Site) -> None:
+def test_what_was_changed_shows_and_is_written_down_three_times_with_who_and_why(site: Site) -> None:
     def read(path: str) -> Any:
         return site.rest("GET", path, None, "viewer").json()
 

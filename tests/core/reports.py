@@ -5,12 +5,12 @@ from dataclasses import replace
 from tests.core.sessions import START, lesson
 
 from afterbell.core.basic.basic_report import write_narrative
-from afterbell.core.narrative import Concern, Evidence
-from afterbell.core.report.grounding import ground
+from afterbell.core.narrative import Concern, Evidence, Narrative
+from afterbell.core.report.grounding import examine
 from afterbell.core.report.prompt import PROMPT_VERSION, SCHEMA_VERSION
-from afterbell.core.report.report import Engine, Provenance, Report
+from afterbell.core.report.report import Checks, Engine, Provenance, Report
 from afterbell.core.report.statistics import measure
-from afterbell.core.session import Session, transcript_of
+from afterbell.core.session import Session, Transcript, transcript_of
 from afterbell.core.usage import Usage
 
 LESSON = lesson(
@@ -24,6 +24,12 @@ LESSON = lesson(
     goals=("Compare fractions with different denominators",),
 )
 CONCERN = Concern("safeguarding", "urgent", "Zxqv: may be hurt at home", (Evidence(("t6",), "My brother hit me"),))
+
+
+def ground(narrative: Narrative, transcript: Transcript) -> tuple[Narrative, Checks]:
+    """The narrative without what cites wrongly, and what was checked."""
+    grounded = examine(narrative, transcript)
+    return grounded.narrative, grounded.checks
 
 
 def report_of(session: Session = LESSON, *, engine: Engine = "extractive", concern: bool = True) -> Report:

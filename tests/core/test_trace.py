@@ -8,15 +8,15 @@ GIVEN = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 
 def test_what_is_read_is_written_again() -> None:
-    found = read(GIVEN)
-    assert found == Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "01")
-    assert found.header == GIVEN
+    parsed = read(GIVEN)
+    assert parsed == Trace("4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7", "01")
+    assert parsed.header == GIVEN
 
 
 def test_a_later_version_is_read_as_far_as_it_is_known() -> None:
-    found = read(GIVEN.replace("00-", "cc-", 1) + "-what-comes-then")
-    assert found is not None
-    assert found.header == GIVEN
+    parsed = read(GIVEN.replace("00-", "cc-", 1) + "-what-comes-then")
+    assert parsed is not None
+    assert parsed.header == GIVEN
 
 
 @pytest.mark.parametrize(

@@ -142,7 +142,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     if _rows:
         terminalreporter.section("ledger of the fault cases")
-        for row in sorted(_rows, key=lambda one: one["case"]):
+        for row in sorted(_rows, key=lambda entry: entry["case"]):
             terminalreporter.write_line(
                 f"{row['case']}: enqueued {row['enqueued']} = completed {row['completed']} + dead {row['dead']} + "
                 f"cancelled {row['cancelled']}; starts {row['starts']}, doubled {row['doubled']}, lost {row['lost']}; "
@@ -165,6 +165,6 @@ def _markdown(rows: list[dict[str, str]]) -> str:
         f"|{' --- |' * len(COLUMNS)}",
     ]
     lines += [
-        "| " + " | ".join(row[name] for name in COLUMNS) + " |" for row in sorted(rows, key=lambda one: one["case"])
+        "| " + " | ".join(row[name] for name in COLUMNS) + " |" for row in sorted(rows, key=lambda entry: entry["case"])
     ]
     return "\n".join(lines) + "\n"

@@ -61,7 +61,7 @@ class Ledger:
 
     @property
     def lost(self) -> int:
-        return self.enqueued - sum(self.statuses[one] for one in ("succeeded", "failed", "cancelled"))
+        return self.enqueued - sum(self.statuses[status] for status in ("succeeded", "failed", "cancelled"))
 
     def row(self, case: str, broken: str) -> dict[str, str]:
         """One line of the table."""
@@ -95,12 +95,12 @@ async def read_ledger(
     recovered_s: float | None,
 ) -> Ledger:
     """Collect the facts from PostgreSQL, the model's log and Redis, and compare them with the promises."""
-    found, attempts = await rows(_REPORTS), await rows(_ATTEMPTS)
+    reports, attempts = await rows(_REPORTS), await rows(_ATTEMPTS)
     ledger = Ledger(
-        enqueued=len(found),
-        statuses=Counter(row["status"] for row in found),
+        enqueued=len(reports),
+        statuses=Counter(row["status"] for row in reports),
         starts=len(attempts),
-        doubled=sum(max(row["attempt"] - 1, 0) for row in found),
+        doubled=sum(max(row["attempt"] - 1, 0) for row in reports),
         because=allowed.because,
         refused=sum(row["outcome"] == "superseded" for row in attempts),
         model_calls=len(requests),
@@ -108,7 +108,7 @@ async def read_ledger(
     )
     ledger.faults.extend(
         [
-            *_rows_wrong(found, attempts, enqueued, allowed),
+            *_rows_wrong(reports, attempts, enqueued, allowed),
             *_ledger_wrong(ledger, allowed),
             *_model_wrong(requests, attempts),
             *_redis_wrong(valkey, keys),
@@ -126,15 +126,15 @@ _ATTEMPTS = "SELECT 'report-' || report_id AS job, attempt, outcome, input_token
 
 
 def _rows_wrong(
-    found: list[dict[str, Any]], attempts: list[dict[str, Any]], enqueued: list[str], allowed: Allowed
+    reports: list[dict[str, Any]], attempts: list[dict[str, Any]], enqueued: list[str], allowed: Allowed
 ) -> list[str]:
     faults = []
-    jobs = {row["job"]: row for row in found}
+    jobs = {row["job"]: row for row in reports}
     if missing := set(enqueued) - set(jobs):
         faults.append(f"answered with 202 and not in PostgreSQL: {missing}")
     if len(jobs) - len(set(enqueued)) > allowed.unanswered:
         faults.append(f"{len(jobs)} reports for {len(set(enqueued))} jobs")
-    sessions = Counter((row["tenant_id"], row["session_id"]) for row in found)
+    sessions = Counter((row["tenant_id"], row["session_id"]) for row in reports)
     faults += [f"{count} reports of session {session}" for session, count in sessions.items() if count > 1]
     starts = Counter(row["job"] for row in attempts)
     results = Counter(row["job"] for row in attempts if row["outcome"] == "succeeded")

@@ -109,14 +109,14 @@ class Rig:
         """Until so many reports are being written by the model."""
 
         async def enough() -> bool:
-            found = await self.rows("SELECT count(*) AS n FROM reports WHERE status = 'running' AND progress >= 15")
-            return bool(found[0]["n"] >= count)
+            writing = await self.rows("SELECT count(*) AS n FROM reports WHERE status = 'running' AND progress >= 15")
+            return bool(writing[0]["n"] >= count)
 
         await eventually(enough, self.said)
 
     async def statuses(self) -> dict[str, int]:
-        found = await self.rows("SELECT status, count(*) AS n FROM reports GROUP BY status")
-        return {row["status"]: row["n"] for row in found}
+        counted = await self.rows("SELECT status, count(*) AS n FROM reports GROUP BY status")
+        return {row["status"]: row["n"] for row in counted}
 
     async def status_by_job(self) -> dict[str, str]:
         return {
@@ -150,7 +150,7 @@ class Rig:
         )
 
     def said(self) -> str:
-        return "\n".join(f"--- process {one.pid}\n{one.said()[-2500:]}" for one in self.processes)
+        return "\n".join(f"--- process {process.pid}\n{process.said()[-2500:]}" for process in self.processes)
 
 
 @asynccontextmanager
@@ -174,7 +174,7 @@ async def rig(
         client = connect(valkey.url)
         stack.push_async_callback(client.aclose)
         rules = QueueRules(up.settings["lease_s"], up.settings["starts_max"], up.settings.get("window_s", 60))
-        found = Rig(
+        started = Rig(
             valkey,
             postgres,
             up,
@@ -185,9 +185,9 @@ async def rig(
             stack,
         )
         try:
-            yield found
+            yield started
         finally:
-            for process in found.processes:
+            for process in started.processes:
                 process.end()
 
 

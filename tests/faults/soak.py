@@ -52,7 +52,7 @@ class Soak:
             self.fleet.append(await self.up.worker())
 
     async def refill(self) -> None:
-        self.fleet = [one for one in self.fleet if one.running]
+        self.fleet = [process for process in self.fleet if process.running]
         while len(self.fleet) < FLEET:
             self.fleet.append(await self.up.worker())
 
@@ -65,7 +65,7 @@ class Soak:
     async def keep_asking(self) -> None:
         while True:
             counts = await self.up.statuses()
-            if sum(counts.get(one, 0) for one in ("queued", "deferred", "running")) < UNFINISHED_MAX:
+            if sum(counts.get(status, 0) for status in ("queued", "deferred", "running")) < UNFINISHED_MAX:
                 await self._ask()
             await asyncio.sleep(self.chance.uniform(0.05, 0.6))
 
@@ -198,7 +198,7 @@ async def run(minutes: float, seed: int, servers: tuple[TcpValkey, TcpPostgres, 
         soak = Soak(up, random.Random(seed))  # noqa: S311 - must be repeatable
         up.environment["AFTERBELL_RETRY_BACKOFF_SECONDS"] = ",".join(["0.3"] * 50)
         await soak.start()
-        tasks = [asyncio.create_task(one) for one in (soak.keep_asking(), soak.keep_telling())]
+        tasks = [asyncio.create_task(loop) for loop in (soak.keep_asking(), soak.keep_telling())]
         hitting = asyncio.create_task(soak.keep_hitting())
         done, _ = await asyncio.wait([hitting, *tasks], timeout=minutes * 60, return_when=asyncio.FIRST_COMPLETED)
         for task in done:

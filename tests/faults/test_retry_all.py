@@ -74,14 +74,17 @@ async def _failed_reports(record: Record, queue: Queue, jobs: int) -> set[str]:
     session_id = await record.stored()
     ids = [uuid.uuid4() for _ in range(jobs)]
     common = {"tenant_id": record.tenant, "session_id": session_id, "revision": 1, "requested_by": "boss"}
-    rows = [common | {"id": one, "version": number, "status": "failed"} for number, one in enumerate(ids, start=1)]
+    rows = [
+        common | {"id": report_id, "version": number, "status": "failed"}
+        for number, report_id in enumerate(ids, start=1)
+    ]
     async with record.database.transaction() as connection:
         await connection.execute(insert(reports), rows)
     for start in range(0, jobs, BULK_MAX):
-        await queue.enqueue([NewJob(job_id_of(one), b"{}") for one in ids[start : start + BULK_MAX]])
+        await queue.enqueue([NewJob(job_id_of(report_id), b"{}") for report_id in ids[start : start + BULK_MAX]])
         grants = (await queue.poll("w", BULK_MAX)).grants
         await queue.poll("w", 0, [], [Ended(grant, Dead("broken")) for grant in grants])
-    return {job_id_of(one) for one in ids}
+    return {job_id_of(report_id) for report_id in ids}
 
 
 async def _retry_all(service: AdminService, tenant: str, name: str) -> None:

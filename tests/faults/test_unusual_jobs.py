@@ -128,7 +128,7 @@ async def test_four_workers_and_a_killed_one_never_start_more_than_the_limit(
         _read_starts(up, log)
         moments = sorted(log.values())
         assert len(moments) >= jobs
-        worst = max(sum(at <= one < at + window_s * 1000 for one in moments) for at in moments)
+        worst = max(sum(at <= moment < at + window_s * 1000 for moment in moments) for at in moments)
         assert worst <= 10, f"{worst} starts within {window_s:g} s"
         up.allowed = Allowed(doubled=5, because="its worker was killed")
 

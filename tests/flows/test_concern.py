@@ -41,14 +41,14 @@ async def subscribed(up: Platform, staff: Receiver) -> str:
 
 
 async def families_read(up: Platform) -> str:
-    seen = []
+    pages = []
     for who in (
         {"role": "parent", "subject": "p", "students": ("student",)},
         {"role": "student", "subject": "student"},
     ):
         headers = {"Authorization": f"Bearer {a_token(**who)}"}
-        seen.append((await up.http.get("/api/reports/session/lesson-1", headers=headers)).text)
-    return "\n".join(seen)
+        pages.append((await up.http.get("/api/reports/session/lesson-1", headers=headers)).text)
+    return "\n".join(pages)
 
 
 @pytest.mark.parametrize("written_by", ["a model", "nobody outside", "no model", "no budget"])
@@ -74,7 +74,11 @@ async def test_the_staff_hear_of_it_and_no_family_reads_it(
         assert (heard["type"], heard["data"]["sessionId"]) == ("concern.raised", "lesson-1")
         await up.until("lesson-1", "completed")
         assert bool(await up.model_requests()) is (written_by in ("a model", "no model"))
-        quoted = [one["quote"] for concern in (await up.report("lesson-1"))["concerns"] for one in concern["evidence"]]
+        quoted = [
+            evidence["quote"]
+            for concern in (await up.report("lesson-1"))["concerns"]
+            for evidence in concern["evidence"]
+        ]
         read = await families_read(up) + staff.got[0].body.decode()
         for said in (OUTRIGHT, ROUNDABOUT):
             assert said in quoted

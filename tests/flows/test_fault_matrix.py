@@ -68,9 +68,9 @@ async def test_each_fault_has_its_class_attempts_waits_and_end(
         "retry_backoff_s": (RETRY_S,) * 2,
     }
     async with platform(redis_url, database_url, **settings) as up:
-        found = {fault: await _faulted(up, fault, number) for number, fault in enumerate(MATRIX)}
-        assert found == MATRIX
-        assert {one["api"] for one in await up.model_requests()} == {api}
+        ends = {fault: await _faulted(up, fault, number) for number, fault in enumerate(MATRIX)}
+        assert ends == MATRIX
+        assert {request["api"] for request in await up.model_requests()} == {api}
         assert await up.rows("SELECT 1 FROM reports WHERE status NOT IN ('succeeded', 'failed')") == []
         assert await up.rows("SELECT 1 FROM model_calls WHERE outcome IS NULL") == []
 
@@ -83,8 +83,8 @@ async def _faulted(up: Platform, fault: str, number: int) -> tuple[tuple[str, ..
     end = (await up.until(name, "completed", "failed", within_s=30))[-1]["status"]
     await up.faults()
     calls, tries = await up.rows(CALLS.format(name)), await up.rows(TRIES.format(name))
-    outcomes = tuple(one["outcome"] for one in tries)
-    return tuple(one["outcome"] for one in calls), outcomes, _waited(tries, MATRIX[fault][2]), end
+    outcomes = tuple(attempt["outcome"] for attempt in tries)
+    return tuple(call["outcome"] for call in calls), outcomes, _waited(tries, MATRIX[fault][2]), end
 
 
 def _waited(tries: list[dict[str, Any]], expected_s: float) -> float:

@@ -16,8 +16,8 @@ async def test_a_session_becomes_a_report_whose_every_claim_cites_its_turns(redi
         session = a_session()
         await up.import_session(session)
         requested = await up.request("lesson-1")
-        seen = await up.until("lesson-1", "completed", "failed")
-        assert seen[-1] == {
+        statuses = await up.until("lesson-1", "completed", "failed")
+        assert statuses[-1] == {
             "success": True,
             "status": "completed",
             "progress": 100,
@@ -41,8 +41,8 @@ async def test_progress_only_rises_within_an_attempt_and_shows_the_writing(redis
     async with platform(redis_url, database_url, stub=SLOW) as up:
         await up.import_session(a_session())
         await up.request("lesson-1")
-        seen = await up.until("lesson-1", "completed", "failed")
-        percents = [one["progress"] for one in seen]
+        statuses = await up.until("lesson-1", "completed", "failed")
+        percents = [status["progress"] for status in statuses]
         assert percents == sorted(percents)
         assert len({percent for percent in percents if 15 <= percent < 100}) >= 2
 

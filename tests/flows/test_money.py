@@ -35,7 +35,7 @@ async def billed(up: Platform) -> Decimal:
     """What the provider's own log of tokens comes to."""
     usages = [entry["usage"] for entry in await up.model_requests() if entry["usage"]]
     return sum(
-        (one["input_tokens"] * INPUT_USD + one["output_tokens"] * OUTPUT_USD) / 1_000_000 for one in usages
+        (usage["input_tokens"] * INPUT_USD + usage["output_tokens"] * OUTPUT_USD) / 1_000_000 for usage in usages
     ) or Decimal(0)
 
 
@@ -77,7 +77,7 @@ async def test_the_ledger_equals_the_providers_own_token_log_failed_and_thrown_a
         calls = await up.rows("SELECT * FROM model_calls")
         requests = await up.model_requests()
         assert len(calls) == len(requests)
-        assert {call["client_request_id"] for call in calls} == {one["client_request_id"] for one in requests}
+        assert {call["client_request_id"] for call in calls} == {request["client_request_id"] for request in requests}
         assert all(call["price_version"] == "of-this-test" for call in calls)
         total = sum(call["cost_usd"] for call in calls)
         assert total == await billed(up) > CENT
@@ -85,7 +85,9 @@ async def test_the_ledger_equals_the_providers_own_token_log_failed_and_thrown_a
         assert (everybody["spent_usd"], everybody["reserved_usd"]) == (total, 0)
         assert {call["outcome"] for call in calls} >= {"answered", "model_unavailable", "model_told_to_wait"}
         estimated = [call["request_id"] for call in calls if call["estimated"]]
-        assert estimated == [one["request_id"] for one in requests if one["fault"] in {"cut", "eof", "error_event"}]
+        assert estimated == [
+            request["request_id"] for request in requests if request["fault"] in {"cut", "eof", "error_event"}
+        ]
 
 
 async def test_each_mark_of_a_budget_is_told_once_and_from_80_percent_on_as_an_error(
@@ -102,8 +104,8 @@ async def test_each_mark_of_a_budget_is_told_once_and_from_80_percent_on_as_an_e
         (day,) = await up.rows("SELECT * FROM budget_ledger WHERE tenant_id = '' AND period = 'day'")
         passed = [mark for mark in (50, 80, 100) if day["spent_usd"] * 100 >= budget * mark]
         assert passed[:2] == [50, 80], "what is left over is less than a call can cost"
-        told = [(line["percent"], line["log_level"]) for line in lines if line["event"] == "budget_passed"]
-        assert told == [(mark, "error" if mark >= 80 else "warning") for mark in passed]
+        logged = [(line["percent"], line["log_level"]) for line in lines if line["event"] == "budget_passed"]
+        assert logged == [(mark, "error" if mark >= 80 else "warning") for mark in passed]
         assert {mark for mark in before if _marks(mark) == before[mark] + 1} == {str(mark) for mark in passed}
 
 
@@ -175,7 +177,7 @@ async def test_the_second_model_is_asked_where_the_first_is_not_set_up(redis_url
     async with billed_platform(redis_url, database_url, fallback_model="second") as up:
         await up.faults("404_model")
         await made(up, "lesson-1")
-        assert [one["model"] for one in await up.model_requests()] == ["afterbell-stub", "second"]
+        assert [request["model"] for request in await up.model_requests()] == ["afterbell-stub", "second"]
         calls = await up.rows("SELECT model, outcome FROM model_calls ORDER BY started_at")
         assert [call["outcome"] for call in calls] == ["model_misconfigured", "answered"]
 

@@ -42,7 +42,9 @@ class _Taking(http.server.BaseHTTPRequestHandler):
             body = gzip.decompress(body)
         server: Any = self.server
         for each in ExportTraceServiceRequest.FromString(body).resource_spans:
-            service = {one.key: one.value.string_value for one in each.resource.attributes}["service.name"]
+            service = {attribute.key: attribute.value.string_value for attribute in each.resource.attributes}[
+                "service.name"
+            ]
             server.taken += [(service, span) for scope in each.scope_spans for span in scope.spans]
         self.send_response(200)
         self.send_header("content-length", "0")
@@ -93,8 +95,8 @@ async def test_a_collector_sees_one_tree_from_the_request_to_the_model(
     }
     times = [ours[name][1] for name in (request, "wait in the queue", "try", model)]
     assert all(0 < span.start_time_unix_nano <= span.end_time_unix_nano for span in times)
-    told = {one.key: one.value.string_value for one in ours["try"][1].attributes}
-    assert told["afterbell.outcome"] == "done"
+    attributes = {attribute.key: attribute.value.string_value for attribute in ours["try"][1].attributes}
+    assert attributes["afterbell.outcome"] == "done"
 
 
 def test_no_exporter_is_imported_where_no_collector_is_named() -> None:

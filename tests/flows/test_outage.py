@@ -25,7 +25,7 @@ async def asked(up: Platform, *names: str) -> None:
 
 
 def times(requests: list[dict[str, Any]]) -> list[float]:
-    return [datetime.fromisoformat(one["time"]).timestamp() for one in requests]
+    return [datetime.fromisoformat(request["time"]).timestamp() for request in requests]
 
 
 async def test_every_report_asked_for_in_an_outage_is_made_after_it_and_none_twice(
@@ -57,8 +57,8 @@ async def test_every_report_asked_for_in_an_outage_is_made_after_it_and_none_twi
 def _check_calls(at: list[float]) -> None:
     """The breaker opened, and from then on there was one call an interval, each longer than the last."""
     opened = at[FAILURES_MIN - 1]
-    probes = [one for one in at if one > opened + OPEN_S * 0.8]
-    under_way = [one for one in at if opened < one <= opened + OPEN_S * 0.8]
+    probes = [moment for moment in at if moment > opened + OPEN_S * 0.8]
+    under_way = [moment for moment in at if opened < moment <= opened + OPEN_S * 0.8]
     assert len(under_way) <= SLOTS, "calls that had begun before it opened"
     assert opened - at[0] <= OPENED_WITHIN_S
     gaps = [after - before for before, after in itertools.pairwise(probes)]

@@ -29,7 +29,7 @@ async def test_a_report_is_one_trace_from_the_request_to_the_model(redis_url: st
     assert traces["given"] == TRACE
     assert traces["own"] not in (TRACE, "nonsense")
     called = [call["traceparent"] for call in calls]
-    assert [one.split("-")[1] for one in called] == [traces["given"], traces["own"]]
+    assert [header.split("-")[1] for header in called] == [traces["given"], traces["own"]]
     assert GIVEN not in called, "each try is a step of its own"
     lines = [json.loads(line) for line in said.splitlines()]
     assert {line["trace_id"] for line in lines if line["event"] == "try_ended"} == set(traces.values())

@@ -90,7 +90,7 @@ async def test_a_session_the_model_declines_stays_with_its_basic_report(redis_ur
         await basic(up)
         rows = await versions(up, lambda rows: [row["upgrade_pending"] for row in rows] == [False])
         assert [row["version"] for row in rows] == [1]
-        assert [one["fault"] for one in await up.model_requests()] == ["401", "refusal"]
+        assert [request["fault"] for request in await up.model_requests()] == ["401", "refusal"]
 
 
 async def test_where_the_budget_was_spent_the_better_version_waits_for_money(

@@ -30,8 +30,8 @@ OF_TOOLS: Final = ("package.json", "package-lock.json", "jsconfig.json", ".npmrc
 
 @pytest.mark.parametrize("target", TARGETS)
 def test_an_image_has_its_own_packages_and_no_others(images: dict[str, Image], target: str) -> None:
-    found = {name for name in OWN if has(images[target], name)}
-    assert found == {name for name, targets in OWN.items() if target in targets}
+    packages = {name for name in OWN if has(images[target], name)}
+    assert packages == {name for name, targets in OWN.items() if target in targets}
 
 
 @pytest.mark.parametrize("target", TARGETS)

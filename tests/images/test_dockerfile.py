@@ -36,8 +36,8 @@ def test_what_is_copied_is_there_and_is_let_through_to_the_builder() -> None:
         word
         for name in stages()
         for rest in instructions(name, "COPY")
-        if (found := COPIED.match(rest))
-        for word in found[1].split()
+        if (copy := COPIED.match(rest))
+        for word in copy[1].split()
     }
     assert [path for path in copied if not (ROOT / path).exists()] == []
     allowed = (ROOT / ".dockerignore").read_text("utf-8").splitlines()

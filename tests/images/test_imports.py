@@ -44,14 +44,14 @@ json.dump([module.__file__ for module in sys.modules.values() if getattr(module,
 
 def commands_of_the_chart() -> dict[str, set[tuple[str, ...]]]:
     """Target → the words that some profile runs its image with."""
-    found: dict[str, set[tuple[str, ...]]] = {target: set() for target in TARGETS}
+    commands: dict[str, set[tuple[str, ...]]] = {target: set() for target in TARGETS}
     for profile in PROFILES:
         for _, spec in pods(rendered(profile)):
             for each in containers(spec):
                 target = repository(each["image"]).removeprefix("afterbell-")
-                if target in found and "command" not in each:
-                    found[target].add(tuple(each["args"]))
-    return found
+                if target in commands and "command" not in each:
+                    commands[target].add(tuple(each["args"]))
+    return commands
 
 
 def callback(words: tuple[str, ...]) -> Any:
@@ -88,15 +88,17 @@ def called(function: Any) -> Iterator[ast.AST]:
     """The code of a function, and of those of its own module that it names, and so on."""
     module = ast.parse(inspect.getsource(inspect.getmodule(function) or function))
     known = {node.name: node for node in module.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}
-    seen, waiting = set[str](), [function.__name__]
+    reached, waiting = set[str](), [function.__name__]
     while waiting:
         name = waiting.pop()
-        if name in seen:
+        if name in reached:
             continue
-        seen.add(name)
+        reached.add(name)
         yield known[name]
         waiting += [
-            node.id for node in ast.walk(known[name]) if isinstance(node, ast.Name) and node.id in known.keys() - seen
+            node.id
+            for node in ast.walk(known[name])
+            if isinstance(node, ast.Name) and node.id in known.keys() - reached
         ]
 
 
@@ -104,15 +106,15 @@ def may_import(words: tuple[str, ...]) -> set[str]:
     """All modules of ours that a command may come to load."""
     function = callback(words)
     waiting = [name for tree in called(function) for name in imported(tree)]
-    found = {function.__module__}
+    modules = {function.__module__}
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
+        if name not in modules:
+            modules.add(name)
             path = source_of(name)
             assert path is not None
             waiting += imported(ast.parse(path.read_text("utf-8")))
-    return found
+    return modules
 
 
 @pytest.mark.network

@@ -132,14 +132,14 @@ def test_each_command_without_its_settings_says_in_one_line_what_it_lacks(
 
 def bare_containers() -> list[Manifest]:
     """Each different command that some profile gives settings to, without them."""
-    found = {}
+    by_command = {}
     for profile in PROFILES:
         for _, spec in ours(rendered(profile), lambda _: True):
             for each in containers(spec):
                 if "command" not in each and ("env" in each or "envFrom" in each):
                     bare = {key: each[key] for key in ("name", "image", "args")}
-                    found[repository(each["image"]), *each["args"]] = bare
-    return list(found.values())
+                    by_command[repository(each["image"]), *each["args"]] = bare
+    return list(by_command.values())
 
 
 def ours(objects: list[Manifest], wanted: Callable[[str], bool]) -> Iterator[tuple[str, Manifest]]:
@@ -152,12 +152,12 @@ def ours(objects: list[Manifest], wanted: Callable[[str], bool]) -> Iterator[tup
 def an_operator_watches(cluster: Cluster, objects: list[Manifest]) -> None:
     """It has seen the profile's Pools by its watches, and written what it thinks of each."""
 
-    def seen() -> bool:
-        found = cluster.get("pools", "-n", NAMESPACE)["items"]
-        return bool(found) and all(each.get("status", {}).get("conditions") for each in found)
+    def has_written() -> bool:
+        pools = cluster.get("pools", "-n", NAMESPACE)["items"]
+        return bool(pools) and all(each.get("status", {}).get("conditions") for each in pools)
 
     assert of_kind(objects, "Pool")
-    until(seen, "the operator to write the status of every Pool", within_s=40)
+    until(has_written, "the operator to write the status of every Pool", within_s=40)
 
 
 @contextmanager

@@ -151,8 +151,8 @@ def test_each_pod_reaches_what_it_needs_and_nothing_else(production: NodeRelease
 
 def reached(release: NodeRelease, component: str, places: dict[str, str]) -> set[str]:
     words = ["exec", release.pod(component), "-n", release.namespace, "--", "python", "-c", CONNECT, *places.values()]
-    found = json.loads(release.cluster.kubectl(*words))
-    return {name for name, place in places.items() if found[place]}
+    answers = json.loads(release.cluster.kubectl(*words))
+    return {name for name, place in places.items() if answers[place]}
 
 
 @pytest.mark.parametrize("component", ["api", "operator", "worker"])
@@ -191,12 +191,12 @@ def test_an_image_that_cannot_be_pulled_leaves_the_old_pods_serving(production: 
     before = production.pod_names("api")
     production.kubectl("set", "image", "deployment/afterbell-api", "api=ghcr.io/afterbell/afterbell-api:9.9.9")
 
-    def told() -> bool:
+    def cannot_pull() -> bool:
         waiting = [status["state"].get("waiting", {}).get("reason") for _, status in production.containers()]
         return "ImagePullBackOff" in waiting or "ErrImagePull" in waiting
 
     with timed("production: an image that cannot be pulled is told by its pod"):
-        until(told, "the pod to say that its image cannot be pulled")
+        until(cannot_pull, "the pod to say that its image cannot be pulled")
     a_report(production, timed, "production: a report meanwhile")
     assert before <= production.pod_names("api")
     production.kubectl("rollout", "undo", "deployment/afterbell-api")

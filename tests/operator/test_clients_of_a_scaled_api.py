@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import uuid
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -17,7 +16,7 @@ from tests.realtime.processes import Chatter, all_show
 from tests.support.api import SECRET, STUDENT, TUTOR, imported, token_for
 from tests.support.cluster import Cluster, Manifest
 from tests.support.sockets import clients
-from tests.support.waiting import until as wait_until
+from tests.support.waiting import until
 
 from afterbell.dev.engines.engines import EngineUrls
 
@@ -46,7 +45,7 @@ async def test_api_pods_come_with_sockets_and_one_is_emptied_without_a_message_l
     async def run() -> int:
         async with AsyncExitStack() as stack:
             crowd = await stack.enter_async_context(clients(*people(url, SOCKETS_PER_POD + 2)))
-            await until(lambda: ready(workload) == 2, "a second pod for the twelve")
+            await asyncio.to_thread(until, lambda: ready(workload) == 2, "a second pod for the twelve")
             with staff_of(url) as staff:
                 session = imported(staff, messages=[])
             pair = await stack.enter_async_context(clients((url, token_for(**TUTOR)), (url, token_for(**STUDENT))))
@@ -54,8 +53,8 @@ async def test_api_pods_come_with_sockets_and_one_is_emptied_without_a_message_l
                 await client.join(session)
             chatter = Chatter(pair, 10)
             await asyncio.gather(*(client.close() for client in crowd))
-            await until(lambda: pods_asked(workload) == 1, "one pod to go")
-            await until(lambda: len(living(workload)) == 1, "it to be gone")
+            await asyncio.to_thread(until, lambda: pods_asked(workload) == 1, "one pod to go")
+            await asyncio.to_thread(until, lambda: len(living(workload)) == 1, "it to be gone")
             count = await chatter.stop()
             await all_show(pair, count, 20)
             assert sorted(len(client.events["connect"]) for client in pair) == [1, 2], (
@@ -125,10 +124,6 @@ def people(url: str, count: int) -> list[tuple[str, str]]:
 def staff_of(url: str) -> httpx2.Client:
     bearer = token_for(role="staff", subject="b")
     return httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {bearer}"}, timeout=20)
-
-
-async def until(holds: Callable[[], bool], what: str) -> None:
-    await asyncio.to_thread(wait_until, holds, what)
 
 
 def deployment(workload: Workload) -> Any:

@@ -12,6 +12,7 @@ import pytest
 from tests.faults.servers import TcpValkey
 from tests.support.engines import require_wheels
 from tests.support.queue import jobs, on, settle, take_one
+from tests.support.waiting import eventually
 
 from afterbell.adapters.queue.keys import QueueKeys
 from afterbell.adapters.queue.redis_queue import Ended, Queue, QueueRules
@@ -65,14 +66,14 @@ async def watched(
         await client.aclose()
 
 
-async def until(observer: QueueObserver, wanted: Counts) -> Backlog:
-    """The backlog once it holds these jobs; the last reading where it never does."""
-    for _ in range(1_500):
+async def backlog_with(observer: QueueObserver, wanted: Counts) -> Backlog:
+    """The backlog once it holds these jobs. Raises TimeoutError, with the last reading, where it never does."""
+
+    def holding() -> Backlog | None:
         backlog = backlog_of(observer.reading())
-        if backlog is not None and counts(backlog) == wanted:
-            return backlog
-        await asyncio.sleep(0.02)
-    raise AssertionError(f"{observer.reading()} instead of {wanted}")
+        return backlog if backlog is not None and counts(backlog) == wanted else None
+
+    return await eventually(holding, lambda: f"{wanted} instead of {observer.reading()}", within_s=30, poll_s=0.02)
 
 
 def backlog_of(reading: Reading) -> Backlog | None:
@@ -94,7 +95,7 @@ async def exact(url: str, queue: Queue, observer: QueueObserver, *, waiting: int
         while (backlog := backlog_of(observer.reading())) is None or backlog.demand != sum(wanted):
             await asyncio.sleep(0.02)
     async with watched(url, queue.keys.name) as late:
-        backlog = await until(late, wanted)
+        backlog = await backlog_with(late, wanted)
     assert decide(Observation(0, 0, KnownLoad(backlog)), GREEDY, ScalingHistory()).replicas == sum(wanted)
 
 
@@ -265,7 +266,7 @@ def test_who_waits_grows_older_though_nothing_is_told(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         async with watched(redis_url, queue.keys.name) as observer:
             await queue.enqueue(jobs("a"))
-            before = await until(observer, (1, 0, 0))
+            before = await backlog_with(observer, (1, 0, 0))
             await asyncio.sleep(0.3)
             after = backlog_of(observer.reading())
             assert after is not None
@@ -290,7 +291,7 @@ def test_news_that_an_answer_overtook_are_no_loss(redis_url: str) -> None:
             await queue.enqueue(jobs("a"))
             await queue.enqueue(jobs("b"))
             observer.refresh()
-            await until(observer, (2, 0, 0))
+            await backlog_with(observer, (2, 0, 0))
             for _ in range(40):
                 await asyncio.sleep(0.02)
                 reading = observer.reading()
@@ -323,7 +324,7 @@ def overtaken(valkey: TcpValkey, *, waits_to_ask: bool, meanwhile: str = "PING")
         async with watched(valkey.url, queue.keys.name, kind=Slow) as observer:
             await asyncio.sleep(0.3)
             await queue.enqueue(jobs("a", "b"))
-            await until(observer, (2, 0, 0))
+            await backlog_with(observer, (2, 0, 0))
             valkey.ask(*meanwhile.format(queue.keys.prefix).split())
             Slow.gate.set()
             await asyncio.sleep(0.3)

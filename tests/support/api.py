@@ -96,8 +96,8 @@ def api_on(redis_url: str, database_url: str, **settings: Any) -> Iterator[Api]:
     queue = f"t{uuid.uuid4().hex}"
     given = {"port": 0, "internal_port": 0, "jwt_secret": SECRET, "sweep_s": 3600, "queue": queue, "database_pool": 4}
     stores = {"redis_url": redis_url, "database_url": database_url}
-    found = read(ApiSettings, **(given | stores | settings))
-    with start_blocking_portal() as portal, portal.wrap_async_context_manager(running(found)) as ports:
+    read_settings = read(ApiSettings, **(given | stores | settings))
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(running(read_settings)) as ports:
         host = "http://127.0.0.1"
         yield Api(f"{host}:{ports.port}", f"{host}:{ports.internal_port}", redis_url, database_url, queue)
 

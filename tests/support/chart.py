@@ -57,8 +57,8 @@ def of_kind(objects: list[Manifest], *kinds: str) -> list[Manifest]:
 
 def named(objects: list[Manifest], kind: str, name: str) -> Manifest:
     """The one object of that kind and name."""
-    (found,) = [each for each in of_kind(objects, kind) if each["metadata"]["name"] == name]
-    return found
+    (wanted,) = [each for each in of_kind(objects, kind) if each["metadata"]["name"] == name]
+    return wanted
 
 
 def pods(objects: list[Manifest]) -> Iterator[tuple[str, Manifest]]:

@@ -93,16 +93,16 @@ class Cluster:
 
     def get(self, *words: str) -> Manifest:
         """An object, or a list of them: `kubectl get … -o json`."""
-        found: Manifest = json.loads(self.kubectl("get", *words, "-o", "json"))
-        return found
+        answer: Manifest = json.loads(self.kubectl("get", *words, "-o", "json"))
+        return answer
 
     def apply(self, *manifests: Manifest, namespace: str = "default") -> None:
         bundle = {"apiVersion": "v1", "kind": "List", "items": list(manifests)}
         self.kubectl("apply", "-n", namespace, "-f", "-", stdin=json.dumps(bundle))
 
     def pods(self, namespace: str, selector: str = "") -> list[Manifest]:
-        found: list[Manifest] = self.get("pods", "-n", namespace, "-l", selector)["items"]
-        return found
+        listed: list[Manifest] = self.get("pods", "-n", namespace, "-l", selector)["items"]
+        return listed
 
     def said(self, namespace: str, pod: str) -> str:
         """Everything the containers of a pod said in all their lives, after it is gone as well."""

@@ -44,16 +44,16 @@ def stages() -> dict[str, list[tuple[str, str]]]:
     """Instructions of each stage by its name; what it is made from first, as ("FROM", base)."""
     lines = [each for each in DOCKERFILE.read_text("utf-8").splitlines() if not each.startswith("#")]
     text = re.sub(r"\\\n\s*", "", "\n".join(lines))
-    found: dict[str, list[tuple[str, str]]] = {}
+    instructions_of: dict[str, list[tuple[str, str]]] = {}
     name = ""
     for line in filter(None, text.splitlines()):
         word, _, rest = line.partition(" ")
         if word == "FROM":
             base, _, name = rest.partition(" AS ")
-            found[name] = [("FROM", base)]
+            instructions_of[name] = [("FROM", base)]
         elif name:
-            found[name].append((word, rest))
-    return found
+            instructions_of[name].append((word, rest))
+    return instructions_of
 
 
 def instructions(stage: str, word: str) -> list[str]:
@@ -65,8 +65,8 @@ def instructions(stage: str, word: str) -> list[str]:
 
 def environment_of(target: str) -> dict[str, str]:
     """The variables of an image."""
-    found = (pair for rest in instructions(target, "ENV") for pair in _VARIABLE.findall(rest))
-    return {name: value.strip('"') for name, value in found}
+    variables = (pair for rest in instructions(target, "ENV") for pair in _VARIABLE.findall(rest))
+    return {name: value.strip('"') for name, value in variables}
 
 
 def image_in(folder: Path, target: str) -> Image:
@@ -166,8 +166,8 @@ def _code(folder: Path, stage: str) -> Path:
 def _copied(target: str) -> Iterator[tuple[str, str]]:
     """("stage:path", destination) of what an image takes from other stages."""
     for rest in instructions(target, "COPY"):
-        if found := re.match(r"--from=(\S+) (\S+) (\S+)", rest):
-            yield f"{found[1]}:{found[2]}", found[3]
+        if copy := re.match(r"--from=(\S+) (\S+) (\S+)", rest):
+            yield f"{copy[1]}:{copy[2]}", copy[3]
 
 
 def _words(text: str) -> tuple[str, ...]:

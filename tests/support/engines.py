@@ -41,10 +41,10 @@ def engine_urls(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EngineUrls
     if ENVIRONMENT.get("PYTEST_XDIST_WORKER"):
         root = root.parent  # each worker has a folder of its own below that of the run
     with engines(root / "engines", redis=not redis_url, postgres=not database_url) as urls:
-        found = EngineUrls(redis_url or urls.redis_url, database_url or urls.database_url)
-        yield found
-        if template := _TEMPLATES.pop(found.database_url, None):
-            asyncio.run(_execute(found.database_url, f"DROP DATABASE {template}"))
+        run_urls = EngineUrls(redis_url or urls.redis_url, database_url or urls.database_url)
+        yield run_urls
+        if template := _TEMPLATES.pop(run_urls.database_url, None):
+            asyncio.run(_execute(run_urls.database_url, f"DROP DATABASE {template}"))
 
 
 @pytest.fixture

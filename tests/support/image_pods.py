@@ -236,14 +236,14 @@ class ImagePod:
         image = self._image(container)
         python = Path(sys.base_prefix)
         base = [Path(each) for each in OF_THE_BASE] + ([] if python.is_relative_to("/usr") else [python])
-        found = [("ro", path, str(path)) for path in base if path.exists()]
-        found += [("ro", path, f"/etc/{path.name}") for path in (self.folder / "etc").iterdir()]
-        found += [("rw", Path("/dev") / each, f"/dev/{each}") for each in DEVICES]
-        found += [("ro", image.app, "/app"), ("ro", image.venv, "/app/venv")]
-        found += [("rw", self._volume(each["name"]), each["mountPath"]) for each in container.get("volumeMounts", ())]
+        mounts = [("ro", path, str(path)) for path in base if path.exists()]
+        mounts += [("ro", path, f"/etc/{path.name}") for path in (self.folder / "etc").iterdir()]
+        mounts += [("rw", Path("/dev") / each, f"/dev/{each}") for each in DEVICES]
+        mounts += [("ro", image.app, "/app"), ("ro", image.venv, "/app/venv")]
+        mounts += [("rw", self._volume(each["name"]), each["mountPath"]) for each in container.get("volumeMounts", ())]
         if self.around.account is not None and self.spec.get("automountServiceAccountToken"):
-            found.append(("ro", self.around.account, ACCOUNT))
-        return found
+            mounts.append(("ro", self.around.account, ACCOUNT))
+        return mounts
 
     def _volume(self, name: str) -> Path:
         return self.folder / "volumes" / name

@@ -68,12 +68,12 @@ async def _pour(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> Non
 def door_to(server: Path, door: Path) -> Iterator[Door]:
     """An open door at ``door`` to the socket ``server``."""
     with start_blocking_portal() as portal:
-        found = Door(portal, door, server)
-        found.open()
+        opened = Door(portal, door, server)
+        opened.open()
         try:
-            yield found
+            yield opened
         finally:
-            found.shut()
+            opened.shut()
 
 
 def redis_socket(url: str) -> Path:

@@ -102,14 +102,14 @@ class Platform:
 
     async def until(self, session_id: str, *states: str, within_s: float = 60) -> list[dict[str, Any]]:
         """Every status seen until one of ``states``."""
-        seen: list[dict[str, Any]] = []
+        statuses: list[dict[str, Any]] = []
 
         async def ended() -> bool:
-            seen.append(await self.status(session_id))
-            return seen[-1]["status"] in states
+            statuses.append(await self.status(session_id))
+            return statuses[-1]["status"] in states
 
-        await eventually(ended, lambda: f"{session_id} to be {' or '.join(states)}: {seen[-1:]}", within_s=within_s)
-        return seen
+        await eventually(ended, lambda: f"{session_id} to be {' or '.join(states)}: {statuses[-1:]}", within_s=within_s)
+        return statuses
 
     async def writing(self, session_id: str) -> None:
         """Until the model writes the report."""

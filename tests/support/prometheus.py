@@ -47,12 +47,12 @@ class Prometheus:
         return answer.json()["data"]
 
     def range(self, query: str, began: float, ended: float) -> list[dict[str, Any]]:
-        found: list[dict[str, Any]] = self.ask("query_range", query=query, start=began, end=ended, step=2)["result"]
-        return found
+        series: list[dict[str, Any]] = self.ask("query_range", query=query, start=began, end=ended, step=2)["result"]
+        return series
 
     def values(self, label: str, selector: str) -> list[str]:
-        found: list[str] = self.ask(f"label/{label}/values", **{"match[]": selector})
-        return found
+        labels: list[str] = self.ask(f"label/{label}/values", **{"match[]": selector})
+        return labels
 
 
 @contextmanager

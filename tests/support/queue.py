@@ -52,13 +52,21 @@ def on(url: str, body: Callable[[Queue], Awaitable[None]], rules: QueueRules = U
     asyncio.run(run())
 
 
+async def leases_run_out(queue: Queue) -> None:
+    """As after a whole lease of silence of every worker, without waiting for it."""
+    leases = queue.keys.prefix + "leases"
+    over: dict[str | bytes, float] = dict.fromkeys(await queue._client.zrange(leases, 0, -1), 1)
+    if over:
+        await queue._client.zadd(leases, over)
+
+
 def breaker_of(queue: Queue) -> Breaker:
     """The breakers beside this queue."""
     return Breaker(queue._client, queue.keys)
 
 
 def jobs(*ids: str, delay_s: float = 0) -> list[NewJob]:
-    return [NewJob(one, f"payload of {one}".encode(), delay_s) for one in ids]
+    return [NewJob(job_id, f"payload of {job_id}".encode(), delay_s) for job_id in ids]
 
 
 async def settle(queue: Queue, worker: str, grant: Grant, outcome: Outcome, free: int = 0) -> Polled:

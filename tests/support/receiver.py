@@ -57,10 +57,10 @@ class Receiver:
 
 @asynccontextmanager
 async def receiver(tls: ssl.SSLContext | None = None, **given: list[str]) -> AsyncIterator[Receiver]:
-    found = Receiver(scheme="https" if tls else "http", **given)  # type: ignore[arg-type]
-    server = await asyncio.start_server(found.serve, "127.0.0.1", 0, ssl=tls)
-    found.port = server.sockets[0].getsockname()[1]
+    started = Receiver(scheme="https" if tls else "http", **given)  # type: ignore[arg-type]
+    server = await asyncio.start_server(started.serve, "127.0.0.1", 0, ssl=tls)
+    started.port = server.sockets[0].getsockname()[1]
     try:
-        yield found
+        yield started
     finally:
         server.close()

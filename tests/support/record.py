@@ -44,12 +44,12 @@ class Record:
 
     async def run(self, statement: Any) -> Any:
         async with self.database.transaction() as connection:
-            found = await connection.execute(statement)
-            return found.mappings().all() if found.returns_rows else found.rowcount
+            result = await connection.execute(statement)
+            return result.mappings().all() if result.returns_rows else result.rowcount
 
     async def row(self, report_id: UUID) -> dict[str, Any]:
-        (found,) = await self.run(text("SELECT * FROM reports WHERE id = :id").bindparams(id=report_id))
-        return dict(found)
+        (row,) = await self.run(text("SELECT * FROM reports WHERE id = :id").bindparams(id=report_id))
+        return dict(row)
 
     async def claim(self, report_id: UUID, worker: str = "w") -> Claim:
         async with self.database.transaction() as connection:

@@ -34,7 +34,7 @@ def documented_user() -> list[str]:
 
 def missing(*programs: str) -> str:
     """What this machine lacks, and how to get it; empty where nothing is."""
-    lacking = [one for one in programs if shutil.which(one) is None]
+    lacking = [program for program in programs if shutil.which(program) is None]
     return f"no {' and no '.join(lacking)} on the PATH: apt-get install {' '.join(lacking)}" if lacking else ""
 
 

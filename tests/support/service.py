@@ -27,7 +27,7 @@ class Backends:
         self._http, self._port = http, port
         self._path = f"/apis/discovery.k8s.io/v1/namespaces/{namespace}/endpointslices"
         self._label = f"kubernetes.io/service-name={service}"
-        self._found: list[tuple[str, int]] = []
+        self._backends: list[tuple[str, int]] = []
         self._turn = itertools.count()
 
     async def follow(self) -> None:
@@ -35,24 +35,24 @@ class Backends:
         while True:
             with suppress(httpx2.HTTPError):
                 answer = await self._http.get(self._path, params={"labelSelector": self._label})
-                self._found = self._ready(answer.raise_for_status().json()["items"])
+                self._backends = self._ready(answer.raise_for_status().json()["items"])
             await asyncio.sleep(LOOK_S)
 
     async def connect(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if not self._found:
+        if not self._backends:
             writer.transport.abort()
             return
-        host, port = self._found[next(self._turn) % len(self._found)]
+        host, port = self._backends[next(self._turn) % len(self._found)]
         await link(host, port, reader, writer)
 
     def _ready(self, slices: list[dict[str, object]]) -> list[tuple[str, int]]:
-        found = []
+        addresses = []
         for each in slices:
             numbers = {port["name"]: port["port"] for port in each.get("ports") or ()}  # type: ignore[attr-defined]
             for endpoint in each.get("endpoints") or ():  # type: ignore[attr-defined]
                 if endpoint["conditions"].get("ready"):
-                    found += [(address, numbers[self._port]) for address in endpoint["addresses"]]
-        return sorted(found)
+                    addresses += [(address, numbers[self._port]) for address in endpoint["addresses"]]
+        return sorted(addresses)
 
 
 async def main(descriptor: int, kubeconfig: str, *where: str) -> None:

@@ -144,9 +144,9 @@ async def clients(*wanted: tuple[str, str]) -> AsyncIterator[list[Client]]:
     """Connected clients for (url, token) each, closed at the end."""
     made = [Client(url, token) for url, token in wanted]
     try:
-        for one in made:
-            await one.connect()
+        for client in made:
+            await client.connect()
         yield made
     finally:
-        for one in made:
-            await one.close()
+        for client in made:
+            await client.close()

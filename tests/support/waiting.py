@@ -45,5 +45,5 @@ async def eventually(
 
 
 def _in_vain(holds: Callable[[], object], what: str | Callable[[], str], within_s: float) -> TimeoutError:
-    told = what() if callable(what) else what or getattr(holds, "__qualname__", repr(holds))
-    return TimeoutError(f"waited {within_s:g} s in vain for {told[-6000:]}")
+    waited_for = what() if callable(what) else what or getattr(holds, "__qualname__", repr(holds))
+    return TimeoutError(f"waited {within_s:g} s in vain for {waited_for[-6000:]}")

@@ -40,10 +40,10 @@ def node_program() -> str:
 
 def browser_program() -> str:
     """The path of a Chromium."""
-    found = next(filter(None, map(shutil.which, BROWSERS)), None)
-    if found is None:
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
         missing("no Chromium: install Debian's package chromium")
-    return found or ""
+    return program or ""
 
 
 def run_tests(file: str, *, meanwhile: Callable[[], None] | None = None, **variables: str) -> None:

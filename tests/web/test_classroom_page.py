@@ -21,8 +21,8 @@ FOREIGN: Final = re.compile(r"""(?:https?:)?//(?!www\.w3\.org/2000/svg)[a-z0-9-]
 
 @pytest.fixture(scope="module")
 def api(engine_urls: EngineUrls) -> Iterator[Api]:
-    with fresh_api(engine_urls) as found:
-        yield found
+    with fresh_api(engine_urls) as served:
+        yield served
 
 
 def anonymous(api: Api) -> httpx2.Client:

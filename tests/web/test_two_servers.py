@@ -52,8 +52,8 @@ def breakable(engine_urls: EngineUrls, tmp_path: Path) -> Iterator[tuple[TcpValk
     valkey = TcpValkey(tmp_path / "valkey")
     valkey.start()
     try:
-        with fresh_database(engine_urls) as database_url, fleet(valkey.url, database_url, tmp_path) as found:
-            yield valkey, found
+        with fresh_database(engine_urls) as database_url, fleet(valkey.url, database_url, tmp_path) as started:
+            yield valkey, started
     finally:
         valkey.send(signal.SIGCONT)
         valkey.stop()

@@ -50,13 +50,13 @@ def draft_of(session: Session, fault: str = "ok") -> Draft:
 
 def claims_of(draft: Draft) -> dict[str, Any]:
     """Everything a reader would take for a judgement."""
-    told = draft.narrative
+    narrative = draft.narrative
     return {
-        "topics": [topic.name for topic in told.topics],
-        "skills": [(skill.name, skill.level, skill.change) for skill in told.skills],
-        "misconceptions": [(one.description, one.status) for one in told.misconceptions],
-        "strengths": [one.praise for one in told.strengths],
-        "goal": told.goal_progress,
+        "topics": [topic.name for topic in narrative.topics],
+        "skills": [(skill.name, skill.level, skill.change) for skill in narrative.skills],
+        "misconceptions": [(slip.description, slip.status) for slip in narrative.misconceptions],
+        "strengths": [strength.praise for strength in narrative.strengths],
+        "goal": narrative.goal_progress,
     }
 
 
@@ -69,7 +69,7 @@ def check(session: Session, text: str, at: int) -> bool:
         shown = json.dumps(asdict(replace(draft.narrative, concerns=())))
         assert not any(word in shown for word in RELEASED_BY_NOBODY)
     hostile = f"t{at + 1}"
-    return any(hostile in one.turn_ids for concern in draft.narrative.concerns for one in concern.evidence)
+    return any(hostile in evidence.turn_ids for concern in draft.narrative.concerns for evidence in concern.evidence)
 
 
 @pytest.mark.parametrize("number", range(len(TEXTS)))
@@ -120,10 +120,12 @@ def test_a_lesson_is_not_taken_for_an_attack() -> None:
 def test_no_real_lesson_is_taken_for_an_attack_and_none_gives_in() -> None:
     path = Path(os.environ["AFTERBELL_DATA"]) / "mathdial-sessions.jsonl"  # noqa: TID251
     sessions = [_session(json.loads(line)) for line in path.read_text().splitlines()]
-    assert [one.id for one in sessions if hostile_in(transcript_of(one)).texts] == []
+    assert [session.id for session in sessions if hostile_in(transcript_of(session)).texts] == []
     # The obeying stub takes some ordinary words for an order; those lessons show nothing.
     calm = [
-        one for one in sessions if not any(is_asked(text) for text in (*(m.text for m in one.messages), *one.goals))
+        session
+        for session in sessions
+        if not any(is_asked(text) for text in (*(m.text for m in session.messages), *session.goals))
     ]
     for nth, session in enumerate(calm[:200:10]):
         for text in TEXTS:
@@ -132,5 +134,5 @@ def test_no_real_lesson_is_taken_for_an_attack_and_none_gives_in() -> None:
 
 def _session(data: dict[str, Any]) -> Session:
     people = tuple(Participant(**person) for person in data["participants"])
-    said = tuple(Message(one["id"], one["sender"], one["text"]) for one in data["messages"])
+    said = tuple(Message(message["id"], message["sender"], message["text"]) for message in data["messages"])
     return Session(data["id"], data["subject"], people, said, data["level"], data["language"], tuple(data["goals"]))

@@ -15,22 +15,22 @@ ENGINE = Extractive()
 
 
 def judged(number: int = 4, solved: str | None = None) -> list[Judged]:
-    found = [Lesson(lesson.session, solved) for lesson in lessons(None)[:number]]
-    return asyncio.run(judge(found, ENGINE))
+    taught = [Lesson(lesson.session, solved) for lesson in lessons(None)[:number]]
+    return asyncio.run(judge(taught, ENGINE))
 
 
 def test_every_claim_of_the_extractive_engine_holds_and_tokens_have_a_price() -> None:
-    found = summarise(judged(), (0.10, 0.50))
-    assert (found.reports, found.failed, found.grounded_ratio, found.bad_references) == (4, 0, 1.0, 0)
-    assert found.usd == pytest.approx((found.input_tokens * 0.10 + found.output_tokens * 0.50) / 1e6)
-    assert found.outcomes is None
+    summary = summarise(judged(), (0.10, 0.50))
+    assert (summary.reports, summary.failed, summary.grounded_ratio, summary.bad_references) == (4, 0, 1.0, 0)
+    assert summary.usd == pytest.approx((summary.input_tokens * 0.10 + summary.output_tokens * 0.50) / 1e6)
+    assert summary.outcomes is None
 
 
-def claiming(label: str | None, progress: GoalProgress, *, seen: bool = False) -> Judged:
-    one = judged(1, label)[0]
-    assert one.draft is not None
-    draft = replace(one.draft, narrative=replace(one.draft.narrative, goal_progress=progress))
-    return replace(one, draft=draft, lesson=replace(one.lesson, used_for_rules=seen))
+def claiming(label: str | None, progress: GoalProgress, *, used_for_rules: bool = False) -> Judged:
+    first = judged(1, label)[0]
+    assert first.draft is not None
+    draft = replace(first.draft, narrative=replace(first.draft.narrative, goal_progress=progress))
+    return replace(first, draft=draft, lesson=replace(first.lesson, used_for_rules=used_for_rules))
 
 
 def test_a_claim_is_right_or_wrong_by_the_teachers_label_and_no_claim_is_neither() -> None:
@@ -42,12 +42,12 @@ def test_a_claim_is_right_or_wrong_by_the_teachers_label_and_no_claim_is_neither
         claiming("no", "partly"),
         claiming("yes", "not_discussed"),
     ]
-    unlabelled = [claiming(None, "met"), claiming("yes", "not_yet", seen=True)]
-    found = outcomes_of([*claims, *unlabelled])
-    assert found is not None
-    assert (found.labelled, found.claimed, found.right, found.denied) == (6, 5, 3, 1)
-    assert found.usual == pytest.approx(4 / 6)
-    shares = {figure.name: figure.value for figure in outcome_figures(found)}
+    unlabelled = [claiming(None, "met"), claiming("yes", "not_yet", used_for_rules=True)]
+    outcomes = outcomes_of([*claims, *unlabelled])
+    assert outcomes is not None
+    assert (outcomes.labelled, outcomes.claimed, outcomes.right, outcomes.denied) == (6, 5, 3, 1)
+    assert outcomes.usual == pytest.approx(4 / 6)
+    shares = {figure.name: figure.value for figure in outcome_figures(outcomes)}
     parts = ("claimed_right", "claimed_wrong", "not_claimed")
     assert [shares[f"outcome_{part}"] for part in parts] == pytest.approx([3 / 6, 2 / 6, 1 / 6])
     assert shares["outcome_right_of_claimed"] == pytest.approx(3 / 5)
@@ -55,13 +55,13 @@ def test_a_claim_is_right_or_wrong_by_the_teachers_label_and_no_claim_is_neither
 
 def test_a_failed_report_is_counted_and_not_averaged() -> None:
     first, *rest = judged()
-    found = summarise([replace(first, draft=None, error="model_refused"), *rest], (0, 0))
-    assert (found.reports, found.failed) == (3, 1)
+    summary = summarise([replace(first, draft=None, error="model_refused"), *rest], (0, 0))
+    assert (summary.reports, summary.failed) == (3, 1)
 
 
 def test_the_page_is_whole_and_calls_nobody() -> None:
-    found = summarise(judged(solved="revealed"), (0.10, 0.50))
-    html = page(found, quality_figures(found), "<b>model</b>", real=False)
+    summary = summarise(judged(solved="revealed"), (0.10, 0.50))
+    html = page(summary, quality_figures(summary), "<b>model</b>", real=False)
     assert html.count("<svg") == html.count("</svg>") >= 2
     assert "&lt;b&gt;model" in html
     assert "<script" not in html

@@ -75,7 +75,9 @@ def writer_of(session: Session, ask: Ask, room: Room) -> ReportWriter:
 def long_lesson(turns: int) -> Session:
     """One lesson after the other, by the same two people."""
     people = lessons()[0].participants
-    texts = [(message.sender, message.text) for _ in range(turns) for one in lessons() for message in one.messages]
+    texts = [
+        (message.sender, message.text) for _ in range(turns) for session in lessons() for message in session.messages
+    ]
     said = tuple(Message(f"m{i}", who, text) for i, (who, text) in enumerate(texts[:turns]))
     return Session("long", "Mathematics", people, said, "grade 6", "en", ("Understand fractions",))
 
@@ -104,7 +106,8 @@ def planted(session: Session, name: str) -> Session:
     texts = [text.format(name=name, upper=name.upper(), lower=lower) for text in PLANTED]
     tutor, student = session.participants
     said = [
-        replace(one, text=f"{one.text} {name}!" if one.sender == tutor.id else one.text) for one in session.messages
+        replace(message, text=f"{message.text} {name}!" if message.sender == tutor.id else message.text)
+        for message in session.messages
     ]
     said += [Message(f"planted{i}", student.id, text) for i, text in enumerate(texts)]
     return replace(session, participants=(tutor, replace(student, display_name=name)), messages=tuple(said))
@@ -119,13 +122,13 @@ def leaks(sent: str, name: str) -> bool:
 
 def lessons_of_the_corpus() -> list[tuple[Session, list[Case]]]:
     """A session for each pair of people in the corpus, in which the student writes every case."""
-    found = []
+    pairs = []
     for (student, tutor), cases in groupby(CASES, key=lambda case: (case.student, case.tutor)):
         lines = list(cases)
         people = (Participant("t", "tutor", tutor), Participant("s", "student", student))
         said = tuple(Message(f"m{number}", "s", case.text) for number, case in enumerate(lines))
-        found.append((Session(f"c{len(found)}", "Mathematics", people, said), lines))
-    return found
+        pairs.append((Session(f"c{len(pairs)}", "Mathematics", people, said), lines))
+    return pairs
 
 
 def test_no_planted_name_or_contact_of_ten_scripts_is_in_the_bytes_a_provider_gets() -> None:
@@ -149,7 +152,9 @@ def test_no_planted_name_or_contact_of_ten_scripts_is_in_the_bytes_a_provider_ge
 def test_names_planted_in_real_sessions_never_leave() -> None:
     path = Path(os.environ["AFTERBELL_DATA"]) / "mathdial-sessions.jsonl"  # noqa: TID251
     real = [_session(json.loads(line)) for line in path.read_text().splitlines()]
-    sessions = [planted(one, f"{one.participants[1].display_name} Zephyrine{n}") for n, one in enumerate(real)]
+    sessions = [
+        planted(session, f"{session.participants[1].display_name} Zephyrine{n}") for n, session in enumerate(real)
+    ]
     bodies = write(*sessions).heard.bodies
     assert len(bodies) >= len(real)
     text = b"\n".join(bodies).decode()
@@ -216,13 +221,15 @@ def test_a_session_longer_than_the_window_is_read_in_parts_and_cited_throughout(
     draft = written.drafts[0]
     asked = [json.loads(body) for body in written.heard.bodies]
     assert len(asked) > 3
-    assert all(tokens.expected(one["instructions"] + one["input"]) + 1_500 < SMALL.window_tokens for one in asked)
+    assert all(
+        tokens.expected(request["instructions"] + request["input"]) + 1_500 < SMALL.window_tokens for request in asked
+    )
     assert draft.checks.coverage_thirds == (True, True, True)
     assert draft.checks.dropped == ()
     ids = [headers["x-client-request-id"] for headers in written.heard.headers]
-    assert any("-whole" in one for one in ids)
+    assert any("-whole" in request_id for request_id in ids)
     assert len(set(ids)) == len(ids)
-    shares = [one.sections_finished / one.sections_total for one in written.progress]
+    shares = [progress.sections_finished / progress.sections_total for progress in written.progress]
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
 
@@ -270,5 +277,5 @@ async def test_a_window_smaller_than_told_is_met_by_reading_in_parts() -> None:
 
 def _session(data: dict[str, Any]) -> Session:
     people = tuple(Participant(**person) for person in data["participants"])
-    said = tuple(Message(one["id"], one["sender"], one["text"]) for one in data["messages"])
+    said = tuple(Message(message["id"], message["sender"], message["text"]) for message in data["messages"])
     return Session(data["id"], data["subject"], people, said, data["level"], data["language"], tuple(data["goals"]))

@@ -226,7 +226,7 @@ def token(
 
 @app.command()
 def llm_stub(
-    port: Annotated[int, typer.Option(min=0, max=65535)] = 8089,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port on loopback; 0 picks a free one.")] = 8089,
     pace: Annotated[StubPace, typer.Option(help="Speed of the stub model.")] = StubPace.real,
 ) -> None:
     """Run the OpenAI-compatible stub model alone, on loopback."""

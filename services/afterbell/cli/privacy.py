@@ -11,7 +11,7 @@ import typer
 
 from afterbell.adapters.db import retention, students
 from afterbell.adapters.db.database import STATEMENT_TIMEOUT_S, Connection, Database, Timeouts
-from afterbell.adapters.db.retention import TURN_S, Deleted, RetentionRules
+from afterbell.adapters.db.retention import LOCK_S, Deleted, RetentionRules
 from afterbell.core.errors import InvalidInput
 from afterbell.settings import RetentionSettings, StoreSettings, required
 
@@ -19,7 +19,7 @@ T = TypeVar("T")
 # Longer than a request may take: a batch that is slow at night hurts nobody, one that is cut off is done again.
 BATCH_PATIENCE_S: Final = 60.0
 # A run that was killed leaves a turn that runs out.
-TURN_PATIENCE_S: Final = TURN_S + 30
+TURN_PATIENCE_S: Final = LOCK_S + 30
 
 
 async def run_retention(settings: RetentionSettings, *, dry_run: bool) -> int:

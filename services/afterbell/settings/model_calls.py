@@ -49,7 +49,7 @@ class ModelSettings(SettingsGroup):
     structured_output: Literal["json_schema", "json_object"] | None = Field(
         None,
         alias="AFTERBELL_MODEL_STRUCTURED_OUTPUT",
-        description="what the server holds the answer to: the schema, or any JSON object; empty = the profile's",
+        description="what the server must keep its answer to: the schema, or any JSON object; empty = the profile's",
     )
     temperature: float | None = Field(
         None, ge=0, le=2, alias="AFTERBELL_MODEL_TEMPERATURE", description="temperature; empty = the server's default"
@@ -58,7 +58,7 @@ class ModelSettings(SettingsGroup):
         None,
         pattern="^[a-z]+$",
         alias="AFTERBELL_MODEL_REASONING_EFFORT",
-        description="effort of a model that reasons, such as low; empty = the server's default",
+        description="reasoning effort, such as low; empty = the server's default",
     )
     fallback_model: str | None = Field(
         None,
@@ -80,7 +80,7 @@ class ModelSettings(SettingsGroup):
         900,
         ge=0,
         alias="AFTERBELL_MODEL_PATIENCE_SECONDS",
-        description="how long after its first try a report may wait for models that ask to wait; then "
+        description="how long a report may wait, from its first attempt on, while models ask it to wait; then "
         "AFTERBELL_WHEN_MODEL_FAILS decides",
     )
     fallback_profile: ProfileName | None = Field(
@@ -172,8 +172,8 @@ class MoneySettings(SettingsGroup):
     budget_spent: Literal["basic", "wait"] = Field(
         "basic",
         alias="AFTERBELL_BUDGET_SPENT",
-        description="reports requested after a budget is spent: basic = write them without a model; wait "
-        "= until the next period",
+        description="what happens to reports once a budget is spent: basic = they are written without a model; wait "
+        "= they wait until the next period",
     )
 
     @property

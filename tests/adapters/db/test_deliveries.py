@@ -59,8 +59,8 @@ async def made(record: Record, endpoint_id: UUID) -> list[dict[str, Any]]:
 
 async def claimed(record: Record, *, count: int = 10) -> list[DueDelivery]:
     async with record.database.transaction() as connection:
-        found, _ = await deliveries.claim(connection, count=count, lease_s=60)
-    return found
+        due, _ = await deliveries.claim(connection, count=count, lease_s=60)
+    return due
 
 
 async def settled(record: Record, due: DueDelivery, verdict: Verdict, answer: Answer = REFUSED) -> bool:
@@ -81,8 +81,8 @@ async def test_a_finished_report_is_told_to_those_who_asked_and_to_nobody_else(r
     async with record.database.transaction() as connection:
         await endpoints.change(connection, record.tenant, off, url=None, events=None, enabled=False)
     report_id = await finished(record)
-    for told in (ready, both):
-        (row,) = await made(record, told)
+    for endpoint_id in (ready, both):
+        (row,) = await made(record, endpoint_id)
         body = json.loads(row["body"])
         assert (body["type"], row["event"], row["report_id"]) == ("report.ready", "report.ready", report_id)
         assert body["data"]["jobId"] == f"report-{report_id}"
@@ -93,9 +93,9 @@ async def test_a_finished_report_is_told_to_those_who_asked_and_to_nobody_else(r
 
 async def test_a_delivery_is_committed_with_its_report_or_not_at_all(record: Record) -> None:
     async def fail(record: Record, report_id: UUID) -> None:
-        one = await record.claim(report_id)
+        claim = await record.claim(report_id)
         async with record.database.transaction() as connection:
-            await reports.finish(connection, one, CONTENT, 1)
+            await reports.finish(connection, claim, CONTENT, 1)
             raise RuntimeError
 
     endpoint_id = await endpoint(record)
@@ -121,9 +121,9 @@ async def test_a_failed_report_and_a_concern_are_events_of_their_own(record: Rec
         assert await reports.bury(connection, buried, "lost")
         assert not await reports.bury(connection, buried, "lost")
     assert [row["report_id"] for row in await made(record, failed)] == [ended.report_id, buried]
-    told = await record.claim(await record.report(session_id, version=4))
+    claim = await record.claim(await record.report(session_id, version=4))
     async with record.database.transaction() as connection:
-        await reports.finish(connection, told, {"narrative": {"concerns": [{"kind": "safety"}]}}, 1)
+        await reports.finish(connection, claim, {"narrative": {"concerns": [{"kind": "safety"}]}}, 1)
     (row,) = await made(record, concern)
     assert "safety" not in row["body"]
 
@@ -142,16 +142,16 @@ async def test_one_delivery_is_claimed_by_one_of_many_senders(record: Record) ->
 async def test_an_endpoint_gets_one_message_at_a_time_in_order(record: Record) -> None:
     await endpoint(record)
     for version in range(1, 4):
-        one = await record.claim(await record.report(await record.stored(), version=version))
+        claim = await record.claim(await record.report(await record.stored(), version=version))
         async with record.database.transaction() as connection:
-            await reports.finish(connection, one, CONTENT, 1)
-    seen = []
+            await reports.finish(connection, claim, CONTENT, 1)
+    versions = []
     for _ in range(3):
         (due,) = await claimed(record)
         assert await claimed(record) == [], "though another process asks"
-        seen.append(json.loads(due.body)["data"]["version"])
+        versions.append(json.loads(due.body)["data"]["version"])
         assert await settled(record, due, Delivered(), Answer(200))
-    assert seen == [1, 2, 3]
+    assert versions == [1, 2, 3]
 
 
 async def many_due(record: Record, endpoint_id: UUID, count: int, *, since_s: float = 3_600) -> None:
@@ -172,8 +172,8 @@ async def test_every_endpoint_is_served_in_its_turn_however_many_there_are(recor
     after = deliveries.START
     for turn in range(6):
         async with record.database.transaction() as connection:
-            found, after = await deliveries.claim(connection, count=10, lease_s=60, after=after)
-        for due in found:
+            batch, after = await deliveries.claim(connection, count=10, lease_s=60, after=after)
+        for due in batch:
             served[due.endpoint_id] += 1
             assert await settled(record, due, Delivered(), Answer(200))
         assert turn != 2 or len(served) == 30
@@ -230,9 +230,9 @@ async def test_410_switches_an_endpoint_off_and_what_waits_for_it_fails(record: 
     assert await settled(record, due, GivenUp(gone=True), Answer(410, "answered 410"))
     assert {row["status"] for row in await made(record, endpoint_id)} == {"failed"}
     async with record.database.transaction() as connection:
-        found = await endpoints.find(connection, record.tenant, endpoint_id)
-        assert found is not None
-        assert found.disabled_because == "it answered 410 Gone"
+        stored = await endpoints.find(connection, record.tenant, endpoint_id)
+        assert stored is not None
+        assert stored.disabled_because == "it answered 410 Gone"
         await endpoints.change(connection, record.tenant, endpoint_id, url=None, events=None, enabled=True)
         assert await deliveries.send_again(connection, endpoint_id, due.delivery_id)
     (again,) = await claimed(record)
@@ -240,9 +240,9 @@ async def test_410_switches_an_endpoint_off_and_what_waits_for_it_fails(record: 
 
 
 async def finished_again(record: Record) -> None:
-    one = await record.claim(await record.report(await record.stored(), version=2))
+    claim = await record.claim(await record.report(await record.stored(), version=2))
     async with record.database.transaction() as connection:
-        await reports.finish(connection, one, CONTENT, 1)
+        await reports.finish(connection, claim, CONTENT, 1)
 
 
 async def test_only_an_endpoint_that_accepts_nothing_at_all_is_switched_off_in_the_end(record: Record) -> None:
@@ -257,17 +257,17 @@ async def test_only_an_endpoint_that_accepts_nothing_at_all_is_switched_off_in_t
     (bad,) = await claimed(record)
     await settled(record, bad, GivenUp(gone=False))
     async with record.database.transaction() as connection:
-        found = await endpoints.find(connection, record.tenant, endpoint_id)
-        assert found is not None
-        assert found.disabled_at is None
+        stored = await endpoints.find(connection, record.tenant, endpoint_id)
+        assert stored is not None
+        assert stored.disabled_at is None
         await deliveries.send_again(connection, endpoint_id, bad.delivery_id)
     await record.run(text("UPDATE webhook_endpoints SET accepted_at = accepted_at - interval '3 d'"))
     (bad,) = await claimed(record)
     await settled(record, bad, GivenUp(gone=False))
     async with record.database.transaction() as connection:
-        found = await endpoints.find(connection, record.tenant, endpoint_id)
-        assert found is not None
-        assert found.disabled_at is not None
+        stored = await endpoints.find(connection, record.tenant, endpoint_id)
+        assert stored is not None
+        assert stored.disabled_at is not None
 
 
 async def test_messages_are_held_while_an_endpoint_is_switched_off(record: Record) -> None:

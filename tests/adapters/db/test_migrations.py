@@ -51,7 +51,7 @@ async def revision_in(database: Database) -> str | None:
 
 
 async def described(connection: AsyncConnection) -> list[list[Any]]:
-    return [[tuple(row) for row in await connection.execute(text(one))] for one in _DESCRIPTION]
+    return [[tuple(row) for row in await connection.execute(text(question))] for question in _DESCRIPTION]
 
 
 async def test_the_migrations_make_the_tables_the_statements_use(
@@ -187,5 +187,5 @@ async def test_a_migration_that_fails_leaves_what_was_there(empty_database_url: 
         await record.run(text("CREATE TABLE report_attempts (x int)"))
         with pytest.raises(Exception, match="report_attempts"):
             await upgrade(record.database)
-        (found,) = await record.run(text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"))
-        assert found["count"] == 1
+        (tables,) = await record.run(text("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"))
+        assert tables["count"] == 1

@@ -88,12 +88,12 @@ async def test_ten_workers_that_claim_at_once_get_ten_attempts_and_the_last_one_
 async def test_progress_never_falls_within_an_attempt(record: Record) -> None:
     await record.stored()
     claimed = await record.claim(await record.report())
-    seen = []
+    percents = []
     for percent in (10, 60, 30, 70):
         async with record.database.statement() as connection:
             assert await reports.advance(connection, claimed, percent, f"at {percent}")
-        seen.append((await record.row(claimed.report_id))["progress"])
-    assert seen == [10, 60, 60, 70]
+        percents.append((await record.row(claimed.report_id))["progress"])
+    assert percents == [10, 60, 60, 70]
 
 
 async def test_a_finished_report_has_its_content_and_no_error_left(record: Record) -> None:
@@ -106,9 +106,9 @@ async def test_a_finished_report_has_its_content_and_no_error_left(record: Recor
     claimed = await record.claim(report_id)
     async with record.database.transaction() as connection:
         assert await reports.finish(connection, claimed, {"headline": "é \U0001f600"}, 7)
-        found = await reports.newest_finished(connection, record.tenant, LESSON.id)
-    assert found is not None
-    assert (found.content, found.progress, found.error) == ({"headline": "é \U0001f600"}, 100, None)
+        newest = await reports.newest_finished(connection, record.tenant, LESSON.id)
+    assert newest is not None
+    assert (newest.content, newest.progress, newest.error) == ({"headline": "é \U0001f600"}, 100, None)
     row = await record.row(report_id)
     assert (row["revision"], row["stage"]) == (7, "done")
     assert row["finished_at"] is not None

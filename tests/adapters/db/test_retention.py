@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import text
 from tests.support.record import LESSON, Record
 
-from afterbell.adapters.db import audit, retention, sessions, turns
+from afterbell.adapters.db import audit, retention, sessions, work_locks
 from afterbell.adapters.db.audit import Act
 from afterbell.adapters.db.retention import RetentionRules
 from afterbell.adapters.db.webhooks import endpoints
@@ -63,9 +63,9 @@ async def one_of_each(record: Record) -> None:
 
 async def after(record: Record, days: float, *, dry_run: bool = False) -> dict[Any, int]:
     now = datetime.now(UTC) + timedelta(days=days)
-    found = await retention.run(record.database, RULES, now=now, by="cli:cron", dry_run=dry_run)
-    assert not any(one.failure for one in found.values()), found
-    return {kind: one.count for kind, one in found.items()}
+    deleted = await retention.run(record.database, RULES, now=now, by="cli:cron", dry_run=dry_run)
+    assert not any(outcome.failure for outcome in deleted.values()), deleted
+    return {kind: outcome.count for kind, outcome in deleted.items()}
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ async def test_many_are_deleted_in_parts(record: Record, monkeypatch: pytest.Mon
 async def test_two_runs_at_once_do_not_meet_and_each_is_recorded(record: Record) -> None:
     await one_of_each(record)
     async with record.database.statement() as connection:
-        assert await turns.take(connection, "retention", "another", for_s=3)
+        assert await work_locks.acquire(connection, "retention", "another", for_s=3)
     with pytest.raises(Conflict, match="under way"):
         await after(record, 91)
     # One that was killed keeps its turn for a while, which a run waits for if it is told to.
@@ -150,11 +150,11 @@ async def test_a_kind_that_fails_is_named_and_the_others_go_on(record: Record, m
     await one_of_each(record)
     await record.run(text("ALTER TABLE messages RENAME TO messages_away"))
     now = datetime.now(UTC) + timedelta(days=91)
-    found = await retention.run(record.database, RULES, now=now, by="cli:cron")
-    failure = found["transcripts"].failure or ""
+    deleted = await retention.run(record.database, RULES, now=now, by="cli:cron")
+    failure = deleted["transcripts"].failure or ""
     assert "messages" in failure
     assert "5 times" in failure
-    assert (found["attempts"].count, found["deliveries"].count) == (1, 1)
+    assert (deleted["attempts"].count, deleted["deliveries"].count) == (1, 1)
     async with record.database.statement() as connection:
         lags = await retention.lag(connection)
         (act, *_) = await audit.read(connection, None)
@@ -168,12 +168,12 @@ async def test_a_kind_that_fails_is_named_and_the_others_go_on(record: Record, m
 
 async def test_how_far_behind_it_is_is_told_for_each_kind(record: Record) -> None:
     async with record.database.statement() as connection:
-        assert {one.oldest_s for one in (await retention.lag(connection)).values()} == {0.0}
+        assert {lag.oldest_s for lag in (await retention.lag(connection)).values()} == {0.0}
     session_id = await record.stored()
     await record.run(text("UPDATE sessions SET updated_at = now() - interval '100 days'"))
     async with record.database.statement() as connection:
-        found = await retention.lag(connection)
-    assert found["transcripts"].oldest_s == pytest.approx(100 * 86_400, abs=60)
+        lags = await retention.lag(connection)
+    assert lags["transcripts"].oldest_s == pytest.approx(100 * 86_400, abs=60)
     assert (await after(record, 0))["transcripts"] == 1
     async with record.database.statement() as connection:
         assert (await retention.lag(connection))["transcripts"].oldest_s == 0

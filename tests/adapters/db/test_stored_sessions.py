@@ -18,9 +18,9 @@ pytestmark = pytest.mark.engines
 
 async def loaded(record: Record, session_id: str = LESSON.id) -> tuple[Session, int]:
     async with record.database.transaction() as connection:
-        found = await sessions.load(connection, record.tenant, session_id)
-    assert found is not None
-    return found
+        stored = await sessions.load(connection, record.tenant, session_id)
+    assert stored is not None
+    return stored
 
 
 async def appended(record: Record, message: Message, count_max: int = MESSAGES_MAX) -> sessions.StoredMessage | None:
@@ -81,8 +81,8 @@ async def test_keeping_messages_of_a_session_nobody_knew_stores_it_without_any(r
 async def test_fifty_messages_at_once_are_numbered_without_a_gap(record: Record) -> None:
     await saved(record, LESSON, "d")
     many = [Message(f"c{n}", "p-tutor", str(n)) for n in range(50)]
-    found = await asyncio.gather(*(appended(record, one) for one in many))
-    assert sorted(one.seq for one in found if one) == list(range(3, 53))
+    stored = await asyncio.gather(*(appended(record, message) for message in many))
+    assert sorted(message.seq for message in stored if message) == list(range(3, 53))
     session, revision = await loaded(record)
     assert len(session.messages) == 52
     assert revision == 51
@@ -91,8 +91,8 @@ async def test_fifty_messages_at_once_are_numbered_without_a_gap(record: Record)
 async def test_a_message_sent_twenty_times_at_once_is_stored_once(record: Record) -> None:
     await saved(record, LESSON, "d")
     same = Message("c1", "p-tutor", "once", START)
-    found = await asyncio.gather(*(appended(record, same) for _ in range(20)))
-    assert set(found) == {sessions.StoredMessage(3, "c1", "p-tutor", "once", START)}
+    stored = await asyncio.gather(*(appended(record, same) for _ in range(20)))
+    assert set(stored) == {sessions.StoredMessage(3, "c1", "p-tutor", "once", START)}
     # Another text under the id gives what is stored: the API makes a conflict of it.
     other = await appended(record, replace(same, text="twice"))
     assert other is not None

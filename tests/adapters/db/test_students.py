@@ -21,21 +21,21 @@ BY: dict[str, Any] = {"by": "admin:ada", "reason": "asked by the family"}
 
 
 def session(session_id: str, *people: Participant) -> Session:
-    said = [Message(f"{one.id}-1", one.id, f"{one.display_name} here, hello Mina!") for one in people]
+    said = [Message(f"{person.id}-1", person.id, f"{person.display_name} here, hello Mina!") for person in people]
     return replace(lesson("T: x"), id=session_id, participants=people, messages=tuple(said), goals=("Help Mina",))
 
 
-async def stored(record: Record, one: Session) -> None:
-    await record.stored(one)
-    await record.report(one.id, status="succeeded", content={"text": f"about Mina in {one.id}"})
+async def stored(record: Record, session: Session) -> None:
+    await record.stored(session)
+    await record.report(session.id, status="succeeded", content={"text": f"about Mina in {session.id}"})
 
 
 async def everything(record: Record) -> str:
     """All rows of the tenant but the audit log's, as text."""
-    found = []
+    rows = []
     for table in ("sessions", "messages", "reports"):
-        found += await record.run(text(f"SELECT * FROM {table} WHERE tenant_id = :t").bindparams(t=record.tenant))  # noqa: S608
-    return json.dumps([dict(row) for row in found], default=str)
+        rows += await record.run(text(f"SELECT * FROM {table} WHERE tenant_id = :t").bindparams(t=record.tenant))  # noqa: S608
+    return json.dumps([dict(row) for row in rows], default=str)
 
 
 async def test_an_export_holds_all_about_the_student_and_no_name_or_word_of_others(record: Record) -> None:
@@ -43,15 +43,15 @@ async def test_an_export_holds_all_about_the_student_and_no_name_or_word_of_othe
     await stored(record, session("shared", TUTOR, MINA, LEO))
     await stored(record, session("not-theirs", TUTOR, LEO))
     async with record.database.transaction() as connection:
-        found = await students.export(connection, record.tenant, "mina", **BY)
-    alone, shared = found["sessions"]
+        export = await students.export(connection, record.tenant, "mina", **BY)
+    alone, shared = export["sessions"]
     assert (alone["session"]["id"], shared["session"]["id"]) == ("alone", "shared")
     assert (alone["shared"], shared["shared"]) == (False, True)
-    assert [one["text"] for one in shared["messages"]] == ["Mina Sayed here, hello Mina!"]
+    assert [message["text"] for message in shared["messages"]] == ["Mina Sayed here, hello Mina!"]
     assert alone["reports"][0]["content"] == {"text": "about Mina in alone"}
-    told = json.dumps(found, default=str)
-    assert "Leo" not in told
-    assert "Okan" not in told
+    exported = json.dumps(export, default=str)
+    assert "Leo" not in exported
+    assert "Okan" not in exported
     async with record.database.transaction() as connection:
         (act,) = await audit.read(connection, record.tenant)
         assert (act.act.action, act.act.actor, act.act.reason) == ("student.export", "admin:ada", BY["reason"])
@@ -70,13 +70,13 @@ async def test_after_an_erasure_no_word_and_no_name_of_the_student_is_left(recor
     assert left.count("Mina") == 4  # in the session Mina took no part in: two messages, a goal, a report
     query = text("SELECT * FROM sessions WHERE id = 'shared' AND tenant_id = :t").bindparams(t=record.tenant)
     (shared,) = await record.run(query)
-    assert [one["role"] for one in shared["participants"]] == ["tutor", "student", "student"]
+    assert [person["role"] for person in shared["participants"]] == ["tutor", "student", "student"]
     assert shared["goals"] == ["Help [erased]"]
 
 
-def left_by(student: Participant, one: Session) -> Session:
+def left_by(student: Participant, held: Session) -> Session:
     """The session as it is after the platform imported it without the student: what was said stays."""
-    return replace(one, participants=tuple(person for person in one.participants if person != student), messages=())
+    return replace(held, participants=tuple(person for person in held.participants if person != student), messages=())
 
 
 async def stored_and_left(record: Record) -> None:
@@ -92,10 +92,10 @@ async def stored_and_left(record: Record) -> None:
 async def test_an_export_holds_what_a_student_wrote_in_a_session_they_left(record: Record) -> None:
     await stored_and_left(record)
     async with record.database.transaction() as connection:
-        found = await students.export(connection, record.tenant, "mina", **BY)
-    assert [one["session"]["id"] for one in found["sessions"]] == ["alone", "left"]
-    assert [one["text"] for one in found["sessions"][1]["messages"]] == ["Mina Sayed here, hello Mina!"]
-    assert found["sessions"][1]["shared"]
+        export = await students.export(connection, record.tenant, "mina", **BY)
+    assert [part["session"]["id"] for part in export["sessions"]] == ["alone", "left"]
+    assert [message["text"] for message in export["sessions"][1]["messages"]] == ["Mina Sayed here, hello Mina!"]
+    assert export["sessions"][1]["shared"]
 
 
 async def test_an_erasure_takes_what_a_student_wrote_and_their_name_from_a_session_they_left(record: Record) -> None:
@@ -120,12 +120,12 @@ async def test_an_erasure_finds_a_name_as_redaction_does(
     record: Record, name: str, said: tuple[str, ...], left: tuple[str, ...]
 ) -> None:
     student = replace(MINA, display_name=name)
-    one = replace(
+    lesson = replace(
         session("shared", TUTOR, student, LEO),
         messages=tuple(Message(f"m{number}", "t", words) for number, words in enumerate(said)),
     )
 
-    await record.stored(one)
+    await record.stored(lesson)
     async with record.database.transaction() as connection:
         await students.erase(connection, record.tenant, "mina", **BY)
         kept = await sessions.read_messages(connection, record.tenant, "shared", after=0, limit=None)

@@ -158,7 +158,7 @@ async def test_every_connection_has_its_limits(tables: str, patience_s: float | 
     )
     try:
         async with database.statement() as connection:
-            found = [await connection.scalar(text(f"SHOW {name}")) for name in names]
+            limits = [await connection.scalar(text(f"SHOW {name}")) for name in names]
     finally:
         await database.close()
-    assert found == (["4s", "3s", "1s", "1s"] if patience_s else ["0", "0", "0", "1s"])
+    assert limits == (["4s", "3s", "1s", "1s"] if patience_s else ["0", "0", "0", "1s"])

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import text
 from tests.support.record import Record, ago
 
-from afterbell.adapters.db import turns
+from afterbell.adapters.db import work_locks
 from afterbell.adapters.db.reports import unfinished
 from afterbell.adapters.db.reports.unfinished import START, Page, SweepAges
 
@@ -36,18 +36,18 @@ RULES: list[tuple[dict[str, Any], bool]] = [
 
 
 async def pages(record: Record, limit: int, ages: SweepAges = AGES) -> list[Page]:
-    found, place = [], START
+    read, place = [], START
     async with record.database.statement() as connection:
         while True:
             page = await unfinished.page(connection, place, ages, limit=limit)
-            found.append(page)
+            read.append(page)
             if page.end is None:
-                return found
+                return read
             place = page.end
 
 
-def asked(found: list[Page]) -> list[UUID]:
-    return [report.report_id for page in found for report in page.due]
+def asked(read: list[Page]) -> list[UUID]:
+    return [report.report_id for page in read for report in page.due]
 
 
 async def test_the_queue_is_asked_about_what_it_may_not_hold_oldest_first(alone: Record) -> None:
@@ -75,9 +75,9 @@ async def test_pages_are_bounded_and_end_though_all_were_asked_for_at_one_moment
     await alone.stored()
     moment = ago(999)
     ids = [await alone.report(version=version, created_at=moment) for version in range(1, 8)]
-    found = await pages(alone, 3)
-    assert [len(page.due) for page in found] == [3, 3, 1]
-    assert sorted(asked(found)) == sorted(ids)
+    read = await pages(alone, 3)
+    assert [len(page.due) for page in read] == [3, 3, 1]
+    assert sorted(asked(read)) == sorted(ids)
 
 
 async def test_what_was_put_a_while_ago_waits_for_one_that_was_put_long_ago(alone: Record) -> None:
@@ -134,19 +134,19 @@ async def test_a_row_that_somebody_holds_locked_is_not_waited_for(alone: Record)
     assert (await alone.row(locked))["put_at"] is None
 
 
-async def test_one_process_has_the_turn_until_it_ends_it_or_is_silent(record: Record) -> None:
+async def test_one_process_has_the_lock_until_it_releases_it_or_is_silent(record: Record) -> None:
     async with record.database.statement() as connection:
-        assert await turns.take(connection, "sweep", "one", for_s=60)
-        assert not await turns.take(connection, "sweep", "two", for_s=60)
-        assert await turns.take(connection, "retention", "two", for_s=60)
-        assert await turns.take(connection, "sweep", "one", for_s=0)
+        assert await work_locks.acquire(connection, "sweep", "one", for_s=60)
+        assert not await work_locks.acquire(connection, "sweep", "two", for_s=60)
+        assert await work_locks.acquire(connection, "retention", "two", for_s=60)
+        assert await work_locks.acquire(connection, "sweep", "one", for_s=0)
         await connection.execute(text("SELECT pg_sleep(0.01)"))
-        assert await turns.take(connection, "sweep", "two", for_s=60)
-        await turns.end(connection, "sweep", "one")
-        assert not await turns.take(connection, "sweep", "one", for_s=60)
-        await turns.end(connection, "sweep", "two")
-        assert await turns.take(connection, "sweep", "one", for_s=60)
+        assert await work_locks.acquire(connection, "sweep", "two", for_s=60)
+        await work_locks.release(connection, "sweep", "one")
+        assert not await work_locks.acquire(connection, "sweep", "one", for_s=60)
+        await work_locks.release(connection, "sweep", "two")
+        assert await work_locks.acquire(connection, "sweep", "one", for_s=60)
         # A clock that was hours ahead has been set back since.
         await connection.execute(text("UPDATE turns SET until = now() + interval '9 hours', holder = 'gone'"))
-        assert await turns.take(connection, "sweep", "two", for_s=60)
+        assert await work_locks.acquire(connection, "sweep", "two", for_s=60)
         await connection.execute(text("DELETE FROM turns"))

@@ -34,10 +34,12 @@ def url(heard: Heard) -> Iterator[str]:
         yield address
 
 
-async def ask(url: str, told: list[ModelProgress] | None = None, *, max_output_tokens: int = 4_000) -> ModelAnswer:
+async def ask(
+    url: str, progressed: list[ModelProgress] | None = None, *, max_output_tokens: int = 4_000
+) -> ModelAnswer:
     async def note(progress: ModelProgress) -> None:
-        if told is not None:
-            told.append(progress)
+        if progressed is not None:
+            progressed.append(progress)
 
     client = ChatClient(
         api_key=KEY, base_url=f"{url}/v1", model="m", attempt_timeout_s=10, max_output_tokens=max_output_tokens
@@ -49,8 +51,8 @@ async def ask(url: str, told: list[ModelProgress] | None = None, *, max_output_t
 
 
 async def test_an_answer_comes_with_its_model_request_id_usage_and_progress(url: str) -> None:
-    told: list[ModelProgress] = []
-    answer = await ask(url, told)
+    progressed: list[ModelProgress] = []
+    answer = await ask(url, progressed)
     assert narrative_codec.decode(answer.text) == expected()
     last = log(url)[-1]
     assert (last["api"], last["client_request_id"]) == ("chat", "report-7")
@@ -58,7 +60,7 @@ async def test_an_answer_comes_with_its_model_request_id_usage_and_progress(url:
     assert answer.usage.input_tokens == last["usage"]["input_tokens"] > 100
     assert answer.usage.output_tokens == last["usage"]["output_tokens"] > 100
     assert not answer.usage.estimated
-    finished = [progress.sections_finished for progress in told]
+    finished = [progress.sections_finished for progress in progressed]
     assert finished == sorted(set(finished))
     assert (finished[0], finished[-1]) == (0, SECTIONS_TOTAL)
 
@@ -104,8 +106,8 @@ async def test_each_fault_says_whether_waiting_helps_and_what_it_cost(
     requests = log(url)
     assert len(requests) == before + 1, "the queue retries, the client must not"
     if usage is not None:
-        told = requests[-1]["usage"]
-        assert (usage.input_tokens, usage.output_tokens) == (told["input_tokens"], told["output_tokens"])
+        logged = requests[-1]["usage"]
+        assert (usage.input_tokens, usage.output_tokens) == (logged["input_tokens"], logged["output_tokens"])
     assert "two quarters" not in repr(caught.value)
 
 

@@ -30,8 +30,8 @@ BECOMES: Final = {
 
 def rows() -> dict[tuple[str, str], tuple[str, str]]:
     """By API and server: what becomes of the call, and what is booked."""
-    found = ROW.findall(read("docs/reference/model-servers.md"))
-    return {(api, name.strip()): (becomes.strip(), billed.strip()) for name, api, becomes, billed in found}
+    cells = ROW.findall(read("docs/reference/model-servers.md"))
+    return {(api, name.strip()): (becomes.strip(), billed.strip()) for name, api, becomes, billed in cells}
 
 
 ROWS: Final = rows()

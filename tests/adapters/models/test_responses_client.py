@@ -176,9 +176,12 @@ async def test_each_fault_says_whether_waiting_helps_and_what_it_cost(
     assert (error.request_id is not None) == has_id
     assert (error.usage is not None) == has_usage
     if error.usage is not None:
-        told = log(url)[-1]["usage"]
+        logged = log(url)[-1]["usage"]
         assert error.usage.estimated == (fault in {"error_event", "cut", "eof"}), "the provider did not say"
-        assert (error.usage.input_tokens, error.usage.output_tokens) == (told["input_tokens"], told["output_tokens"])
+        assert (error.usage.input_tokens, error.usage.output_tokens) == (
+            logged["input_tokens"],
+            logged["output_tokens"],
+        )
     assert len(log(url)) == before + 1, "the queue retries, the client must not"
     shown = "".join(traceback.format_exception(error)) + repr(error)
     assert KEY not in shown

@@ -110,14 +110,14 @@ class QueueMachine(RuleBasedStateMachine):
     def enqueue(
         self, tenant: str, job_class: Any, count: int, delay_s: float, again: bool, data: st.DataObject
     ) -> None:
-        ids = [f"j{self.number + one}" for one in range(count)]
+        ids = [f"j{self.number + number}" for number in range(count)]
         self.number += count
         if again and self.model.jobs:
             ids.append(data.draw(st.sampled_from(sorted(self.model.jobs))))
-        for one in ids:
-            self.payloads.setdefault(one, f"payload of {one}".encode())
-        jobs = [NewJob(one, self.payloads[one], delay_s, tenant, job_class) for one in ids]
-        expected = [self.model.enqueue(one, lane_of(tenant, job_class), int(delay_s * 1000)) for one in ids]
+        for job_id in ids:
+            self.payloads.setdefault(job_id, f"payload of {job_id}".encode())
+        jobs = [NewJob(job_id, self.payloads[job_id], delay_s, tenant, job_class) for job_id in ids]
+        expected = [self.model.enqueue(job_id, lane_of(tenant, job_class), int(delay_s * 1000)) for job_id in ids]
         assert self.run(self.queue.enqueue(jobs)) == expected
 
     @precondition(lambda self: self.alive)
@@ -147,18 +147,20 @@ class QueueMachine(RuleBasedStateMachine):
             for grant in worker.held.values()
             if data and (outcome := data.draw(st.sampled_from((None, *OUTCOMES)), label=grant.job_id))
         ]
-        told = {grant.job_id for grant, _ in ended}
-        running = [grant for grant in worker.held.values() if grant.job_id not in told]
+        ending = {grant.job_id for grant, _ in ended}
+        running = [grant for grant in worker.held.values() if grant.job_id not in ending]
         free = worker.slots - len(running)
         expected = self.model.poll(
             worker.name,
             free,
-            [(one.job_id, one.run) for one in running],
+            [(grant.job_id, grant.run) for grant in running],
             [(grant.job_id, grant.run, *product._wire(outcome)) for grant, outcome in ended],
         )
-        taken = self.run(self.queue.poll(worker.name, free, running, [Ended(*one) for one in ended]))
-        assert [(one.job_id, one.run, one.failures) for one in taken.grants] == expected.grants
-        assert all(one.payload == self.payloads[one.job_id] for one in taken.grants)
+        taken = self.run(
+            self.queue.poll(worker.name, free, running, [Ended(*grant_and_verdict) for grant_and_verdict in ended])
+        )
+        assert [(grant.job_id, grant.run, grant.failures) for grant in taken.grants] == expected.grants
+        assert all(grant.payload == self.payloads[grant.job_id] for grant in taken.grants)
         assert (list(taken.given_up), taken.gate) == (expected.given_up, expected.gate)
         assert (taken.lost, taken.unknown, taken.cancelled) == (expected.lost, expected.unknown, expected.cancelled)
         self.starts += [self.model.now] * len(taken.grants)
@@ -166,7 +168,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     def _hear_answer(self, worker: Worker, taken: Polled, running: list[Grant], free: int, forget: bool) -> None:
         """An answer lost on its way leaves a worker without its grants; it asks again at once."""
-        worker.held = {one.job_id: one for one in running if one.job_id not in taken.lost}
+        worker.held = {grant.job_id: grant for grant in running if grant.job_id not in taken.lost}
         worker.woken, worker.timer_at = forget, float("inf")
         # Redis counts on the promise even where the worker never heard of it.
         worker.back_by_answer_at = (
@@ -176,7 +178,7 @@ class QueueMachine(RuleBasedStateMachine):
             note("its answer was lost")
             worker.idle = False
             return
-        worker.held |= {one.job_id: one for one in taken.grants}
+        worker.held |= {grant.job_id: grant for grant in taken.grants}
         worker.idle = len(taken.grants) < free and taken.gate != "drained"
 
     # -- control ----------------------------------------------------------------------------------------------
@@ -202,7 +204,7 @@ class QueueMachine(RuleBasedStateMachine):
     @rule(verb=st.sampled_from(("retry", "promote", "cancel", "remove")), data=st.data())
     def apply(self, verb: Any, data: st.DataObject) -> None:
         ids = data.draw(st.lists(st.sampled_from([*sorted(self.model.jobs), "nobody"]), min_size=1, max_size=3))
-        expected = [self.model.apply(verb, one) for one in ids]
+        expected = [self.model.apply(verb, job_id) for job_id in ids]
         assert self.run(self.queue.apply(verb, ids)) == expected
 
     # -- the world --------------------------------------------------------------------------------------------
@@ -217,7 +219,7 @@ class QueueMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.model.of_state("due", "active") or self.model.starts)
     @rule(early_ms=st.sampled_from((0, 1)))
     def time_passes_to_the_next_moment(self, early_ms: int) -> None:
-        moments = [self.model.jobs[one].at for one in self.model.of_state("due", "active")]
+        moments = [self.model.jobs[job_id].at for job_id in self.model.of_state("due", "active")]
         moments += [at + self.model.rules.window_ms + 1 for at in self.model.starts]
         moments = [int(at) - early_ms for at in moments if at - early_ms > self.model.now]
         assume(moments)
@@ -246,36 +248,36 @@ class QueueMachine(RuleBasedStateMachine):
             *self.queue.keys.script_keys,
             prefix + "clock",
             f"{prefix}model:{MODEL}",
-            *(f"{prefix}job:{one}" for one in self.payloads),
+            *(f"{prefix}job:{job_id}" for job_id in self.payloads),
         ]
-        lanes = [f"{prefix}lane:{lane_of(tenant, one)}" for tenant in TENANTS for one in CLASSES]
+        lanes = [f"{prefix}lane:{lane_of(tenant, job_class)}" for tenant in TENANTS for job_class in CLASSES]
         await client.delete(*keys, *lanes)
 
     # -- what holds after every step --------------------------------------------------------------------------
 
     @invariant()
     def every_job_is_where_the_model_has_it(self) -> None:
-        found = self.run(self._read_jobs())
-        assert found == {
-            one: (job.state, job.run, job.failures, job.lost, job.owner, job.at if job.state in TIMED else None)
-            for one, job in self.model.jobs.items()
+        stored = self.run(self._read_jobs())
+        assert stored == {
+            job_id: (job.state, job.run, job.failures, job.lost, job.owner, job.at if job.state in TIMED else None)
+            for job_id, job in self.model.jobs.items()
         }
 
     async def _read_jobs(self) -> dict[str, tuple[Any, ...]]:
         prefix, ids = self.queue.keys.prefix, list(self.model.jobs)
         async with self.server.client.pipeline(transaction=False) as pipe:
-            for one in TIMED.values():
-                pipe.zrange(prefix + one, 0, -1, withscores=True)
-            for one in ids:
-                pipe.hmget(f"{prefix}job:{one}", "state", "run", "failures", "lost", "owner")
+            for key in TIMED.values():
+                pipe.zrange(prefix + key, 0, -1, withscores=True)
+            for job_id in ids:
+                pipe.hmget(f"{prefix}job:{job_id}", "state", "run", "failures", "lost", "owner")
             *sets, hashes = await _split(pipe, len(TIMED))
-        times = {state: {name.decode(): at for name, at in found} for state, found in zip(TIMED, sets, strict=True)}
+        times = {state: {name.decode(): at for name, at in timed} for state, timed in zip(TIMED, sets, strict=True)}
         assert sum(map(len, times.values())) == sum(job.state in TIMED for job in self.model.jobs.values())
         jobs = {}
-        for one, (state, run, failures, lost, owner) in zip(ids, hashes, strict=True):
+        for job_id, (state, run, failures, lost, owner) in zip(ids, hashes, strict=True):
             word = (state or b"gone").decode()
             counts = (int(run or 0), int(failures or 0), int(lost or 0), (owner or b"").decode())
-            jobs[one] = (word, *counts, times.get(word, {}).get(one))
+            jobs[job_id] = (word, *counts, times.get(word, {}).get(job_id))
         return jobs
 
     @invariant()
@@ -295,8 +297,8 @@ class QueueMachine(RuleBasedStateMachine):
     def somebody_comes_back_for_whatever_may_start(self) -> None:
         self._hear_wakeups()
         for at, owner in self._events():
-            able = [one for one in self.alive if one.idle and one.name not in self.model.drained | owner]
-            assert not able or any(self._comes_by(one, at) for one in self.workers if one.name not in owner), (
+            able = [worker for worker in self.alive if worker.idle and worker.name not in self.model.drained | owner]
+            assert not able or any(self._comes_by(worker, at) for worker in self.workers if worker.name not in owner), (
                 f"nobody comes back for what may start at {at - self.model.now:+.0f} ms, though {able} could run it"
             )
 
@@ -306,7 +308,7 @@ class QueueMachine(RuleBasedStateMachine):
                 for worker in self.workers:
                     worker.woken = True
                 continue
-            worker = next(one for one in self.workers if one.name == name)
+            worker = next(worker for worker in self.workers if worker.name == name)
             if (timer := timer_of(message)) is not None:
                 worker.back_by_answer_at, worker.timer_at = float("inf"), self.model.now + timer.in_s * 1000
             else:
@@ -318,20 +320,20 @@ class QueueMachine(RuleBasedStateMachine):
             return []
         opens = max(self.model.hold_until, self.model.limited_until())
         events = [(self.model.now, set[str]())] if self.model.of_state("waiting") else []
-        events += [(self.model.jobs[one].at, set()) for one in self.model.of_state("due")]
-        for one in self.model.of_state("active"):
-            job = self.model.jobs[one]
+        events += [(self.model.jobs[job_id].at, set()) for job_id in self.model.of_state("due")]
+        for job_id in self.model.of_state("active"):
+            job = self.model.jobs[job_id]
             holder = next(worker for worker in self.workers if worker.name == job.owner)
-            knows = one in holder.held and holder.held[one].run == job.run
+            knows = job_id in holder.held and holder.held[job_id].run == job.run
             barred = {holder.name} if knows else set()
-            if job.at <= self.model.now and self.model.suspect(one, 1):
+            if job.at <= self.model.now and self.model.suspect(job_id, 1):
                 barred |= {worker.name for worker in self.alive if self._holds_suspect(worker)}
             events.append((job.at, barred))
         return [(max(at, opens), owner) for at, owner in events]
 
     def _holds_suspect(self, worker: Worker) -> bool:
-        known = [one for one in worker.held if one in self.model.jobs]
-        return any(self.model.jobs[one].owner == worker.name and self.model.suspect(one) for one in known)
+        known = [job_id for job_id in worker.held if job_id in self.model.jobs]
+        return any(self.model.jobs[job_id].owner == worker.name and self.model.suspect(job_id) for job_id in known)
 
     def _comes_by(self, worker: Worker, at: float) -> bool:
         """A crashed worker's promise counts until its time is over: two watch, so that one may crash."""

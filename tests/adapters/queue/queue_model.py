@@ -54,7 +54,8 @@ class QueueModel:
     def of_state(self, *states: str) -> list[str]:
         """Ids in the order of their moments, as a sorted set has them."""
         return sorted(
-            (one for one, job in self.jobs.items() if job.state in states), key=lambda one: (self.jobs[one].at, one)
+            (job_id for job_id, job in self.jobs.items() if job.state in states),
+            key=lambda job_id: (self.jobs[job_id].at, job_id),
         )
 
     def enqueue(self, job_id: str, lane: str, delay_ms: int) -> str:
@@ -87,7 +88,7 @@ class QueueModel:
         answer.gate, _, room = self.gate(worker)
         room = min(room, free)
         named = {job_id for job_id, _ in running} - answer.lost - answer.unknown
-        self._reclaim(worker, room, free + 10, any(self.suspect(one) for one in named), answer)
+        self._reclaim(worker, room, free + 10, any(self.suspect(job_id) for job_id in named), answer)
         while len(answer.grants) < room and self.tags:
             self._start(self._next_waiting(), worker, answer)
         if len(answer.grants) < free and not answer.gate:
@@ -143,12 +144,12 @@ class QueueModel:
             self.tags[job.lane] = max(self.virtual[job.lane[0]], self.last_tags.get(job.lane, 0))
 
     def _waiting_in(self, lane: str) -> list[str]:
-        found = [one for one in self.of_state("waiting") if self.jobs[one].lane == lane]
-        return sorted(found, key=lambda one: self.jobs[one].seq)
+        waiting = [job_id for job_id in self.of_state("waiting") if self.jobs[job_id].lane == lane]
+        return sorted(waiting, key=lambda job_id: self.jobs[job_id].seq)
 
     def _next_waiting(self) -> str:
         """Start-time fair queueing: the lane with the lowest tag, its oldest job first."""
-        lane = min(self.tags, key=lambda one: (self.tags[one], one))
+        lane = min(self.tags, key=lambda lane: (self.tags[lane], lane))
         job_id = self._waiting_in(lane)[0]
         self.virtual[lane[0]] = self.tags[lane]
         self.tags[lane] += 1
@@ -172,7 +173,7 @@ class QueueModel:
         return self.jobs[job_id].lost + more >= max(self.rules.deliveries_max - 1, 1)
 
     def _reclaim(self, worker: str, room: float, looked_at: int, holds_suspect: bool, answer: Answer) -> None:
-        overdue = [one for one in self.of_state("active") if self.jobs[one].at <= self.now]
+        overdue = [job_id for job_id in self.of_state("active") if self.jobs[job_id].at <= self.now]
         for job_id in overdue[:looked_at]:
             job = self.jobs[job_id]
             if job.cancel:
@@ -220,7 +221,9 @@ class QueueModel:
 
     def facts(self) -> dict[str, Any]:
         """What the stats tell, but for the idle workers."""
-        at = {state: [self.jobs[one].at for one in self.of_state(state)] for state in ("waiting", "due", "active")}
+        at = {
+            state: [self.jobs[job_id].at for job_id in self.of_state(state)] for state in ("waiting", "due", "active")
+        }
         window = self.now - self.rules.window_ms
         return {
             "at_ms": self.now,
@@ -230,8 +233,8 @@ class QueueModel:
             "dead": len(self.of_state("dead")),
             "paused": self.paused,
             "lanes": len(self.tags),
-            "starts_in_window": sum(one >= window for one in self.starts) if self.rules.starts_max else 0,
+            "starts_in_window": sum(start >= window for start in self.starts) if self.rules.starts_max else 0,
             "oldest_waiting_age_ms": self.now - at["waiting"][0] if at["waiting"] else None,
             "next_due_in_ms": max(at["due"][0] - self.now, 0) if at["due"] else None,
-            "overdue": sum(one <= self.now for one in at["active"]),
+            "overdue": sum(ends_at <= self.now for ends_at in at["active"]),
         }

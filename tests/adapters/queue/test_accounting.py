@@ -31,16 +31,16 @@ def counted() -> Counter[str]:
 @asynccontextmanager
 async def watching(url: str) -> AsyncIterator[list[str]]:
     """The names of commands that clients send; what scripts call inside the server is left out."""
-    seen: list[str] = []
+    commands: list[str] = []
     client = Redis.from_url(url)
     async with client.monitor() as monitor:
 
         async def read(monitor: Monitor) -> None:
             async for command in monitor.listen():
-                seen.extend([command["command"].split(" ")[0].upper()] * (command["client_type"] != "lua"))
+                commands.extend([command["command"].split(" ")[0].upper()] * (command["client_type"] != "lua"))
 
         reading = asyncio.create_task(read(monitor))
-        yield seen
+        yield commands
         await asyncio.sleep(0.1)
         reading.cancel()
         await asyncio.gather(reading, return_exceptions=True)
@@ -56,7 +56,7 @@ async def test_every_command_is_counted_once_by_its_purpose(tmp_path: Path) -> N
         for load in (queue.enqueue([]), queue.poll("w", 0), queue.stats()):
             await load
         before = counted()
-        async with watching(url) as seen:
+        async with watching(url) as commands:
             async with client.pubsub() as channel:
                 await channel.subscribe(queue.keys.wakeup("w"))
                 await queue.enqueue([NewJob(f"j{number}", b"p") for number in range(10)])
@@ -67,7 +67,7 @@ async def test_every_command_is_counted_once_by_its_purpose(tmp_path: Path) -> N
         after = counted()
         after.subtract(before)
         spent = {purpose: number for purpose, number in after.items() if number}
-        assert sum(spent.values()) == len(seen), (spent, seen)
+        assert sum(spent.values()) == len(commands), (spent, commands)
         assert (spent["enqueue"], spent["poll"], spent["stats"]) == (1, 2, 1)
         assert facts.commands_today == 2 + 3, "put and take that loaded the scripts, then put, take and take"
 

@@ -36,7 +36,7 @@ def decide(error: BaseException, failures: int) -> Outcome:
 
 
 @dataclass
-class Seen:
+class Runs:
     starts: list[tuple[str, float]] = field(default_factory=list)
     ends: list[str] = field(default_factory=list)
     buried: list[str] = field(default_factory=list)
@@ -50,10 +50,10 @@ class Bench:
         self.name = f"t{uuid.uuid4().hex}"
         self.client, self.admin = connect(url), connect(as_admin(url))
         self.queue = Queue(self.client, QueueKeys(self.name), rules)
-        self.seen = Seen()
+        self.runs = Runs()
 
     async def put(self, *ids: str, task: str = "work") -> None:
-        await self.queue.enqueue([NewJob(one, report_message(task, one)) for one in ids])
+        await self.queue.enqueue([NewJob(job_id, report_message(task, job_id)) for job_id in ids])
 
     @asynccontextmanager
     async def worker(self, work: Work, *, slots: int = 2, drain_s: float = 5) -> AsyncIterator[LeaseBroker]:
@@ -67,12 +67,12 @@ class Bench:
 
     async def start(self, work: Work, *, slots: int, drain_s: float) -> tuple[LeaseBroker, asyncio.Event, Any]:
         async def on_given_up(job_id: str) -> None:
-            self.seen.buried.append(job_id)
+            self.runs.buried.append(job_id)
 
         async def task(job_id: str) -> None:
-            self.seen.starts.append((job_id, asyncio.get_running_loop().time()))
+            self.runs.starts.append((job_id, asyncio.get_running_loop().time()))
             await work(job_id)
-            self.seen.ends.append(job_id)
+            self.runs.ends.append(job_id)
 
         broker = LeaseBroker(
             self.url,
@@ -128,9 +128,9 @@ def test_jobs_run_once_each_and_leave_the_queue_empty(redis_url: str) -> None:
         ids = [f"j{number}" for number in range(30)]
         await bench.put(*ids)
         async with bench.worker(at_once, slots=5), bench.worker(at_once, slots=5):
-            await bench.until(lambda: len(bench.seen.ends) == 30)
+            await bench.until(lambda: len(bench.runs.ends) == 30)
             await bench.quiet()
-        assert sorted(bench.seen.ends) == sorted(ids)
+        assert sorted(bench.runs.ends) == sorted(ids)
 
     on(redis_url, body)
 
@@ -142,8 +142,8 @@ def test_an_idle_worker_starts_a_new_job_on_a_wakeup(redis_url: str) -> None:
             await asyncio.sleep(0.2)
             put_at = asyncio.get_running_loop().time()
             await bench.put("a")
-            await bench.until(lambda: bench.seen.ends == ["a"])
-            assert bench.seen.starts[0][1] - put_at < 1
+            await bench.until(lambda: bench.runs.ends == ["a"])
+            assert bench.runs.starts[0][1] - put_at < 1
 
     on(redis_url, body)
 
@@ -155,9 +155,9 @@ def test_a_failing_job_is_retried_after_each_back_off_and_then_is_a_dead_letter(
     async def body(bench: Bench) -> None:
         await bench.put("a")
         async with bench.worker(fail):
-            await bench.until(lambda: len(bench.seen.starts) == 4)
+            await bench.until(lambda: len(bench.runs.starts) == 4)
             await bench.quiet()
-        times = [at for _, at in bench.seen.starts]
+        times = [at for _, at in bench.runs.starts]
         waits = [after - before for before, after in pairwise(times)]
         assert all(step * 0.99 <= wait < step + 0.9 for wait, step in zip(waits, BACKOFFS_S, strict=True)), waits
         assert (await bench.queue.stats()).dead == 1
@@ -173,7 +173,7 @@ def test_what_no_task_can_run_becomes_a_dead_letter_not_nothing(redis_url: str, 
             async with asyncio.timeout(20):
                 while (await bench.queue.stats()).dead == 0:
                     await asyncio.sleep(0.01)
-        assert bench.seen.starts == []
+        assert bench.runs.starts == []
 
     on(redis_url, body)
 
@@ -185,8 +185,8 @@ def test_a_long_job_runs_once_though_it_outlives_its_lease_many_times(redis_url:
     async def body(bench: Bench) -> None:
         async with bench.worker(long, slots=1), bench.worker(long, slots=1):
             await bench.put("a")
-            await bench.until(lambda: bench.seen.ends == ["a"])
-        assert len(bench.seen.starts) == 1
+            await bench.until(lambda: bench.runs.ends == ["a"])
+        assert len(bench.runs.starts) == 1
 
     on(redis_url, body)
 
@@ -198,8 +198,8 @@ def test_a_stop_lets_running_jobs_finish_and_starts_no_other(redis_url: str) -> 
     async def body(bench: Bench) -> None:
         await bench.put("a", "b", "c", "d")
         async with bench.worker(work, slots=2):
-            await bench.until(lambda: len(bench.seen.starts) == 2)
-        assert sorted(bench.seen.ends) == ["a", "b"]
+            await bench.until(lambda: len(bench.runs.starts) == 2)
+        assert sorted(bench.runs.ends) == ["a", "b"]
         facts = await bench.queue.stats()
         assert (facts.waiting, facts.active) == (2, 0)
 
@@ -213,11 +213,11 @@ def test_a_stop_with_too_little_time_hands_the_job_back_at_once(redis_url: str) 
     async def body(bench: Bench) -> None:
         await bench.put("a")
         async with bench.worker(forever, slots=1, drain_s=0.2):
-            await bench.until(lambda: len(bench.seen.starts) == 1)
+            await bench.until(lambda: len(bench.runs.starts) == 1)
         facts = await bench.queue.stats()
         assert (facts.waiting, facts.active, facts.dead) == (1, 0, 0)
         async with bench.worker(at_once, slots=1):
-            await bench.until(lambda: bench.seen.ends == ["a"])
+            await bench.until(lambda: bench.runs.ends == ["a"])
 
     on(redis_url, body)
 
@@ -229,15 +229,15 @@ def test_a_vanished_workers_job_is_run_by_an_idle_worker_without_new_traffic(red
     async def body(bench: Bench) -> None:
         await bench.put("a")
         broker, _, receiving = await bench.start(forever, slots=1, drain_s=1)
-        await bench.until(lambda: len(bench.seen.starts) == 1)
+        await bench.until(lambda: len(bench.runs.starts) == 1)
         async with bench.worker(at_once, slots=1):
             # What kill -9 leaves: no renewal, no settle, no goodbye.
             receiving.cancel()
             await asyncio.gather(receiving, return_exceptions=True)
             await stop_all(broker.consumer._services)
             gone_at = asyncio.get_running_loop().time()
-            await bench.until(lambda: bench.seen.ends == ["a"])
-            assert bench.seen.starts[-1][1] - gone_at <= RULES.lease_s + 1
+            await bench.until(lambda: bench.runs.ends == ["a"])
+            assert bench.runs.starts[-1][1] - gone_at <= RULES.lease_s + 1
         await broker.shutdown()
 
     on(redis_url, body)
@@ -257,14 +257,16 @@ def test_a_vanished_workers_job_is_run_by_a_worker_that_was_idle_before_it_began
             while (await bench.queue.stats()).idle_workers < 2:
                 await asyncio.sleep(0.01)
         await bench.put("a")
-        await bench.until(lambda: len(bench.seen.starts) == 1)
-        (gone, _, receiving), (other, finish, waiting) = sorted(brokers, key=lambda one: not one[0].consumer.deliveries)
+        await bench.until(lambda: len(bench.runs.starts) == 1)
+        (gone, _, receiving), (other, finish, waiting) = sorted(
+            brokers, key=lambda broker: not broker[0].consumer.deliveries
+        )
         receiving.cancel()
         await asyncio.gather(receiving, return_exceptions=True)
         await stop_all(gone.consumer._services)
         gone_at = asyncio.get_running_loop().time()
-        await bench.until(lambda: bench.seen.ends == ["a"])
-        assert bench.seen.starts[-1][1] - gone_at <= RULES.lease_s + 1
+        await bench.until(lambda: bench.runs.ends == ["a"])
+        assert bench.runs.starts[-1][1] - gone_at <= RULES.lease_s + 1
         finish.set()
         await waiting
         await other.shutdown()
@@ -282,7 +284,7 @@ def test_after_redis_was_emptied_the_first_job_wakes_the_workers_it_has_forgotte
             async for key in bench.admin.scan_iter(match=bench.queue.keys.prefix + "*"):
                 await bench.admin.delete(key)
             await bench.put("a")
-            await bench.until(lambda: bench.seen.ends == ["a"])
+            await bench.until(lambda: bench.runs.ends == ["a"])
 
     on(redis_url, body)
 
@@ -299,9 +301,9 @@ def test_a_worker_outlives_connections_that_are_cut(redis_url: str) -> None:
                 await asyncio.sleep(0.1)
                 await bench.admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
                 await bench.admin.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
-            await bench.until(lambda: len(bench.seen.ends) == 3)
+            await bench.until(lambda: len(bench.runs.ends) == 3)
             await bench.quiet()
-        assert len(bench.seen.starts) == 3
+        assert len(bench.runs.starts) == 3
 
     on(redis_url, body)
 

@@ -90,7 +90,7 @@ def test_a_dead_letter_whose_hash_is_gone_is_unknown_and_leaves_the_dead(redis_u
         for _ in range(4):
             await settle(queue, "w", await take_one(queue), Dead("broken"))
         client = queue._client
-        await client.delete(*(f"{queue.keys.prefix}job:{one}" for one in "abcd"))
+        await client.delete(*(f"{queue.keys.prefix}job:{job_id}" for job_id in "abcd"))
         for verb, job_id in (("retry", "a"), ("promote", "b"), ("cancel", "c"), ("remove", "d")):
             assert await queue.apply(verb, [job_id]) == ["unknown"]
         assert (await queue.stats()).dead == 0

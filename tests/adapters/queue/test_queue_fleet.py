@@ -131,13 +131,13 @@ def test_one_subscriber_receives_more_queues_than_a_client_has_connections(redis
         subscriber, heard = Subscriber(client), {}
         subscriber.start()
         queues = [Queue(client, QueueKeys(f"{queue.keys.name}-{number}"), queue.rules) for number in range(12)]
-        for number, one in enumerate(queues):
-            await subscriber.subscribe_load(one.keys, lambda news, number=number: heard.__setitem__(number, news))
+        for number, queue in enumerate(queues):
+            await subscriber.subscribe_load(queue.keys, lambda news, number=number: heard.__setitem__(number, news))
         async with asyncio.timeout(5):
             while len(heard) < len(queues):  # the confirmations
                 await asyncio.sleep(0.01)
-            for one in queues:
-                await one.enqueue(jobs("a"))
+            for queue in queues:
+                await queue.enqueue(jobs("a"))
             while any(news is None or news.waiting != 1 for news in heard.values()):
                 await asyncio.sleep(0.01)
         await subscriber.stop()

@@ -59,9 +59,9 @@ QUICK = settings(max_examples=20, deadline=None, suppress_health_check=[HealthCh
 @example(tenants=["\N{GRINNING FACE}" * 64, "\N{GRINNING FACE}" * 63 + "x"], job_class="interactive")
 @example(tenants=["sha256:", "\ud800"], job_class="bulk")
 def test_every_tenant_has_a_lane_of_its_own_that_any_key_can_carry(tenants: list[str], job_class: JobClass) -> None:
-    one, two = (lane_of(tenant, job_class) for tenant in tenants)
-    assert one != two
-    for lane in (one, two):
+    first, second = (lane_of(tenant, job_class) for tenant in tenants)
+    assert first != second
+    for lane in (first, second):
         assert lane.isascii()
         assert lane.isprintable()
         assert not set(lane) & set("{} ")
@@ -97,9 +97,9 @@ def test_every_worker_name_that_settings_and_api_take_can_run_and_be_drained(red
         assert len((await queue.poll(worker, 1)).grants) == 1
         await queue.drain(worker)
         assert (await queue.poll(worker, 1)).gate == "drained"
-        seen, drained = await queue.workers()
+        workers, drained = await queue.workers()
         assert worker in drained
-        assert worker in {one.name for one in seen}
+        assert worker in {known.name for known in workers}
 
     on(redis_url, body)
 

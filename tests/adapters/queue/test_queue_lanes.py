@@ -20,7 +20,7 @@ def test_a_tenant_with_a_thousand_jobs_does_not_make_another_wait_behind_them(re
         order = [(await take_one(queue)).job_id for _ in range(6)]
         assert "small1" in order[:2]
         assert "small2" in order[:4]
-        assert sum(one.startswith("big") for one in order) == 4
+        assert sum(job_id.startswith("big") for job_id in order) == 4
 
     on(redis_url, body)
 
@@ -32,7 +32,7 @@ def test_a_tenant_that_asks_again_and_again_does_not_hold_the_other_up(redis_url
         for number in range(10):
             await queue.enqueue([NewJob(f"small{number}", b"p", tenant="small")])
             order.append((await take_one(queue)).job_id)
-        assert 4 <= sum(one.startswith("big") for one in order) <= 6
+        assert 4 <= sum(job_id.startswith("big") for job_id in order) <= 6
 
     on(redis_url, body)
 

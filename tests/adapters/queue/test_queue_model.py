@@ -34,7 +34,11 @@ HUNTS_MAX = 6
 
 # Bugs to be found: what is broken -> the script, its text, and the text that breaks it.
 BUGS: dict[str, tuple[str, str, str]] = {
-    "the limiter forgets starts a second early": ("poll", "NOW - WINDOW_MS - 1)", "NOW - WINDOW_MS + 1000)"),
+    "the limiter forgets starts a second early": (
+        "limiter",
+        "NOW - limiter.window_ms - 1)",
+        "NOW - limiter.window_ms + 1000)",
+    ),
     "one more worker may vanish": ("poll", "count >= LOST_MAX", "count > LOST_MAX"),
     "a vanished worker is not counted": ("poll", "redis.call('HSET', job_key(id), 'lost', count)", ""),
     "any run of the job may settle it": ("poll", "or job[2] ~= run then", "then"),
@@ -52,7 +56,11 @@ BUGS: dict[str, tuple[str, str, str]] = {
     "a wakeup nobody receives wakes nobody": ("prelude", "worker, '1') > 0 then", "worker, '1') >= 0 then"),
     "nobody is appointed to watch": ("poll", "watching.appoint(opens_to_all)", "return"),
     "the gate's opening is nobody's event": ("watchers", "if opens and redis.call('ZCARD', WAITING) > 0", "if false"),
-    "a drained worker starts jobs": ("poll", "return GATE_DRAINED, nil, 0 end", "return gate_of_queue() end"),
+    "a drained worker starts jobs": (
+        "limiter",
+        "return limiter.DRAINED, nil, 0 end",
+        "return limiter.gate_of_queue() end",
+    ),
     "a resume wakes nobody": ("apply", "    wake_all()", ""),
     "a promoted job stays due": ("apply", "redis.call('ZREM', DUE, id)\n    make_ready", "make_ready"),
     "an old cancellation outlives a retry": ("apply", "'lost', 'cancel', 'ended_ms'", "'lost', 'ended_ms'"),

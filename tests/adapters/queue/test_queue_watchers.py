@@ -109,9 +109,9 @@ def test_a_watcher_of_a_moment_that_another_used_is_told_the_next_one(redis_url:
             assert (await queue.poll("w2", 1)).come_back_s == pytest.approx(first + 0.5, abs=0.1)
             await asyncio.sleep(first)
             assert [grant.job_id for grant in (await queue.poll("w1", 1)).grants] == ["b"]
-            told, word = await next_wakeup(channel)
+            woken, word = await next_wakeup(channel)
             notice = timer_of(word)
-            assert (told, notice is not None and notice.in_s) == ("w2", pytest.approx(1, abs=0.1))
+            assert (woken, notice is not None and notice.in_s) == ("w2", pytest.approx(1, abs=0.1))
         await client.aclose()
 
     on(redis_url, body)
@@ -135,7 +135,7 @@ def test_workers_that_each_run_a_suspect_job_do_not_call_each_other_for_a_third(
                 pass
             await queue.poll("w1", 1, [held["w1"]])
             assert await channel.get_message(timeout=0.05) is None, "an idle worker was called for what it cannot take"
-            assert [one.job_id for one in (await settle(queue, "w1", held["w1"], Done(), free=1)).grants] == ["c"]
+            assert [grant.job_id for grant in (await settle(queue, "w1", held["w1"], Done(), free=1)).grants] == ["c"]
         await client.aclose()
 
     on(redis_url, body, QueueRules(lease_s=0.5, starts_max=0, deliveries_max=2))

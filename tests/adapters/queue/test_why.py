@@ -15,7 +15,7 @@ from afterbell.core.queue.why import WaitFacts, Why, why
 pytestmark = pytest.mark.engines
 
 
-async def told(queue: Queue) -> Why:
+async def why_of(queue: Queue) -> Why:
     return why(WaitFacts(await queue.standing()))
 
 
@@ -35,9 +35,9 @@ def test_a_pause_is_named(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.enqueue(jobs("a", "b"))
         await queue.pause()
-        found = await told(queue)
-        assert found.cause == "paused"
-        assert "none of 2 jobs" in found.sentence
+        answer = await why_of(queue)
+        assert answer.cause == "paused"
+        assert "none of 2 jobs" in answer.sentence
 
     on(redis_url, body)
 
@@ -46,10 +46,10 @@ def test_a_provider_that_asked_us_to_wait_is_named_with_its_time(redis_url: str)
     async def body(queue: Queue) -> None:
         await queue.enqueue(jobs("a"))
         await breaker_of(queue).apply("wait", "odd model/1", 30_000, 1, 0, 0)
-        found = await told(queue)
-        assert found.cause == "told_to_wait"
-        assert "odd model/1" in found.sentence
-        assert "30 s" in found.sentence
+        answer = await why_of(queue)
+        assert answer.cause == "told_to_wait"
+        assert "odd model/1" in answer.sentence
+        assert "30 s" in answer.sentence
 
     on(redis_url, body)
 
@@ -58,9 +58,9 @@ def test_a_model_whose_breaker_is_open_is_named(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.enqueue(jobs("a"))
         await breaker_of(queue).apply("broken", "small-1", 60_000)
-        found = await told(queue)
-        assert found.cause == "model_away"
-        assert "small-1" in found.sentence
+        answer = await why_of(queue)
+        assert answer.cause == "model_away"
+        assert "small-1" in answer.sentence
 
     on(redis_url, body)
 
@@ -70,9 +70,9 @@ def test_the_limiter_is_named_with_the_moment_it_opens(redis_url: str) -> None:
         async with heard_by(redis_url, queue) as worker:
             await queue.enqueue(jobs("a", "b"))
             assert len((await queue.poll(worker, 5)).grants) == 1
-            found = await told(queue)
-        assert found.cause == "limiter"
-        assert "allows 1 starts" in found.sentence
+            answer = await why_of(queue)
+        assert answer.cause == "limiter"
+        assert "allows 1 starts" in answer.sentence
 
     on(redis_url, body, QueueRules(lease_s=5, starts_max=1, window_s=20))
 
@@ -81,7 +81,7 @@ def test_a_fleet_of_nobody_is_being_scaled(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
         await queue.poll("gone-00000001", 1)  # in the set of idle workers, and away
         await queue.enqueue(jobs("a"))
-        assert (await told(queue)).cause == "scaling"
+        assert (await why_of(queue)).cause == "scaling"
 
     on(redis_url, body)
 
@@ -91,9 +91,9 @@ def test_full_slots_are_named(redis_url: str) -> None:
         async with heard_by(redis_url, queue) as worker:
             await queue.enqueue(jobs("a", "b"))
             await take_one(queue, worker)
-            found = await told(queue)
-        assert found.cause == "no_slots"
-        assert "taken by 1 job:" in found.sentence
+            answer = await why_of(queue)
+        assert answer.cause == "no_slots"
+        assert "taken by 1 job:" in answer.sentence
 
     on(redis_url, body)
 
@@ -104,9 +104,9 @@ def test_drained_workers_are_named(redis_url: str) -> None:
             await queue.drain("pod-7")
             await queue.enqueue(jobs("a"))
             assert (await queue.poll(worker, 1)).grants == ()
-            found = await told(queue)
-        assert found.cause == "drained"
-        assert "pod-7" in found.sentence
+            answer = await why_of(queue)
+        assert answer.cause == "drained"
+        assert "pod-7" in answer.sentence
 
     on(redis_url, body)
 
@@ -116,12 +116,12 @@ def test_a_job_that_loses_worker_after_worker_is_called_poison(redis_url: str) -
         await queue.enqueue(jobs("a"))
         await take_one(queue, "w-00000001")
         await asyncio.sleep(0.12)
-        assert (await told(queue)).cause == "worker_lost"
+        assert (await why_of(queue)).cause == "worker_lost"
         await take_one(queue, "w-00000002")
         await asyncio.sleep(0.12)
-        found = await told(queue)
-        assert found.cause == "poison"
-        assert "2 for one of them" in found.sentence
+        answer = await why_of(queue)
+        assert answer.cause == "poison"
+        assert "2 for one of them" in answer.sentence
 
     on(redis_url, body, QueueRules(lease_s=0.1, starts_max=0))
 
@@ -130,19 +130,19 @@ def test_a_job_whose_time_has_not_come_is_named_with_its_time(redis_url: str) ->
     async def body(queue: Queue) -> None:
         await queue.enqueue(jobs("a"))
         await settle(queue, "w", await take_one(queue), Retry(90, "away"))
-        found = await told(queue)
-        assert found.cause == "not_due"
-        assert "90 s" in found.sentence
+        answer = await why_of(queue)
+        assert answer.cause == "not_due"
+        assert "90 s" in answer.sentence
 
     on(redis_url, body)
 
 
 def test_an_idle_fleet_and_an_empty_queue_keep_nobody_waiting(redis_url: str) -> None:
     async def body(queue: Queue) -> None:
-        assert (await told(queue)).cause == "nothing_waits"
+        assert (await why_of(queue)).cause == "nothing_waits"
         async with heard_by(redis_url, queue) as worker:
             await queue.poll(worker, 1)
             await queue.enqueue(jobs("a"))
-            assert (await told(queue)).cause == "starting"
+            assert (await why_of(queue)).cause == "starting"
 
     on(redis_url, body)

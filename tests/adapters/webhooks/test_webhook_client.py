@@ -42,18 +42,20 @@ async def post(url: str, *, timeout_s: float = 5, **options: object) -> Answer:
 
 
 async def test_a_message_arrives_as_it_was_signed() -> None:
-    said, found = await posted(lambda at: post(at.url))
+    said, receiving = await posted(lambda at: post(at.url))
     assert said == Answer(204)
-    (got,) = found.got
+    (got,) = receiving.got
     assert (got.path, got.body, got.headers["webhook-id"]) == ("/hook?a=1", b"{}", "msg_1")
     assert got.headers["content-type"] == "application/json"
-    assert got.headers["host"] == f"127.0.0.1:{found.port}"
+    assert got.headers["host"] == f"127.0.0.1:{receiving.port}"
 
 
 async def test_a_redirect_is_not_followed() -> None:
-    said, found = await posted(lambda at: post(at.url), answers=[answer(302, "Location: http://127.0.0.1:1/inside")])
+    said, receiving = await posted(
+        lambda at: post(at.url), answers=[answer(302, "Location: http://127.0.0.1:1/inside")]
+    )
     assert said == Answer(302, "answered 302")
-    assert len(found.got) == 1
+    assert len(receiving.got) == 1
 
 
 async def test_a_name_that_answers_something_else_the_next_moment_changes_nothing() -> None:
@@ -70,17 +72,17 @@ async def test_a_name_that_answers_something_else_the_next_moment_changes_nothin
         finally:
             await client.aclose()
 
-    said, found = await posted(work)
+    said, receiving = await posted(work)
     assert said.status is None
     assert "link-local" in (said.error or "")
-    assert found.got[0].headers["host"] == f"rebinding.example.com:{found.port}"
-    assert len(found.got) == 1
+    assert receiving.got[0].headers["host"] == f"rebinding.example.com:{receiving.port}"
+    assert len(receiving.got) == 1
 
 
 async def test_our_own_network_is_not_reached_without_being_allowed() -> None:
-    said, found = await posted(lambda at: post(at.url, allowed=()))
+    said, receiving = await posted(lambda at: post(at.url, allowed=()))
     assert "loopback" in (said.error or "")
-    assert found.got == []
+    assert receiving.got == []
 
 
 async def test_what_is_slow_is_cut_off_and_what_is_closed_is_told() -> None:

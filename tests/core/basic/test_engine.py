@@ -9,11 +9,12 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from pydantic import TypeAdapter
+from tests.core.reports import ground
 from tests.core.sessions import lesson, sessions, transcript
 
 from afterbell.core.basic.basic_report import write_narrative
 from afterbell.core.narrative import Narrative
-from afterbell.core.report.grounding import evidence_of, ground
+from afterbell.core.report.grounding import evidence_of
 from afterbell.core.session import Message, Participant, Session, Transcript, transcript_of
 
 NARRATIVES: TypeAdapter[Narrative] = TypeAdapter(Narrative)
@@ -28,15 +29,15 @@ SLIP = (
 RIGHT = ("S: Oh I see, I was adding the bottoms, so the fractions make 3/4.", "T: Exactly, well done.")
 
 
-def check(told: Transcript) -> Narrative:
+def check(session: Transcript) -> Narrative:
     """The narrative, once its bounds and every one of its citations were checked."""
-    narrative = write_narrative(told)
+    narrative = write_narrative(session)
     assert NARRATIVES.validate_json(NARRATIVES.dump_json(narrative)) == narrative
-    turns = {turn.id: turn for turn in told.turns}
+    turns = {turn.id: turn for turn in session.turns}
     for evidence in evidence_of(narrative):
         assert evidence.quote is not None
         assert any(evidence.quote in turns[turn_id].text for turn_id in evidence.turn_ids)
-    grounded, checks = ground(narrative, told)
+    grounded, checks = ground(narrative, session)
     assert replace(grounded, concerns=()) == narrative
     assert (checks.grounded_ratio, checks.dropped) == (1.0, ())
     return narrative
@@ -49,12 +50,12 @@ def answers(narrative: Narrative) -> list[str]:
 @given(sessions())
 @settings(max_examples=100, deadline=None)
 def test_any_session_gets_a_narrative_within_bounds_that_says_the_same_twice(session: Session) -> None:
-    told = transcript_of(session)
-    narrative = write_narrative(told)
+    turns = transcript_of(session)
+    narrative = write_narrative(turns)
     assert NARRATIVES.validate_json(NARRATIVES.dump_json(narrative)) == narrative
-    assert write_narrative(told) == narrative
-    grounded, _ = ground(narrative, told)
-    assert ground(grounded, told)[0] == grounded
+    assert write_narrative(turns) == narrative
+    grounded, _ = ground(narrative, turns)
+    assert ground(grounded, turns)[0] == grounded
 
 
 def test_an_answer_counts_where_the_tutor_confirms_it_in_the_next_turn() -> None:
@@ -119,8 +120,8 @@ def test_a_correction_that_no_confirmed_answer_follows_at_once_is_left_open() ->
 
 
 def test_an_answer_that_the_tutor_had_named_is_no_step_put_right() -> None:
-    told = transcript(SLIP[0], SLIP[1], "T: No, that's not right. It is 3/4.", "S: ok so 3/4", "T: Correct.")
-    assert [slip.status for slip in check(told).misconceptions] == ["partly"]
+    session = transcript(SLIP[0], SLIP[1], "T: No, that's not right. It is 3/4.", "S: ok so 3/4", "T: Correct.")
+    assert [slip.status for slip in check(session).misconceptions] == ["partly"]
 
 
 @pytest.mark.parametrize(
@@ -154,8 +155,8 @@ def test_a_topic_is_what_the_tutor_planned_in_their_own_words() -> None:
 
 
 def test_no_answer_is_both_confirmed_and_corrected() -> None:
-    told = transcript("T: 2+3?", "S: 5", "T: Correct. 4+3?", "S: 5", "T: No.", "S: 7", "T: Correct.")
-    narrative = check(told)
+    session = transcript("T: 2+3?", "S: 5", "T: Correct. 4+3?", "S: 5", "T: No.", "S: 7", "T: Correct.")
+    narrative = check(session)
     assert "“5”" in answers(narrative)
     assert not any("“5”" in slip.description for slip in narrative.misconceptions)
 
@@ -241,15 +242,15 @@ def test_what_cannot_be_told_is_said_to_be_so(session: Session, said: str) -> No
 
 
 def test_a_disclosure_is_neither_quoted_nor_praised_and_the_staff_is_told() -> None:
-    told = transcript(
+    session = transcript(
         "T: How did the homework go?",
         "S: I couldn't do it because my dad hit me again so I hid in my room and then I could not sleep",
         "T: Exactly, thank you for telling me. You did the right thing.",
         "S: he uses a stick because then it leaves no traces on me",
         "T: That's right to tell me.",
     )
-    narrative, _ = ground(write_narrative(told), told)
-    assert narrative.concerns[0].evidence[0].quote in told.turns[1].text  # type: ignore[operator]
+    narrative, _ = ground(write_narrative(session), session)
+    assert narrative.concerns[0].evidence[0].quote in session.turns[1].text  # type: ignore[operator]
     shown = json.dumps(NARRATIVES.dump_python(replace(narrative, concerns=()), mode="json"))
     assert not any(words in shown for words in ("dad", "hid in", "stick", "telling me"))
 
@@ -297,13 +298,13 @@ def test_twice_the_turns_are_no_more_than_twice_the_calls() -> None:
     assert many < 2.2 * few
 
 
-def calls_of(told: Transcript) -> int:
+def calls_of(session: Transcript) -> int:
     """Python functions called to write about it: unlike time, the same on every machine."""
-    write_narrative(told)
+    write_narrative(session)
     counted = Counter[str]()
     sys.setprofile(lambda _frame, event, _what: counted.update([event]))
     try:
-        write_narrative(told)
+        write_narrative(session)
     finally:
         sys.setprofile(None)
     return counted["call"] + counted["c_call"]

@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from pydantic import TypeAdapter
 from tests.core.basic.test_engine import RIGHT, SLIP, two_students
+from tests.core.reports import ground
 from tests.core.sessions import lesson
 from tools import catalogues
 
 from afterbell.core.basic.basic_report import write_narrative
 from afterbell.core.narrative import Narrative
-from afterbell.core.report.grounding import ground
 from afterbell.core.session import Session, transcript_of
 from afterbell.core.translation import LANGUAGES
 
@@ -56,17 +56,23 @@ def written(name: str, language: str) -> Narrative:
 def test_a_record_keeps_its_bounds_and_passes_every_gate(language: str, name: str) -> None:
     narrative = written(name, language)
     assert NARRATIVES.validate_json(NARRATIVES.dump_json(narrative)) == narrative
-    told = transcript_of(replace(SESSIONS[name], report_language=language))
-    grounded, checks = ground(narrative, told)
+    session = transcript_of(replace(SESSIONS[name], report_language=language))
+    grounded, checks = ground(narrative, session)
     assert (grounded, checks.dropped) == (narrative, ())
 
 
 @pytest.mark.parametrize("language", sorted(LANGUAGES.keys() - {"en"}))
 def test_no_english_sentence_is_left_in_it(language: str) -> None:
-    english = [str(one.id) for one in catalogues.messages() if isinstance(one.id, str) and len(one.id) > 20]
+    english = [
+        str(message.id) for message in catalogues.messages() if isinstance(message.id, str) and len(message.id) > 20
+    ]
     for name in SESSIONS:
         text = NARRATIVES.dump_json(written(name, language)).decode()
-        assert not [one for one in english if one.partition("%")[0].strip() in text and len(one.partition("%")[0]) > 20]
+        assert not [
+            sentence
+            for sentence in english
+            if sentence.partition("%")[0].strip() in text and len(sentence.partition("%")[0]) > 20
+        ]
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

@@ -33,8 +33,8 @@ def listed(*entries: str) -> PriceList:
 def test_a_report_of_the_measured_session_costs_what_was_measured() -> None:
     usage = Usage(input_tokens=7_000, output_tokens=1_200)
     costs = {model: price_file.packaged().of(model, TODAY) for model in ("gpt-6-luna", "gpt-4o-mini", "gpt-6-sol")}
-    found = {model: price.cost_usd(usage) for model, price in costs.items() if price}
-    assert found == {
+    charged = {model: price.cost_usd(usage) for model, price in costs.items() if price}
+    assert charged == {
         "gpt-6-luna": Decimal("0.0013"),
         "gpt-4o-mini": Decimal("0.00177"),
         "gpt-6-sol": Decimal("0.026"),
@@ -65,8 +65,8 @@ def test_the_longest_pattern_counts_and_of_the_same_the_newest_valid_one() -> No
         '{"model": "a-mini*", "input": 3, "output": 3, "valid_from": "2026-11-01"}',
         '{"model": "a-mini*", "input": 4, "output": 4, "valid_from": "2026-12-01"}',
     )
-    found = [prices.of(model, TODAY) for model in ("a-2026", "a-mini-2026-10-01", "b")]
-    assert [price and price.rates[0].input for price in found] == [1, 3, None]
+    matched = [prices.of(model, TODAY) for model in ("a-2026", "a-mini-2026-10-01", "b")]
+    assert [price and price.rates[0].input for price in matched] == [1, 3, None]
 
 
 def test_the_default_model_is_priced_and_goes_on_while_gpt_4o_mini_is_priced_and_announced_to_end() -> None:
@@ -98,10 +98,10 @@ def test_the_default_model_has_no_announced_end() -> None:
 )
 def test_a_gateways_name_for_a_model_costs_what_the_model_costs(name: str, plain: str) -> None:
     prices, usage = price_file.packaged(), Usage(input_tokens=1_000, output_tokens=100)
-    found, model = prices.of(name, TODAY), prices.of(plain, TODAY)
-    assert found is not None
-    assert model is not None
-    assert found.cost_usd(usage) == model.cost_usd(usage) > 0
+    aliased, direct = prices.of(name, TODAY), prices.of(plain, TODAY)
+    assert aliased is not None
+    assert direct is not None
+    assert aliased.cost_usd(usage) == direct.cost_usd(usage) > 0
 
 
 def test_of_all_models_that_the_sdk_names_only_the_newest_have_no_price_yet() -> None:

@@ -1,10 +1,19 @@
 """One estimate of tokens, honest about every script."""
 
+from typing import Final
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.core.sessions import transcript
 
+from afterbell.adapters.models.exchange import Attempt
 from afterbell.core.money import tokens
+from afterbell.core.report.chunks import fits, groups_of
+from afterbell.core.report.prompt import Prompt
+
+# What a turn costs beside its text: its id, its speaker, brackets.
+LINE_TOKENS_MAX: Final = 10
 
 
 @pytest.mark.parametrize(
@@ -28,7 +37,20 @@ def test_a_text_is_expected_to_have_about_as_many_tokens_as_tokenizers_count(tex
 
 
 @given(st.text(max_size=200), st.text(max_size=200))
-def test_the_estimate_never_passes_the_bound_and_adds_up(one: str, other: str) -> None:
-    one, other = one.encode(errors="replace").decode(), other.encode(errors="replace").decode()
-    assert tokens.expected(one) <= tokens.bound(one)
-    assert 0 <= tokens.expected(one) + tokens.expected(other) - tokens.expected(one + other) <= 1
+def test_the_estimate_never_passes_the_bound_and_adds_up(head: str, tail: str) -> None:
+    head, tail = head.encode(errors="replace").decode(), tail.encode(errors="replace").decode()
+    assert tokens.expected(head) <= tokens.bound(head)
+    assert 0 <= tokens.expected(head) + tokens.expected(tail) - tokens.expected(head + tail) <= 1
+
+
+@given(st.text(st.sampled_from("an end,分母越大знаменателя🙂하"), min_size=1, max_size=400).filter(str.strip))
+def test_splitting_a_session_and_its_bill_count_alike(said: str) -> None:
+    session = transcript(f"S: {said}")
+    text = session.turns[0].text
+    count = tokens.expected(text)
+    assert fits(session, count + LINE_TOKENS_MAX)
+    assert not fits(session, count - 1)
+    assert len(groups_of([text] * 3, 3 * count)) == 1
+    assert len(groups_of([text] * 3, 3 * count - 1)) == 2
+    billed = Attempt(pieces=[text]).estimate(Prompt("v", text, text, "en"))
+    assert (billed.input_tokens, billed.output_tokens) == (2 * count, count)

@@ -28,8 +28,8 @@ DIGITS = ("٠١٢٣٤٥٦٧٨٩", "۰۱۲۳۴۵۶۷۸۹", "०१२३४५६
 @given(before=st.sampled_from(BESIDE), behind=st.sampled_from(BESIDE))
 def test_contact_data_is_found_whatever_stands_beside_it(contact: str, before: str, behind: str) -> None:
     text = f"so{before}{contact}{behind}yes"
-    found = [text[span.start : span.end] for span in contacts_in(Searched(text))]
-    assert any(contact in one or one in contact for one in found), text
+    matches = [text[span.start : span.end] for span in contacts_in(Searched(text))]
+    assert any(contact in match or match in contact for match in matches), text
     assert holds_contact(text)
 
 
@@ -44,7 +44,7 @@ def test_digits_of_every_script_count(digits: str, number: str) -> None:
 @given(st.text(max_size=100))
 def test_spans_are_in_order_and_apart_in_any_text(text: str) -> None:
     spans = contacts_in(Searched(text))
-    assert all(one.end <= other.start for one, other in pairwise(spans))
+    assert all(span.end <= following.start for span, following in pairwise(spans))
     assert bool(spans) == holds_contact(text)
 
 

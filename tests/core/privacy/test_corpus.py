@@ -29,6 +29,6 @@ def test_the_corpus_has_three_hundred_cases_in_ten_scripts() -> None:
 @pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case.script}: {case.marked}")
 def test_what_is_marked_is_withheld_and_nothing_else(case: Case) -> None:
     session = session_of(case)
-    told, redacted = redact(transcript_of(session), session.participants)
-    assert withheld_from(told.turns[1].text) == re.sub(r"\{[^}]*\}", "{}", case.marked)
-    assert redacted.text(told.turns[1].text) == case.text
+    outgoing, redacted = redact(transcript_of(session), session.participants)
+    assert withheld_from(outgoing.turns[1].text) == re.sub(r"\{[^}]*\}", "{}", case.marked)
+    assert redacted.text(outgoing.turns[1].text) == case.text

@@ -1,4 +1,4 @@
-"""There is one answer to what is a name in a text, and redaction, erasure and the basic report all give it."""
+"""There is one answer to what is a name in a text, and redaction, erasure and the gate of a report all give it."""
 
 import re
 from itertools import pairwise
@@ -13,6 +13,8 @@ from afterbell.core.privacy.cues import Searched
 from afterbell.core.privacy.erasure import ERASED_TEXT, finder_of, without
 from afterbell.core.privacy.names import NameFinder
 from afterbell.core.privacy.redaction import redact
+from afterbell.core.report.prose_gate import OTHER_STUDENT, ProseFacts, sound_prose
+from afterbell.core.report.wording import sentences
 from afterbell.core.session import Message, Participant, Session, clean, transcript_of
 
 PEOPLE = (
@@ -49,8 +51,8 @@ PIECES = (
 def redacted(student: str, tutor: str, text: str) -> str:
     people = (Participant("s", "student", student), Participant("t", "tutor", tutor))
     session = Session("s", "x", people, (Message("m", "s", text),))
-    told = redact(transcript_of(session), people)[0].turns[0].text
-    return re.sub(r"\[(?:STUDENT|TUTOR)_[\d_]+\]", "\0", told)
+    outgoing = redact(transcript_of(session), people)[0].turns[0].text
+    return re.sub(r"\[(?:STUDENT|TUTOR)_[\d_]+\]", "\0", outgoing)
 
 
 @pytest.mark.parametrize("people", PEOPLE)
@@ -59,6 +61,20 @@ def redacted(student: str, tutor: str, text: str) -> str:
 def test_redaction_and_erasure_take_the_same_names_out(people: tuple[str, str], pieces: list[str]) -> None:
     text = clean("".join(pieces))
     assert redacted(*people, text) == without(finder_of(people), text).replace(ERASED_TEXT, "\0")
+
+
+@pytest.mark.parametrize("people", PEOPLE)
+@given(pieces=st.lists(st.sampled_from(PIECES), max_size=12))
+@settings(max_examples=60)
+def test_a_report_about_one_student_loses_the_sentences_that_an_erasure_of_the_other_would_change(
+    people: tuple[str, str], pieces: list[str]
+) -> None:
+    other, own = people
+    labelled = [("own", own), ("other", other)]
+    facts = ProseFacts(frozenset(), (), alone=True, for_staff=True, students={"own": NameFinder(labelled)}, about="own")
+    for sentence in sentences(clean("".join(pieces))):
+        is_erased = without(finder_of([other]), sentence) != sentence
+        assert (OTHER_STUDENT in sound_prose(sentence, facts)[1]) == is_erased
 
 
 @pytest.mark.parametrize("case", [case for case in CASES if "{" not in case.marked], ids=lambda case: case.marked)
@@ -71,7 +87,7 @@ def test_words_that_are_no_name_stay_after_an_erasure(case: Case) -> None:
 @settings(max_examples=200)
 def test_spans_are_in_order_and_apart_whatever_the_text_and_the_name(text: str, name: str) -> None:
     spans = finder_of([name, "Mina Okan"]).spans(Searched(text))
-    assert all(one.end <= other.start for one, other in pairwise(spans))
+    assert all(span.end <= following.start for span, following in pairwise(spans))
     assert all(0 <= span.start < span.end <= len(text) for span in spans)
 
 

@@ -4,18 +4,21 @@ from dataclasses import replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.reports import ground
 from tests.core.sessions import lesson, sessions
 
 from afterbell.core.basic.basic_report import write_narrative
 from afterbell.core.narrative import Evidence, Narrative, Topic
 from afterbell.core.privacy.redaction import Redacted, redact, restore
-from afterbell.core.report.grounding import evidence_of, ground
+from afterbell.core.report.grounding import evidence_of
 from afterbell.core.session import Message, Participant, Session, Transcript, transcript_of
 
 BLANK = write_narrative(transcript_of(lesson("T: Hello")))
 
 
-def told(*texts: str, names: tuple[str, ...] = ("Mina",), goals: tuple[str, ...] = ()) -> tuple[Transcript, Redacted]:
+def outgoing(
+    *texts: str, names: tuple[str, ...] = ("Mina",), goals: tuple[str, ...] = ()
+) -> tuple[Transcript, Redacted]:
     """What leaves the house of texts a student wrote."""
     people = tuple(Participant(f"p{i}", "student", name) for i, name in enumerate(names))
     said = tuple(Message(f"m{i}", "p0", text) for i, text in enumerate(texts))
@@ -24,7 +27,7 @@ def told(*texts: str, names: tuple[str, ...] = ("Mina",), goals: tuple[str, ...]
 
 
 def left(text: str, *names: str) -> str:
-    return told(text, names=names or ("Mina",))[0].turns[0].text
+    return outgoing(text, names=names or ("Mina",))[0].turns[0].text
 
 
 @pytest.mark.parametrize(
@@ -120,7 +123,7 @@ def test_the_numbers_of_an_exercise_stay(text: str) -> None:
 
 
 def test_goals_and_subject_are_redacted_too() -> None:
-    transcript, _ = told("Hi", goals=("Mina adds fractions",))
+    transcript, _ = outgoing("Hi", goals=("Mina adds fractions",))
     assert transcript.goals == ("[STUDENT_1] adds fractions",)
 
 
@@ -137,7 +140,7 @@ def test_someone_who_said_nothing_is_redacted_too() -> None:
 
 
 def test_nobody_can_write_a_placeholder() -> None:
-    transcript, redacted = told("I am [TUTOR_1] and [student_1]")
+    transcript, redacted = outgoing("I am [TUTOR_1] and [student_1]")
     assert transcript.turns[0].text == "I am [TEXT_1] and [TEXT_2]"
     assert redacted.text(transcript.turns[0].text) == "I am [TUTOR_1] and [student_1]"
 
@@ -152,7 +155,7 @@ TEXTS = st.one_of(st.text(max_size=60), st.lists(st.sampled_from(PIECES), max_si
 @given(st.lists(TEXTS, min_size=1, max_size=4), st.lists(st.text(max_size=12), min_size=1, max_size=3))
 @settings(max_examples=150)
 def test_putting_back_gives_the_text_letter_for_letter(texts: list[str], names: list[str]) -> None:
-    transcript, redacted = told(*texts, names=("Mina Okan", *names))
+    transcript, redacted = outgoing(*texts, names=("Mina Okan", *names))
     original = transcript_of(
         Session("s", "x", (Participant("p0", "student", "Mina"),), tuple(Message("m", "p0", t) for t in texts))
     )
@@ -175,25 +178,25 @@ def cites(quote: str) -> Narrative:
 
 
 def test_a_quote_comes_back_as_it_was_said_and_prose_with_the_name_as_displayed() -> None:
-    transcript, redacted = told("mina says hi to Mina", names=("Mina Okan",))
+    transcript, redacted = outgoing("mina says hi to Mina", names=("Mina Okan",))
     topic = restore(cites(transcript.turns[0].text), redacted).topics[0]
     assert (topic.name, topic.evidence[0].quote) == ("Mina Okan adds", "mina says hi to Mina")
 
 
 @pytest.mark.parametrize("quote", ["mail [EMAIL_1]", "[REMOVED_1]", "[EMAIL_9]"])
 def test_contact_data_never_gets_into_a_quote(quote: str) -> None:
-    _, redacted = told("mail a@b.org")
+    _, redacted = outgoing("mail a@b.org")
     assert restore(cites(quote), redacted).topics[0].evidence == (Evidence(("t1",), None),)
 
 
 def test_prose_has_words_in_the_place_of_what_was_withheld() -> None:
-    _, redacted = told("mail a@b.org")
+    _, redacted = outgoing("mail a@b.org")
     narrative = replace(BLANK, tutor_note="[Student_1] gave [EMAIL_1] to [STUDENT_7], see [LINK_3].")
     assert restore(narrative, redacted).tutor_note == "Mina gave an e-mail address to the student, see a link."
 
 
 def test_a_long_name_does_not_break_a_bound() -> None:
-    _, redacted = told("Hi", names=("M" * 79,))
+    _, redacted = outgoing("Hi", names=("M" * 79,))
     narrative = replace(BLANK, headline="[STUDENT_1] and [STUDENT_1] and so on, " + "x" * 60)
     assert len(restore(narrative, redacted).headline) <= 120
     assert list(evidence_of(restore(narrative, redacted))) == []
@@ -201,11 +204,11 @@ def test_a_long_name_does_not_break_a_bound() -> None:
 
 def test_a_hostile_text_takes_no_longer() -> None:
     for text in ("a-" * 4_000, "1" * 8_000, "0" * 8_000, "a." * 4_000, "@" * 8_000, "+1 " * 2_600, "[A_1" * 2_000):
-        told(text)
+        outgoing(text)
 
 
 def test_however_many_people_are_introduced_all_are_withheld() -> None:
-    names = [f"{one}{other}{last}" for one in "BCDFGHJKLM" for other in "aeiou" for last in "kmnr"]
-    transcript, redacted = told(*(f"my friend {name}o said so, and {name}o knows" for name in names))
+    names = [f"{first}{second}{last}" for first in "BCDFGHJKLM" for second in "aeiou" for last in "kmnr"]
+    transcript, redacted = outgoing(*(f"my friend {name}o said so, and {name}o knows" for name in names))
     assert list(redacted.withheld.values()) == [f"{name}o" for name in names]
     assert not any(name in turn.text for name, turn in zip(names, transcript.turns, strict=True))

@@ -37,11 +37,11 @@ def test_the_time_told_is_right_within_a_fifth_with_a_hundred_waiting(slots: int
     measured, now = statistics.mean(durations[:MADE_BEFORE]), ends[MADE_BEFORE]
     running = sum(end - took <= now < end for end, took in zip(ends, durations, strict=True))
     true = [end - now for end, took in zip(ends, durations, strict=True) if end - took > now]
-    told = [
+    estimates = [
         eta_seconds(nth, starts_per_window=starts_max, window_s=60, slots=running, report_s=measured)
         for nth in range(1, len(true) + 1)
     ]
-    errors = [abs(eta - real) / real for eta, real in zip(told, true, strict=True)]
+    errors = [abs(eta - real) / real for eta, real in zip(estimates, true, strict=True)]
     assert statistics.median(errors) < 0.2
 
 

@@ -16,16 +16,16 @@ def test_what_the_record_has_and_the_queue_has_not_was_not_put() -> None:
 
 
 def test_what_the_queue_cannot_take_is_named_where_nothing_else_waits() -> None:
-    found = why(WaitFacts(Standing(load()), {"queued": 2}, parked=2))
-    assert found.cause == "parked"
-    assert "2 jobs" in found.sentence
+    answer = why(WaitFacts(Standing(load()), {"queued": 2}, parked=2))
+    assert answer.cause == "parked"
+    assert "2 jobs" in answer.sentence
     assert why(WaitFacts(Standing(load()), {"queued": 3}, parked=2)).cause == "not_enqueued"
 
 
 def test_a_queue_that_is_away_is_named_with_what_waits_for_it() -> None:
-    found = why(WaitFacts(None, {"queued": 1, "deferred": 1}))
-    assert found.cause == "queue_away"
-    assert "2 jobs" in found.sentence
+    answer = why(WaitFacts(None, {"queued": 1, "deferred": 1}))
+    assert answer.cause == "queue_away"
+    assert "2 jobs" in answer.sentence
 
 
 def test_a_spent_budget_is_named_where_nothing_else_holds_the_jobs() -> None:
@@ -37,8 +37,8 @@ def test_of_several_causes_the_one_is_named_that_must_end_first() -> None:
     closed = Standing(load(waiting=1, paused=True), held_ms=9_000, starts_max=1, opens_in_ms=4_000)
     held = Standing(load(waiting=1), held_ms=9_000, starts_max=1, opens_in_ms=4_000)
     limited = Standing(load(waiting=1), starts_max=1, starts_in_window=1, opens_in_ms=4_000)
-    found = [why(WaitFacts(one)).cause for one in (closed, held, limited, Standing(load(waiting=1)))]
-    assert found == ["paused", "told_to_wait", "limiter", "scaling"]
+    causes = [why(WaitFacts(standing)).cause for standing in (closed, held, limited, Standing(load(waiting=1)))]
+    assert causes == ["paused", "told_to_wait", "limiter", "scaling"]
 
 
 @pytest.mark.parametrize(

@@ -28,17 +28,17 @@ def test_a_students_note_does_not_say_the_parents_text_over(note: str, left: str
     several = replace(narrative, per_student=(StudentTexts("student", PARENT, note),))
     grounded = examine(several, TOLD)
     assert (grounded.narrative.student_note, grounded.narrative.per_student[0].student_note) == (left, left)
-    assert [one.code for one in grounded.findings] == ([] if left == note else [REPEATED] * 2)
+    assert [finding.code for finding in grounded.findings] == ([] if left == note else [REPEATED] * 2)
     assert examine(grounded.narrative, TOLD).narrative == grounded.narrative
 
 
 def test_emphasis_is_taken_out_of_prose_and_arithmetic_stays() -> None:
-    told = transcript("T: What is 2**3?", "S: It is **8**.", "T: Exactly.")
+    session = transcript("T: What is 2**3?", "S: It is **8**.", "T: Exactly.")
     marked = "# The sum\n**Eight** was found from 2**3, and 2 ** 3 ** 1 is the same. Try __init__ next."
     plain = "The sum\nEight was found from 2**3, and 2 ** 3 ** 1 is the same. Try __init__ next."
     said = (Evidence(("t2",), "It is **8**."),)
     strength = Strength("**Found** the sum.", said)
     narrative = replace(write_narrative(TOLD), topics=(), skills=(), misconceptions=(), open_questions=())
-    grounded = examine(replace(narrative, tutor_note=marked, strengths=(strength,)), told).narrative
+    grounded = examine(replace(narrative, tutor_note=marked, strengths=(strength,)), session).narrative
     assert grounded.tutor_note == plain
     assert grounded.strengths == (replace(strength, praise="Found the sum.", student="student"),)

@@ -4,6 +4,7 @@ from dataclasses import asdict, replace
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.core.reports import ground
 from tests.core.sessions import sessions, transcript
 
 from afterbell.core.basic.basic_report import write_narrative
@@ -18,7 +19,7 @@ from afterbell.core.narrative import (
     StudentTexts,
     Topic,
 )
-from afterbell.core.report.grounding import evidence_of, ground
+from afterbell.core.report.grounding import evidence_of
 from afterbell.core.session import Participant, Session, Transcript, Turn, transcript_of
 
 LESSON = transcript(
@@ -93,7 +94,7 @@ def test_independent_needs_a_turn_of_the_student(cited: str, level: str) -> None
 
 @pytest.mark.parametrize(("cited", "level"), [("t2", "with_help"), ("t4", "not_shown")])
 def test_a_students_own_words_prove_no_mastery(cited: str, level: str) -> None:
-    told = transcript(
+    session = transcript(
         "T: What is 1/2+1/4?",
         "S: 2/6 because I add the tops and then the bottoms",
         "T: No, that's not right. It is 3/4.",
@@ -103,7 +104,7 @@ def test_a_students_own_words_prove_no_mastery(cited: str, level: str) -> None:
     skill = Skill("Adding", "independent", "first_seen", "Works.", evidence)
     slip = Misconception("Adds tops and bottoms.", "resolved", evidence)
     narrative = replace(BLANK, skills=(skill,), misconceptions=(slip,), goal_progress="met", goal_evidence=evidence)
-    grounded, checks = ground(narrative, told)
+    grounded, checks = ground(narrative, session)
     assert grounded.skills[0].level == level
     assert grounded.misconceptions[0].status == "partly"
     assert grounded.goal_progress == ("partly" if level == "with_help" else "not_discussed")
@@ -182,12 +183,12 @@ def test_a_claim_is_the_students_whose_turn_it_cites() -> None:
 
 
 def test_a_turn_about_harm_and_what_follows_is_evidence_of_a_concern_only() -> None:
-    told = transcript("T: How are you?", "S: my dad hit me again", "T: Exactly. I am sorry.", "S: with a stick, too")
+    session = transcript("T: How are you?", "S: my dad hit me again", "T: Exactly. I am sorry.", "S: with a stick, too")
     claims = tuple(Strength("Spoke openly.", (said(turn),)) for turn in ("t2", "t4"))
     note = (
         "Begin with what your child said: my dad hit me again. Then do the sums on the page, one by one, from the top."
     )
-    grounded, checks = ground(replace(BLANK, strengths=claims, tutor_note=note), told)
+    grounded, checks = ground(replace(BLANK, strengths=claims, tutor_note=note), session)
     assert grounded.strengths == ()
     assert grounded.tutor_note == "Then do the sums on the page, one by one, from the top."
     assert checks.kept_from_families == ("t2", "t3", "t4")
@@ -204,11 +205,13 @@ def test_a_turn_about_harm_and_what_follows_is_evidence_of_a_concern_only() -> N
     ],
 )
 def test_what_a_child_tells_of_harm_is_not_retold_to_families(retold: str) -> None:
-    told = transcript("T: How many pages?", "S: Six.", "T: Right!", "S: I must be done or my dad hits me.", "T: I see.")
+    session = transcript(
+        "T: How many pages?", "S: Six.", "T: Right!", "S: I must be done or my dad hits me.", "T: I see."
+    )
     kept = "Six pages a day were worked out from what was left to read."
     flagged = Concern("safeguarding", "urgent", f"{retold} Please act.", (said("t4"),))
     narrative = replace(BLANK, tutor_note=f"{kept} {retold}", concerns=(flagged,))
-    grounded = ground(narrative, told)[0]
+    grounded = ground(narrative, session)[0]
     assert grounded.tutor_note == kept
     assert flagged in grounded.concerns
     harmless = transcript("T: How many pages?", "S: Six.", "T: Right!", "S: My dad reads the book.", "T: I see.")
@@ -254,35 +257,39 @@ def test_a_text_about_one_student_does_not_name_another() -> None:
     texts = (StudentTexts("student", f"{own} {other}", own), StudentTexts("student_2", f"{own} {other}", other))
     strengths = (Strength(own, (said("t1"),)), Strength(other, (said("t1"),)))
     grounded, checks = ground(replace(BLANK, per_student=texts, strengths=strengths), both)
-    assert [one.parent_summary for one in grounded.per_student] == [own, other]
-    assert [one.praise for one in grounded.strengths] == [own]
+    assert [part.parent_summary for part in grounded.per_student] == [own, other]
+    assert [part.praise for part in grounded.strengths] == [own]
     assert "per_student:other_student" in checks.dropped
     assert ground(replace(BLANK, tutor_note=f"{own} {other}"), both)[0].tutor_note == f"{own} {other}"
 
 
 def test_a_turn_that_a_model_calls_harm_is_kept_from_families_as_well() -> None:
-    told = transcript("T: 2 + 2?", "S: the green bird is silent at ours", "T: Exactly, that is right.", "S: It is 4.")
+    session = transcript(
+        "T: 2 + 2?", "S: the green bird is silent at ours", "T: Exactly, that is right.", "S: It is 4."
+    )
     claims = (Strength("Spoke openly.", (said("t2"),)), Strength("Gave the sum.", (said("t4"),)))
     flagged = Concern("wellbeing", "review", "A sign of fear at home.", (said("t2"),))
-    assert len(ground(replace(BLANK, strengths=claims), told)[0].strengths) == 2
-    grounded, checks = ground(replace(BLANK, strengths=claims, concerns=(flagged,)), told)
+    assert len(ground(replace(BLANK, strengths=claims), session)[0].strengths) == 2
+    grounded, checks = ground(replace(BLANK, strengths=claims, concerns=(flagged,)), session)
     assert [strength.evidence for strength in grounded.strengths] == [(said("t4"),)]
     assert checks.kept_from_families == ("t2",)
     assert grounded.concerns == (flagged,)
 
 
 @pytest.mark.parametrize(
-    ("evidence", "progress", "found"),
+    ("evidence", "progress", "dropped"),
     [
         ((said("t2"),), "met", ()),
         ((said("t3"),), "partly", ("goal_progress:no_student_turn",)),
         ((), "not_discussed", ("goal_progress:no_evidence",)),
     ],
 )
-def test_a_goal_is_met_only_by_a_student(evidence: tuple[Evidence, ...], progress: str, found: tuple[str, ...]) -> None:
+def test_a_goal_is_met_only_by_a_student(
+    evidence: tuple[Evidence, ...], progress: str, dropped: tuple[str, ...]
+) -> None:
     grounded, checks = ground(replace(BLANK, goal_progress="met", goal_evidence=evidence), LESSON)
     assert grounded.goal_progress == progress
-    assert checks.dropped == found
+    assert checks.dropped == dropped
 
 
 def test_coverage_tells_which_thirds_of_the_session_are_cited() -> None:
@@ -325,11 +332,11 @@ def narratives(draw: st.DrawFn) -> Narrative:
 def test_what_is_left_cites_turns_that_exist_and_grounding_again_changes_nothing(
     narrative: Narrative, session: Session
 ) -> None:
-    told: Transcript = transcript_of(session)
-    grounded, checks = ground(narrative, told)
-    known = {turn.id for turn in told.turns if turn.text}
+    read: Transcript = transcript_of(session)
+    grounded, checks = ground(narrative, read)
+    known = {turn.id for turn in read.turns if turn.text}
     assert all(set(evidence.turn_ids) <= known for evidence in evidence_of(grounded))
     assert 0.0 <= checks.grounded_ratio <= 1.0
-    again, clean_checks = ground(grounded, told)
+    again, clean_checks = ground(grounded, read)
     assert again == grounded
     assert (clean_checks.dropped, clean_checks.grounded_ratio) == ((), 1.0)

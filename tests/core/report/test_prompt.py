@@ -9,14 +9,19 @@ from tests.core.sessions import lesson, sessions, transcript
 from afterbell.core.basic.basic_report import write_narrative
 from afterbell.core.errors import InvalidInput
 from afterbell.core.report.prompt import INSTRUCTIONS, build, read_transcript
-from afterbell.core.report.statistics import measure, measure_transcript
-from afterbell.core.session import Session, transcript_of
+from afterbell.core.report.statistics import SessionMetrics, measure
+from afterbell.core.session import Session, Transcript, transcript_of
 
 FENCE = "a1b2c3d4e5f6"
 
 
 def prompt_of(session: Session) -> str:
     return build(transcript_of(session), measure(session), fence=FENCE).transcript
+
+
+def measured(read: Transcript) -> SessionMetrics:
+    people = tuple({turn.speaker.id: turn.speaker for turn in read.turns}.values())
+    return measure(Session("s", read.subject, people, (), language=read.language), read)
 
 
 def test_each_turn_is_one_line_of_json_between_the_fence_lines() -> None:
@@ -54,8 +59,8 @@ def test_two_students_are_told_apart() -> None:
 
 
 def test_the_static_part_is_the_same_for_every_session() -> None:
-    one, other = transcript("T: Hello"), transcript("S: Something else entirely")
-    prompts = [build(t, measure_transcript(t), fence=FENCE) for t in (one, other)]
+    first, second = transcript("T: Hello"), transcript("S: Something else entirely")
+    prompts = [build(t, measured(t), fence=FENCE) for t in (first, second)]
     assert {prompt.instructions for prompt in prompts} == {INSTRUCTIONS}
     assert FENCE not in INSTRUCTIONS
 
@@ -70,7 +75,7 @@ def test_reading_gives_back_what_was_built(session: Session) -> None:
         (turn.id, turn.speaker.role, turn.text) for turn in said
     ]
     assert (read.subject, read.level, read.goals) == (session.subject, session.level, session.goals)
-    assert build(read, measure_transcript(read), fence=FENCE).transcript == text
+    assert build(read, measured(read), fence=FENCE).transcript == text
 
 
 def test_the_narrative_of_a_prompt_is_the_narrative_of_its_session() -> None:
@@ -81,7 +86,7 @@ def test_the_narrative_of_a_prompt_is_the_narrative_of_its_session() -> None:
         "S: Oh I see, the denominators must match, so the fractions give 3/4.",
         "T: Exactly, well done.",
     )
-    read = read_transcript(build(original, measure_transcript(original), fence=FENCE).transcript)
+    read = read_transcript(build(original, measured(original), fence=FENCE).transcript)
     assert write_narrative(read) == write_narrative(original)
 
 
@@ -113,8 +118,8 @@ def test_a_broken_line_is_refused_with_a_sentence(lines: list[str]) -> None:
 
 
 def test_the_first_line_says_what_the_report_is_written_in() -> None:
-    told = replace(lesson("T: Hello"), language="en", report_language="tr")
-    assert json.loads(prompt_of(told).split("\n")[1])["report_language"] == "tr"
-    assert read_transcript(prompt_of(told)).written_in == "tr"
-    assert build(transcript_of(told), measure(told), fence=FENCE).language == "tr"
-    assert read_transcript(prompt_of(replace(told, report_language=None, language="ja"))).written_in == "ja"
+    session = replace(lesson("T: Hello"), language="en", report_language="tr")
+    assert json.loads(prompt_of(session).split("\n")[1])["report_language"] == "tr"
+    assert read_transcript(prompt_of(session)).written_in == "tr"
+    assert build(transcript_of(session), measure(session), fence=FENCE).language == "tr"
+    assert read_transcript(prompt_of(replace(session, report_language=None, language="ja"))).written_in == "ja"

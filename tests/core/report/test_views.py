@@ -84,8 +84,8 @@ def test_a_family_never_sees_concerns_the_tutors_note_or_the_tutors_numbers(role
 def test_a_turn_behind_a_concern_is_quoted_to_the_staff_alone(role: Role) -> None:
     quoted = Evidence(("t6",), "My brother hit me yesterday.")
     asked = OpenQuestion("Who hit whom?", (quoted,), "student")
-    told = replace(REPORT.narrative, open_questions=(asked,), goal_evidence=(quoted,))
-    report = replace(REPORT, narrative=told)
+    narrative = replace(REPORT.narrative, open_questions=(asked,), goal_evidence=(quoted,))
+    report = replace(REPORT, narrative=narrative)
     assert "My brother hit me yesterday" in json.dumps(view(report, "staff"))
     assert "My brother hit me" not in json.dumps(view(report, role))
     assert "Who hit whom" not in json.dumps(view(report, role))
@@ -124,7 +124,7 @@ def test_a_family_reads_about_its_own_child_alone(role: Role, own: str, others: 
     shown = view(report, role, {own})
     assert others not in json.dumps(shown)
     numbers: dict[str, object] = shown["numbers"]  # type: ignore[assignment]
-    (mine,) = (one for one in report.metrics.per_speaker if one.participant_id == own)
+    (mine,) = (speaker for speaker in report.metrics.per_speaker if speaker.participant_id == own)
     assert (numbers["student_share"], numbers["student_questions"]) == (mine.share, mine.questions)
 
 
@@ -140,13 +140,15 @@ def test_a_tutor_reads_by_student_what_to_come_back_to() -> None:
     report = report_of(two_students(), concern=False)
     (part,) = view(report, "tutor")["next_lesson"]  # type: ignore[misc, attr-defined]
     assert part["student"] == "student_2"
-    assert [one["evidence"][0]["quote"] for one in part["revisit"]] == ["2/6 because 1+1 is 2"]
+    assert [claim["evidence"][0]["quote"] for claim in part["revisit"]] == ["2/6 because 1+1 is 2"]
 
 
 def test_a_tutor_prepares_the_question_that_stayed_open_and_nothing_that_was_cleared_up() -> None:
-    quiet = (replace(one, text=one.text.replace("My brother hit me yesterday. ", "")) for one in LESSON.messages)
+    quiet = (
+        replace(message, text=message.text.replace("My brother hit me yesterday. ", "")) for message in LESSON.messages
+    )
     parts: Any = view(report_of(replace(LESSON, messages=tuple(quiet)), concern=False), "tutor")["next_lesson"]
     assert [part["student"] for part in parts] == ["student", None]
-    assert [one["question"] for one in parts[0]["open_questions"]] == ["How do I compare 5/6 and 7/8?"]
-    assert [one["task"] for one in parts[1]["prepare"]] == ["Come back to the question that stayed open."]
+    assert [item["question"] for item in parts[0]["open_questions"]] == ["How do I compare 5/6 and 7/8?"]
+    assert [item["task"] for item in parts[1]["prepare"]] == ["Come back to the question that stayed open."]
     assert parts[0]["revisit"] == []

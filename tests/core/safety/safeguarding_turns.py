@@ -39,5 +39,5 @@ LOOKALIKES_HELD_BACK: Final = list(_read("lookalikes_heldback.txt"))
 
 def topics_of(text: str) -> list[str]:
     """The topics of the concerns that a student's turn raises."""
-    told = Transcript("x", None, None, (), (Turn("t1", Participant("s", "student", "S"), text),))
-    return [alarm.topic for alarm in alarms_in(told) if alarm.is_for_staff]
+    session = Transcript("x", None, None, (), (Turn("t1", Participant("s", "student", "S"), text),))
+    return [alarm.topic for alarm in alarms_in(session) if alarm.is_for_staff]

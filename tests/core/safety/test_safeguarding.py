@@ -60,8 +60,8 @@ def _share_found(turns: list[tuple[str, str]]) -> float:
 
 
 def _share_kept(turns: list[tuple[str, str]]) -> float:
-    told = [transcript(f"S: {turn}") for _, turn in turns]
-    return sum(bool(kept_from_families(one, alarms_in(one))) for one in told) / len(turns)
+    sessions = [transcript(f"S: {turn}") for _, turn in turns]
+    return sum(bool(kept_from_families(session, alarms_in(session))) for session in sessions) / len(turns)
 
 
 def test_the_sets_do_not_overlap_and_the_weights_are_of_todays_turns() -> None:
@@ -82,12 +82,12 @@ def test_one_sentence_counts_in_a_long_message() -> None:
 
 
 def test_a_turn_in_doubt_is_kept_from_families_without_a_concern() -> None:
-    in_doubt = next(one for one in map(_as_doubt, LOOKALIKES) if one)
-    told = transcript("T: How are you?", f"S: {in_doubt}", "T: Let us do sums.", "S: ok")
-    alarms = alarms_in(told)
+    in_doubt = next(turn for turn in map(_as_doubt, LOOKALIKES) if turn)
+    session = transcript("T: How are you?", f"S: {in_doubt}", "T: Let us do sums.", "S: ok")
+    alarms = alarms_in(session)
     assert [alarm.is_for_staff for alarm in alarms] == [False]
     assert concerns_of(alarms) == ()
-    assert kept_from_families(told, alarms) == {"t2"}
+    assert kept_from_families(session, alarms) == {"t2"}
 
 
 def _as_doubt(turn: tuple[str, str]) -> str:
@@ -107,18 +107,18 @@ def test_letters_and_marks_do_not_hide_it() -> None:
 
 
 def test_the_staff_gets_the_turn_and_families_get_neither_it_nor_what_follows() -> None:
-    told = transcript(
+    session = transcript(
         "T: How are you?", "S: my dad hit me", "T: I am sorry.", "S: with a stick", "T: Let us do sums.", "S: ok"
     )
-    alarms = alarms_in(told)
+    alarms = alarms_in(session)
     (concern,) = concerns_of(alarms)
     assert (concern.kind, concern.severity, concern.evidence[0].quote) == ("safeguarding", "urgent", "my dad hit me")
-    assert kept_from_families(told, alarms) == {"t2", "t3", "t4"}
+    assert kept_from_families(session, alarms) == {"t2", "t3", "t4"}
 
 
 def test_an_insult_is_kept_by_itself() -> None:
-    told = transcript("T: 12 times 12?", "S: are you stupid or what?", "T: Please be kind.", "S: 144")
-    assert kept_from_families(told, alarms_in(told)) == {"t2"}
+    session = transcript("T: 12 times 12?", "S: are you stupid or what?", "T: Please be kind.", "S: 144")
+    assert kept_from_families(session, alarms_in(session)) == {"t2"}
 
 
 @pytest.mark.skipif("AFTERBELL_DATA" not in os.environ, reason="AFTERBELL_DATA names no folder of real sessions")  # noqa: TID251

@@ -30,13 +30,13 @@ def signed(*secrets: str, body: bytes = BODY, at: int | None = None) -> dict[str
     return headers(secrets, "msg_1", int(datetime.now(UTC).timestamp()) if at is None else at, body)
 
 
-def by_standard_webhooks(secret: str, body: bytes, found: dict[str, str]) -> None:
-    Webhook(secret).verify(body, found)
+def by_standard_webhooks(secret: str, body: bytes, sent: dict[str, str]) -> None:
+    Webhook(secret).verify(body, sent)
 
 
-def by_openai(secret: str, body: bytes, found: dict[str, str]) -> None:
+def by_openai(secret: str, body: bytes, sent: dict[str, str]) -> None:
     with openai.OpenAI(api_key="none", webhook_secret=secret) as client:
-        client.webhooks.verify_signature(body, found)
+        client.webhooks.verify_signature(body, sent)
 
 
 VERIFIERS = pytest.mark.parametrize("verify", [by_standard_webhooks, by_openai])
@@ -52,22 +52,22 @@ def test_an_independent_verifier_accepts_our_signature(verify: object) -> None:
 @VERIFIERS
 def test_during_a_rotation_either_secret_verifies(verify: object) -> None:
     assert callable(verify)
-    found = signed(NEW, OLD)
-    verify(NEW, BODY, found)
-    verify(OLD, BODY, found)
+    sent = signed(NEW, OLD)
+    verify(NEW, BODY, sent)
+    verify(OLD, BODY, sent)
 
 
 @VERIFIERS
 def test_what_was_changed_replayed_or_signed_by_another_is_refused(verify: object) -> None:
     assert callable(verify)
-    for secret, body, found in (
+    for secret, body, sent in (
         (OLD, BODY + b" ", signed(OLD)),
         (NEW, BODY, signed(OLD)),
         (OLD, BODY, signed(OLD) | {"webhook-id": "msg_2"}),
         (OLD, BODY, signed(OLD, at=1_700_000_000)),
     ):
         with pytest.raises(REFUSED):
-            verify(secret, body, found)
+            verify(secret, body, sent)
 
 
 def test_a_secret_is_told_from_what_is_none_and_never_shown() -> None:

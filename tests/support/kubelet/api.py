@@ -63,8 +63,8 @@ class NodeApi:
     async def pods(self) -> tuple[list[Manifest], str]:
         """The pods bound to this node, and the version to watch from."""
         answer = await self._http.get("/api/v1/pods", params=self._mine)
-        found = answer.raise_for_status().json()
-        return found["items"], found["metadata"]["resourceVersion"]
+        listed = answer.raise_for_status().json()
+        return listed["items"], listed["metadata"]["resourceVersion"]
 
     async def changes(self, version: str) -> AsyncIterator[tuple[str, Manifest]]:
         """(ADDED | MODIFIED | DELETED, pod) as they happen, until the server ends the watch."""
@@ -96,10 +96,10 @@ class NodeApi:
         answer = await self._http.get(f"/api/v1/namespaces/{namespace}/{kind}/{name}")
         if answer.status_code == httpx2.codes.NOT_FOUND:
             return None
-        found: dict[str, str] = answer.raise_for_status().json().get("data") or {}
+        values: dict[str, str] = answer.raise_for_status().json().get("data") or {}
         if kind == "secrets":
-            return {key: base64.b64decode(value).decode() for key, value in found.items()}
-        return found
+            return {key: base64.b64decode(value).decode() for key, value in values.items()}
+        return values
 
     async def say(self, pod: Manifest, reason: str, message: str, *, warning: bool) -> None:
         """An Event about a pod."""

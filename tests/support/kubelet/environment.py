@@ -18,23 +18,23 @@ class Misconfigured(Exception):
 
 async def environment_of(container: Manifest, pod: Manifest, base: Mapping[str, str], read: Read) -> dict[str, str]:
     """``base``, then envFrom, then env in order; raises Misconfigured."""
-    found = dict(base)
+    variables = dict(base)
     for source in container.get("envFrom", ()):
-        found |= await _all_of(source, read)
+        variables |= await _all_of(source, read)
     for variable in container.get("env", ()):
-        value = await _value_of(variable, pod, found, read)
+        value = await _value_of(variable, pod, variables, read)
         if value is not None:
-            found[variable["name"]] = value
-    return found
+            variables[variable["name"]] = value
+    return variables
 
 
 def expanded(text: str, known: Mapping[str, str]) -> str:
     """``$(NAME)`` replaced where the name is known, ``$$`` as one ``$``."""
 
-    def one(match: re.Match[str]) -> str:
+    def value_of(match: re.Match[str]) -> str:
         return "$" if match[0] == "$$" else known.get(match[1], match[0])
 
-    return _REFERENCE.sub(one, text)
+    return _REFERENCE.sub(value_of, text)
 
 
 def field(pod: Manifest, path: str) -> str:
@@ -43,14 +43,14 @@ def field(pod: Manifest, path: str) -> str:
         return str(pod["metadata"].get(keyed[1], {}).get(keyed[2], ""))
     if path == "status.podIPs":
         return ",".join(each["ip"] for each in pod["status"]["podIPs"])
-    found: Any = pod
+    part_of_pod: Any = pod
     for part in path.split("."):
-        found = found.get(part) if isinstance(found, dict) else None
+        part_of_pod = part_of_pod.get(part) if isinstance(part_of_pod, dict) else None
     if path == "spec.serviceAccountName":
-        return str(found or "default")
-    if not isinstance(found, str):
+        return str(part_of_pod or "default")
+    if not isinstance(part_of_pod, str):
         raise Misconfigured(f"fieldRef {path} is not a text of a pod")
-    return found
+    return part_of_pod
 
 
 async def _all_of(source: Manifest, read: Read) -> dict[str, str]:

@@ -34,15 +34,15 @@ async def _answer(writer: asyncio.StreamWriter, target: str, find: Find) -> None
     address = urlsplit(target)
     asked = {key: values[0] for key, values in parse_qs(address.query).items()}
     words = [unquote(word) for word in address.path.strip("/").split("/")]
-    found = None
+    log = None
     if words[0] == "containerLogs" and len(words) == 4:
-        found = find(words[1], words[2], words[3], asked.get("previous") == "true")
+        log = find(words[1], words[2], words[3], asked.get("previous") == "true")
     head = "HTTP/1.1 {}\r\nContent-Type: text/plain\r\nConnection: close\r\n\r\n"
-    if found is None:
+    if log is None:
         writer.write(head.format("404 Not Found").encode() + b"no such log")
         return
     writer.write(head.format("200 OK").encode())
-    await _pour(writer, *found, tail=asked.get("tailLines"), follow=asked.get("follow") == "true")
+    await _pour(writer, *log, tail=asked.get("tailLines"), follow=asked.get("follow") == "true")
 
 
 async def _pour(

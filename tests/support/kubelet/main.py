@@ -55,11 +55,11 @@ class Kubelet:
         """List and watch for ever; whatever breaks, the next list is the truth."""
         while True:
             with suppress(httpx2.HTTPError, json.JSONDecodeError):
-                found, version = await self._node.api.pods()
-                known = {pod["metadata"]["uid"] for pod in found}
+                listed, version = await self._node.api.pods()
+                known = {pod["metadata"]["uid"] for pod in listed}
                 for uid in set(self._pods) - known:
                     self._pods[uid].gone()
-                for pod in found:
+                for pod in listed:
                     self._see(pod)
                 async for kind, pod in self._node.api.changes(version):
                     self._see(pod, deleted=kind == "DELETED")
@@ -83,11 +83,11 @@ class Kubelet:
     def _see(self, manifest: Manifest, *, deleted: bool = False) -> None:
         uid = manifest["metadata"]["uid"]
         if uid in self._pods:
-            self._pods[uid].gone() if deleted else self._pods[uid].seen(manifest)
+            self._pods[uid].gone() if deleted else self._pods[uid].update(manifest)
         elif not deleted:
             pod = self._pods[uid] = Pod(manifest, self._node)
             pod.task.add_done_callback(lambda task: self._end(uid, task))
-            pod.seen(manifest)
+            pod.update(manifest)
 
     def _end(self, uid: str, task: "asyncio.Task[None]") -> None:
         del self._pods[uid]

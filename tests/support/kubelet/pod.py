@@ -43,7 +43,7 @@ class Pod:
         self._said: set[asyncio.Task[None]] = set()
         self.task = asyncio.create_task(self._live())
 
-    def seen(self, manifest: Manifest) -> None:
+    def update(self, manifest: Manifest) -> None:
         """The API server's newest word on it."""
         self.manifest = manifest
         self._changed.set()

@@ -14,7 +14,7 @@ from uuid import UUID
 from sqlalchemy import BigInteger, Date, Numeric, Text, bindparam, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from afterbell.adapters.db.tables import daily_costs, model_calls, tenants
+from afterbell.adapters.db.tables import daily_costs, model_calls
 from afterbell.core.errors import BudgetSpent
 from afterbell.core.money.budgets import EVERYBODY, PERIODS, Budgets, BudgetState, Period, first_day
 from afterbell.core.usage import Usage
@@ -60,14 +60,6 @@ _SETTLE: Final = text(
     RETURNING held.tenant_id, held.period, held.starts_on, held.spent_usd, held.reserved_usd, locked.limit_usd"""  # noqa: S608
 ).bindparams(*_TYPES, bindparam("amount", type_=Numeric()), bindparam("cost", type_=Numeric()))
 _STANDINGS: Final = text(
-    f"""WITH {_LIMITS}
-    SELECT wanted.tenant_id, wanted.period, wanted.starts_on, wanted.limit_usd,
-        coalesce(held.spent_usd, 0) AS spent_usd, coalesce(held.reserved_usd, 0) AS reserved_usd
-    FROM wanted LEFT JOIN budget_ledger AS held USING (tenant_id, period, starts_on)
-    ORDER BY wanted.tenant_id, wanted.period"""  # noqa: S608
-).bindparams(*_TYPES)
-
-_STANDINGS_NOW: Final = text(
     """SELECT * FROM (
         SELECT wanted.tenant_id, wanted.period, wanted.starts_on, wanted.limit_usd,
             coalesce(held.spent_usd, 0) AS spent_usd, coalesce(held.reserved_usd, 0) AS reserved_usd
@@ -223,15 +215,9 @@ async def close_lost(connection: AsyncConnection, budgets: Budgets, *, older_tha
     return True
 
 
-async def standings(connection: AsyncConnection, tenant_id: str, budgets: Budgets, *, today: date) -> list[BudgetState]:
-    """The four budgets a call of the tenant counts in, as they stand."""
-    rows = await connection.execute(_STANDINGS, _parameters(tenant_id, budgets, today))
-    return [_standing(row) for row in rows]
-
-
-async def standings_now(connection: AsyncConnection, budgets: Budgets, *, today: date, limit: int) -> list[BudgetState]:
+async def standings(connection: AsyncConnection, budgets: Budgets, *, today: date, limit: int) -> list[BudgetState]:
     """The budgets of all tenants together, and those of the ``limit`` that spent most in their period."""
-    rows = (await connection.execute(_STANDINGS_NOW, _parameters(EVERYBODY, budgets, today) | {"most": limit})).all()
+    rows = (await connection.execute(_STANDINGS, _parameters(EVERYBODY, budgets, today) | {"most": limit})).all()
     return [_standing(row) for row in rows]
 
 
@@ -255,12 +241,6 @@ async def account(connection: AsyncConnection, *, since: date, limit: int, tenan
     sums = [(row.pop("all_calls"), row.pop("all_usd")) for row in rows]
     calls, cost_usd = sums[0] if sums else (0, Decimal(0))
     return Account(calls, cost_usd, tuple(CostLine(**row) for row in rows))
-
-
-async def set_budget(connection: AsyncConnection, tenant_id: str, limits: dict[Period, Decimal | None]) -> bool:
-    """Give a tenant limits of its own, None = those of the settings. False where there is no such tenant."""
-    values: dict[str, Any] = {f"budget_{period}_usd": limit for period, limit in limits.items()}
-    return (await connection.execute(update(tenants).where(tenants.c.id == tenant_id).values(values))).rowcount == 1
 
 
 def _parameters(tenant_id: str, budgets: Budgets, today: date) -> dict[str, Any]:

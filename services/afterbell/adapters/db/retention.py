@@ -15,7 +15,7 @@ from typing import Any, Final, Literal, get_args
 import structlog
 from sqlalchemy import TextClause, text
 
-from afterbell.adapters.db import audit, turns
+from afterbell.adapters.db import audit, work_locks
 from afterbell.adapters.db.audit import Act
 from afterbell.adapters.db.database import Connection, Database
 from afterbell.core.errors import Conflict, StoreUnavailable
@@ -33,7 +33,7 @@ AGAIN_S: Final = 1.0
 REST: Final = 0.5
 REST_MAX_S: Final = 1.0
 # For one batch and its rest, however slow.
-TURN_S: Final = 60.0
+LOCK_S: Final = 60.0
 
 log = structlog.get_logger(__name__)
 
@@ -157,14 +157,14 @@ async def run(
     if dry_run:
         return {kind: Deleted(await _count(database, kind, rules.cutoff(kind, now))) for kind in KINDS}
     holder = uuid.uuid4().hex
-    await _begin_turn(database, holder, patience_s)
+    await _wait_for_lock(database, holder, patience_s)
     deleted = {kind: await _delete_kind(database, kind, rules, now, holder) for kind in KINDS}
     details: dict[str, Any] = {kind: outcome.count for kind, outcome in deleted.items()}
     if failed := [kind for kind, outcome in deleted.items() if outcome.failure]:
         details["failed"] = failed
     async with database.transaction() as connection:
         await audit.record(connection, Act(None, by, "retention.run", "all tenants", details=details))
-        await turns.end(connection, "retention", holder)
+        await work_locks.release(connection, "retention", holder)
     return deleted
 
 
@@ -178,18 +178,18 @@ async def lag(connection: Connection) -> dict[str, Lag]:
     return lags
 
 
-async def _begin_turn(database: Database, holder: str, patience_s: float) -> None:
-    """A run that was killed leaves its turn to run out."""
+async def _wait_for_lock(database: Database, holder: str, patience_s: float) -> None:
+    """A run that was killed leaves its lock to run out."""
     deadline = monotonic() + patience_s
-    while not await _has_turn(database, holder):
+    while not await _holds_lock(database, holder):
         if monotonic() >= deadline:
             raise Conflict("another retention run is under way: let it finish")
         await asyncio.sleep(AGAIN_S)
 
 
-async def _has_turn(database: Database, holder: str) -> bool:
+async def _holds_lock(database: Database, holder: str) -> bool:
     async with database.statement() as connection:
-        return await turns.take(connection, "retention", holder, for_s=TURN_S)
+        return await work_locks.acquire(connection, "retention", holder, for_s=LOCK_S)
 
 
 async def _count(database: Database, kind: Kind, before: datetime) -> int:
@@ -218,7 +218,7 @@ async def _delete(database: Database, kind: Kind, before: datetime, holder: str)
     while True:
         began = monotonic()
         try:
-            await _has_turn(database, holder)
+            await _holds_lock(database, holder)
             count = await _delete_batch(database, kind, before, batch)
         except Exception as error:
             failures += 1

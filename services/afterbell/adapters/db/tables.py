@@ -324,8 +324,8 @@ Index("audit_log_tenant_id_idx", audit_log.c.tenant, audit_log.c.id)
 Index("audit_log_tenant_subject_idx", audit_log.c.tenant, audit_log.c.subject)
 Index("audit_log_at_idx", audit_log.c.at)
 
-# Whose turn it is to do what one process at a time does.
-turns = Table(
+# Who does what one process at a time does.
+work_locks = Table(
     "turns",
     metadata,
     Column("work", Text, primary_key=True),

@@ -48,7 +48,7 @@ TRY_OUT_S: Final = 3600.0
 
 SCRIPTS: Final[dict[str, Script]] = {
     "enqueue": Script((PRELUDE, (QUEUE, "enqueue"))),
-    "poll": Script((PRELUDE, (QUEUE, "watchers"), (QUEUE, "poll")), ("poll", "job")),
+    "poll": Script((PRELUDE, (QUEUE, "watchers"), (QUEUE, "limiter"), (QUEUE, "poll")), ("poll", "job")),
     "stats": Script((PRELUDE, (QUEUE, "stats")), ("stats",)),
     "apply": Script((PRELUDE, (QUEUE, "apply"))),
     "why": Script((PRELUDE, (QUEUE, "why")), ("why", "model")),

@@ -103,12 +103,12 @@ class AdminService:
         """Limiter, hold, breakers, quotas, budgets, Redis commands, as they stand. ``today`` is a UTC day."""
         return await standing_limits(self.database, self._queue, self._breaker, self._limits, today=today)
 
-    async def switch(self, verb: QueueVerb, admin: Admin, reason: str) -> None:
+    async def switch_queue(self, verb: QueueVerb, admin: Admin, reason: str) -> None:
         """Pause or resume the queue."""
         act = Act(None, admin.actor, f"queue.{verb}", self._queue.keys.name, reason)
         await self._recorded(act, self._queue.pause if verb == "pause" else self._queue.resume)
 
-    async def steer(self, verb: WorkerVerb, worker: str, admin: Admin, reason: str) -> None:
+    async def switch_worker(self, verb: WorkerVerb, worker: str, admin: Admin, reason: str) -> None:
         """Drain a worker or a pod, or let it start jobs again."""
         do = self._queue.drain if verb == "drain" else self._queue.undrain
         await self._recorded(Act(None, admin.actor, f"worker.{verb}", worker, reason), partial(do, worker))

@@ -44,7 +44,7 @@ async def standing_limits(
 ) -> dict[str, Any]:
     """Limiter, hold, breakers, quotas, budgets and Redis commands. Raises StoreUnavailable."""
     async with database.statement() as connection:
-        held = await costs.standings_now(connection, limits.budgets, today=today, limit=TENANTS_MAX)
+        held = await costs.standings(connection, limits.budgets, today=today, limit=TENANTS_MAX)
         models = await costs.models_called(connection, since=today) if limits.has_quota else []
     now, facts = await queue.standing(), await queue.stats()
     limiter = {

@@ -1,4 +1,4 @@
-"""The admin API: the queue, its jobs and workers, seen and steered. On the internal port only."""
+"""The admin API: the queue, its jobs and workers, inspected and controlled. On the internal port only."""
 
 import base64
 import binascii
@@ -128,14 +128,14 @@ async def show_limits(request: Request) -> Response:
 @router.post("/queue/{verb}")
 async def switch_queue(verb: QueueVerb, body: ReasonIn, request: Request) -> Response:
     """Pause: nothing starts, what runs goes on. Resume ends it."""
-    await _service(request).switch(verb, _admin(request), body.reason)
+    await _service(request).switch_queue(verb, _admin(request), body.reason)
     return _json({"done": verb})
 
 
 @router.post("/workers/{worker}/{verb}")
-async def steer_worker(worker: Worker, verb: WorkerVerb, body: ReasonIn, request: Request) -> Response:
+async def switch_worker(worker: Worker, verb: WorkerVerb, body: ReasonIn, request: Request) -> Response:
     """Drain a worker, or every worker of a pod: it starts nothing more. Undrain ends it."""
-    await _service(request).steer(verb, worker, _admin(request), body.reason)
+    await _service(request).switch_worker(verb, worker, _admin(request), body.reason)
     return _json({"done": verb, "worker": worker})
 
 

@@ -60,10 +60,6 @@ class Verifier:
         """As ``verified_at``, which waits for nothing."""
         return self.verified_at(token, now)
 
-    def caller_of(self, token: str, now: float) -> Caller:
-        """The caller of a token that holds at ``now`` (seconds since 1970). Raises Unauthenticated."""
-        return self.verified_at(token, now)[0]
-
     def verified_at(self, token: str, now: float) -> Checked:
         """The caller, and when the token ends (seconds since 1970). Raises Unauthenticated."""
         return unexpired(self._verified(token, self._secret), now)
@@ -79,11 +75,6 @@ def unexpired(claims: Verified, now: float) -> Checked:
     if now >= claims.expires_at + LEEWAY_S:
         raise _expired()
     return claims.caller, claims.expires_at
-
-
-def caller_of(token: str, secret: str, audience: str | None) -> Caller:
-    """The caller a token speaks for. Raises Unauthenticated with the reason, never with the token."""
-    return verified(token, secret, audience=audience).caller
 
 
 def verified(token: str, key: Key, *, audience: str | None, issuer: str | None = None) -> Verified:

@@ -14,7 +14,7 @@ from typing import Final
 
 import structlog
 
-from afterbell.adapters.db import turns
+from afterbell.adapters.db import work_locks
 from afterbell.adapters.db.database import Database
 from afterbell.adapters.db.reports import unfinished, upgrades
 from afterbell.adapters.db.reports.unfinished import START, Page, SweepAges
@@ -28,7 +28,7 @@ from afterbell.service import Service, repeat
 PAGE_MAX: Final = 2_000
 # What the queue holds costs it one read each, a small part of a new job.
 BATCH_MAX: Final = 500
-# The turn lasts for a page, and after a pass until the next one is overdue: then another process sweeps.
+# The lock lasts for a page, and after a pass until the next one is overdue: then another process sweeps.
 PAGE_S: Final = 10.0
 OVERDUE: Final = 1.5
 
@@ -54,7 +54,7 @@ class SweepRules:
 
 
 class Sweeper:
-    """One pass every ``every_s`` over all processes: they take turns."""
+    """One pass every ``every_s`` over all processes: one at a time holds the lock."""
 
     def __init__(self, database: Database, outbox: Outbox, rules: SweepRules) -> None:
         self._database, self._outbox, self._rules = database, outbox, rules
@@ -66,11 +66,11 @@ class Sweeper:
         self._service.start()
 
     async def stop(self) -> None:
-        """Stop, and leave the turn to another process, which would take it when the next pass is overdue."""
+        """Stop, and leave the work to another process, which would take it over when the next pass is overdue."""
         await self._service.stop()
         with suppress(StoreUnavailable):
             async with self._database.statement() as connection:
-                await turns.end(connection, "sweep", self._name)
+                await work_locks.release(connection, "sweep", self._name)
 
     async def _sweep_forever(self) -> None:
         every_s = self._rules.every_s
@@ -79,23 +79,23 @@ class Sweeper:
 
     async def _sweep(self) -> None:
         """One pass, in pages. Raises the first error of a page when the pass is over, that of a store at once."""
-        if not await self._has_turn(PAGE_S):
+        if not await self._holds_lock(PAGE_S):
             return
         failed: list[Exception] = []
         while True:
             page = await self._next_page()
             self._place = page.end or START  # whatever comes of this page, the next one has its turn
             failed += await self._hand_over(page)
-            if page.end is None or not await self._has_turn(PAGE_S):
+            if page.end is None or not await self._holds_lock(PAGE_S):
                 break
         await self._ask_for_upgrades()
-        await self._has_turn(OVERDUE * self._rules.every_s)
+        await self._holds_lock(OVERDUE * self._rules.every_s)
         if failed:
             raise failed[0]
 
-    async def _has_turn(self, for_s: float) -> bool:
+    async def _holds_lock(self, for_s: float) -> bool:
         async with self._database.statement() as connection:
-            return await turns.take(connection, "sweep", self._name, for_s=for_s)
+            return await work_locks.acquire(connection, "sweep", self._name, for_s=for_s)
 
     async def _next_page(self) -> Page:
         async with self._database.statement() as connection:

@@ -72,7 +72,7 @@ def queue_top(
 
 @queue_app.command("audit")
 def queue_audit(
-    limit: Annotated[int, typer.Option(min=1, max=200)] = 50,
+    limit: Annotated[int, typer.Option(min=1, max=200, help="Maximum number of entries.")] = 50,
     url: URL = DEFAULT_URL,
     bearer: BEARER = None,
     output: OUTPUT = Output.table,

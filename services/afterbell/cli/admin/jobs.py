@@ -24,7 +24,7 @@ JOBS = Annotated[list[str] | None, typer.Argument(help="Job ids; or use --all.")
 ALL = Annotated[bool, typer.Option("--all", help="All jobs that match the filters.")]
 DRY_RUN = Annotated[bool, typer.Option("--dry-run", help="Only count the matching jobs.")]
 YES = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask for confirmation.")]
-LIMIT = Annotated[int, typer.Option(min=1, max=200)]
+LIMIT = Annotated[int, typer.Option(min=1, max=200, help="Maximum number of jobs.")]
 PAGE = Annotated[str | None, typer.Option(help="Cursor of the page, from the previous list.")]
 ATTEMPT = Annotated[int | None, typer.Option(min=1, help="Only this attempt.")]
 ERROR_CHARS: Final = 60

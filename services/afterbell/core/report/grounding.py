@@ -129,16 +129,10 @@ class _Ledger:
         self.findings.append(Finding(where, code, detail))
 
 
-def ground(narrative: Narrative, transcript: Transcript) -> tuple[Narrative, Checks]:
-    """The narrative without what cites wrongly, and what was found. Grounding again changes nothing."""
-    grounded = examine(narrative, transcript)
-    return grounded.narrative, grounded.checks
-
-
 def examine(
     narrative: Narrative, transcript: Transcript, hostile: Iterable[str] = (), alarms: Sequence[Alarm] | None = None
 ) -> Grounded:
-    """``ground`` with every finding.
+    """The narrative without what cites wrongly, and every finding. Examining it again changes nothing.
 
     ``hostile`` are the ids of turns that speak to the report's writer; ``alarms`` the turns somebody should look at,
     where they are known already.

@@ -115,12 +115,6 @@ def measure(session: Session, transcript: Transcript | None = None) -> SessionMe
     return replace(metrics, held_at=metrics.held_at.astimezone(ZoneInfo(session.time_zone)))
 
 
-def measure_transcript(transcript: Transcript) -> SessionMetrics:
-    """The same from a transcript, which does not know silent participants nor the stated times."""
-    people = tuple({turn.speaker.id: turn.speaker for turn in transcript.turns}.values())
-    return _measure(transcript.turns, people, transcript.language, (None, None))
-
-
 def too_thin(metrics: SessionMetrics) -> bool:
     """Whether too little was exchanged to write a report from."""
     return metrics.turns < THIN_TURNS or metrics.exchanges < THIN_EXCHANGES

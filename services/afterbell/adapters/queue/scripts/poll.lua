@@ -12,14 +12,13 @@
 -- A worker's name is its pod's, or that with a dash and 8 hexadecimal digits; a drained pod drains both.
 local POD = string.match(ARGV[2], '^(.+)%-%x%x%x%x%x%x%x%x$') or ARGV[2]
 local WORKER, FREE, LEASE_MS = ARGV[2], tonumber(ARGV[3]), tonumber(ARGV[4])
-local STARTS_MAX, WINDOW_MS = tonumber(ARGV[5]), tonumber(ARGV[6])
 local LOST_MAX, ENDED_COUNT = tonumber(ARGV[7]), tonumber(ARGV[8])
-local GATE_NONE, GATE_PAUSED, GATE_DRAINED, GATE_HOLD, GATE_LIMITER = '', 'paused', 'drained', 'hold', 'limiter'
 local FIRST_RUNNING = 9 + 5 * ENDED_COUNT
 local SUSPECT_FROM = math.max(LOST_MAX - 1, 1)
 local jobs, given_up, lost, unknown, cancelled = {}, {}, {}, {}, {}
 local holds_suspect = false
 watching.poller, watching.suspect_from = WORKER, SUSPECT_FROM
+limiter.starts_max, limiter.window_ms = tonumber(ARGV[5]), tonumber(ARGV[6])
 
 -- 'own' where this worker runs the job under this run, else why not.
 local function standing(id, run)
@@ -90,32 +89,6 @@ local function promote_due()
   end
 end
 
--- Which rule forbids starts at this moment, until when (ms, nil = until told), and how many it leaves room for.
-local PROBE_MS
-local function gate_of_queue()
-  local flags = redis.call('HMGET', CONTROL, 'paused', 'hold_until', 'probe_ms')
-  if flags[1] then return GATE_PAUSED, nil, 0 end
-  local hold_until = tonumber(flags[2]) or 0
-  if hold_until > NOW then return GATE_HOLD, hold_until, 0 end
-  PROBE_MS = tonumber(flags[3])
-  local most = PROBE_MS and 1 or math.huge
-  if STARTS_MAX == 0 then return GATE_NONE, nil, most end
-  redis.call('ZREMRANGEBYSCORE', STARTS, '-inf', NOW - WINDOW_MS - 1)
-  local room = STARTS_MAX - redis.call('ZCARD', STARTS)
-  if room > 0 then return GATE_NONE, nil, math.min(room, most) end
-  -- Room comes when the (STARTS_MAX)-th newest start leaves the window, also after the limit was lowered.
-  local blocking = redis.call('ZRANGE', STARTS, -STARTS_MAX, -STARTS_MAX, 'WITHSCORES')
-  local opens = blocking[2] + WINDOW_MS + 1
-  redis.call('HSET', CONTROL, 'limited_until', opens)
-  return GATE_LIMITER, opens, 0
-end
-
-local function gate()
-  local drained = redis.call('HMGET', CONTROL, 'drain:' .. WORKER, 'drain:' .. POD)
-  if drained[1] or drained[2] then return GATE_DRAINED, nil, 0 end
-  return gate_of_queue()
-end
-
 -- A job whose hash was lost, and that was enqueued again since, may be held in two places: only where its state is the one
 -- of the place it comes from does it start.
 local function start(id, state)
@@ -125,12 +98,7 @@ local function start(id, state)
   local run = redis.call('HINCRBY', key, 'run', 1)
   redis.call('HSET', key, 'state', 'active', 'owner', WORKER, 'started_ms', NOW)
   redis.call('ZADD', LEASES, NOW + LEASE_MS, id)
-  if STARTS_MAX > 0 then
-    redis.call('ZADD', STARTS, NOW, id .. ':' .. run)
-    redis.call('PEXPIRE', STARTS, WINDOW_MS * 2)
-  end
-  -- The start that finds out whether the models answer again: nobody else starts before it could have found out.
-  if PROBE_MS then redis.call('HSET', CONTROL, 'hold_until', NOW + PROBE_MS) end
+  limiter.count_start(id, run)
   watching.known[id] = true
   jobs[#jobs + 1] = answer('job', {job_id = id, payload = job[1], run = run, failures = tonumber(job[2]) or 0})
 end
@@ -189,7 +157,7 @@ for i = 9, FIRST_RUNNING - 1, 5 do settle(i) end
 for i = FIRST_RUNNING, #ARGV, 2 do renew(ARGV[i], ARGV[i + 1]) end
 promote_due()
 forget_old_dead_letters()
-local closed, opens, room = gate()
+local closed, opens, room = limiter.gate(WORKER, POD)
 reclaim(math.min(room, FREE))
 start_waiting(math.min(room, FREE))
 local comes_back_in = -1
@@ -198,17 +166,17 @@ redis.call('ZREMRANGEBYSCORE', WATCH, '-inf', NOW - 60000)
 if #jobs == FREE then
   if room > FREE and redis.call('ZCARD', WAITING) > 0 then wake_one() end
 else
-  if closed == GATE_NONE then closed, opens = gate() end
+  if closed == limiter.OPEN then closed, opens = limiter.gate(WORKER, POD) end
   -- A drained worker may have been woken before it was drained: the wakeup goes on to the next.
-  if closed ~= GATE_DRAINED then redis.call('SADD', IDLE, WORKER)
+  if closed ~= limiter.DRAINED then redis.call('SADD', IDLE, WORKER)
   elseif redis.call('EXISTS', WAITING) == 1 then wake_one_if_useful() end
-  if closed ~= GATE_DRAINED and closed ~= GATE_PAUSED then comes_back_in = watching.promise(WORKER, opens) end
+  if closed ~= limiter.DRAINED and closed ~= limiter.PAUSED then comes_back_in = watching.promise(WORKER, opens) end
 end
 if redis.call('EXISTS', WAITING, DUE, LEASES) == 0 then
   watching.release()
 else
-  local closed_to_all, opens_to_all = gate_of_queue()
-  if closed_to_all ~= GATE_PAUSED then watching.appoint(opens_to_all) end
+  local closed_to_all, opens_to_all = limiter.gate_of_queue()
+  if closed_to_all ~= limiter.PAUSED then watching.appoint(opens_to_all) end
 end
 if ENDED_COUNT > 0 or #given_up > 0 then publish_load() end
 return answer('poll', {
