@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import cache
 from typing import Any
 
 import httpx2
@@ -18,12 +17,6 @@ from afterbell.adapters.db.database import Database
 from afterbell.adapters.db.migrate import upgrade
 from afterbell.api import main as api
 from afterbell.api.auth.bearer import mint
-from afterbell.api.schemas import SessionIn
-from afterbell.core.basic.basic_report import write_narrative
-from afterbell.core.privacy.redaction import redact
-from afterbell.core.safety.injection import hostile_in
-from afterbell.core.safety.safeguarding import alarms_in
-from afterbell.core.session import transcript_of
 from afterbell.dev.stub.app import create_app as create_stub
 from afterbell.dev.stub.settings import StubSettings
 from afterbell.serving import Serving, bind, port_of
@@ -130,26 +123,11 @@ class Platform:
             return [dict(row) for row in (await connection.execute(text(statement))).mappings()]
 
 
-@cache
-def compile_rules() -> None:
-    """Compile what finds names, alarms and attacks, as the first report of a process does: it takes most of a second,
-    and a test that counts the provider's answers within fractions of one must not meet it."""
-    session = SessionIn.model_validate({key: value for key, value in a_session().items() if key != "id"}).to_core(
-        "warm"
-    )
-    transcript = transcript_of(session)
-    write_narrative(transcript)
-    hostile_in(transcript)
-    alarms_in(transcript)
-    redact(transcript, session.participants)
-
-
 @asynccontextmanager
 async def platform(
     redis_url: str, database_url: str, *, stub: StubSettings = UNPACED, workers: int = 1, **settings: Any
 ) -> AsyncIterator[Platform]:
     """Api, stub and ``workers`` workers in this process; no limiter and short back-offs unless told otherwise."""
-    compile_rules()
     given: dict[str, Any] = {
         "redis_url": redis_url,
         "database_url": database_url,

@@ -1,17 +1,18 @@
 """What is decided of a session before and after anybody writes runs off the loop, on which leases are renewed."""
 
 import asyncio
+import sys
 import time
 
 from tests.core.sessions import lesson
 from tests.support.promises import Promised
 
-from afterbell.core.safety.injection import hostile_in
 from afterbell.core.session import Session
-from afterbell.worker.material import material_of
+from afterbell.worker.material import material_of, warm_up
 from afterbell.worker.writer import redact_session
 
 TICK_S = 0.001
+SAID = "I think the ratio is two to three because my dad and I bought six pens for the two of us, so that is 12"
 
 
 def long_lesson(turns: int, text: str) -> Session:
@@ -29,16 +30,33 @@ async def longest_gap_s(work: asyncio.Task[object]) -> float:
 
 def gates(session: Session) -> None:
     material = material_of(session, 1, b"key")
-    hostile_in(material.transcript)
-    redact_session(session, material.transcript, material.alarms)
+    redact_session(session, material.transcript, material.alarms, material.hostile)
     material.checked(material.basic_narrative())
 
 
+async def test_the_gates_are_ready_before_a_worker_is() -> None:
+    """A worker warms up off its loop before it takes a report: the first one finds lexicons and rules in place."""
+    script = (
+        "import time\n"
+        "from tests.worker.test_gates import SAID, gates, long_lesson\n"
+        "from afterbell.core.safety.lexicon import lexicon\n"
+        "from afterbell.core.privacy.contacts import top_level_domains\n"
+        "from afterbell.worker.material import warm_up\n"
+        "warm_up()\n"
+        "read = lexicon.cache_info().misses, top_level_domains.cache_info().misses\n"
+        "gates(long_lesson(400, SAID))\n"
+        "print(read == (lexicon.cache_info().misses, top_level_domains.cache_info().misses), *read)\n"
+    )
+    process = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=asyncio.subprocess.PIPE)
+    printed, _ = await process.communicate()
+    assert printed.decode().split() == ["True", "3", "1"]
+
+
 async def test_the_gates_leave_the_loop_free_also_where_one_word_is_two_megabytes(promised: Promised) -> None:
-    said = "I think the ratio is two to three because my dad and I bought six pens for the two of us, so that is 12"
-    for name, session in (("400 turns", long_lesson(400, said)), ("one word", long_lesson(250, "a" * 8_000))):
-        began = time.process_time()
+    warm_up()
+    for name, session in (("400 turns", long_lesson(400, SAID)), ("one word", long_lesson(250, "a" * 8_000))):
+        began = time.process_time()  # of all threads of the process
         gap = await longest_gap_s(asyncio.create_task(asyncio.to_thread(gates, session)))
         promised(f"the gates over {name} hold the loop", gap, 0.02)
-        promised(f"the gates over {name} cost", time.process_time() - began, 2.0)
+        promised(f"the gates over {name} cost", time.process_time() - began, 0.06 if name == "400 turns" else 2.0)
         assert gap < 2

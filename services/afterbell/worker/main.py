@@ -30,6 +30,7 @@ from afterbell.settings import WorkerSettings, required
 from afterbell.worker import tasks
 from afterbell.worker.attempt import Fallback
 from afterbell.worker.chain import chain_of
+from afterbell.worker.material import warm_up
 from afterbell.worker.metered import MeteredModels, Money
 from afterbell.worker.pipeline import ReportPipeline
 from afterbell.worker.writer import Room
@@ -49,7 +50,8 @@ async def running(settings: WorkerSettings, *, wait_s: float = 0) -> AsyncIterat
     database = Database.of(settings)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(database.close)
-        await until_it_has_tables(database, patience_s=wait_s)
+        # The first report finds the gates ready, and the leases' loop is not held while they are made so.
+        await asyncio.gather(until_it_has_tables(database, patience_s=wait_s), asyncio.to_thread(warm_up))
         await _check_redis(settings)
         name, chain = settings.name, chain_of(settings)
         for client in chain:

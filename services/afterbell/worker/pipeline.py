@@ -216,7 +216,9 @@ class ReportPipeline:
             )
             return answer
 
-        prepared = await asyncio.to_thread(redact_session, material.session, material.transcript, material.alarms)
+        prepared = await asyncio.to_thread(
+            redact_session, material.session, material.transcript, material.alarms, material.hostile
+        )
         writer = ReportWriter(ask, prepared, self._room)
         await progress.reach(Step.SENT)
         draft = await writer.write(material.metrics, on_progress)

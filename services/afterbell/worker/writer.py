@@ -90,9 +90,14 @@ def safety_identifier_of(session: Session, key: bytes) -> str | None:
     return hmac.new(key, "\0".join(students).encode(), hashlib.sha256).hexdigest()
 
 
-def redact_session(session: Session, transcript: Transcript, alarms: Sequence[Alarm] | None = None) -> PreparedSession:
-    """What may leave the house of a session. ``alarms``: the turns somebody should look at, where known already."""
-    hostile = hostile_in(transcript)
+def redact_session(
+    session: Session, transcript: Transcript, alarms: Sequence[Alarm] | None = None, hostile: Hostile | None = None
+) -> PreparedSession:
+    """What may leave the house of a session.
+
+    ``alarms``, ``hostile``: the turns somebody should look at and the texts to withhold, where known already.
+    """
+    hostile = hostile_in(transcript) if hostile is None else hostile
     outgoing, redacted = redact(transcript, session.participants, hostile.texts)
     known = alarms_in(transcript) if alarms is None else tuple(alarms)
     return PreparedSession(transcript, outgoing, redacted, hostile, known)

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final
 
 from anyascii import anyascii
@@ -69,6 +69,7 @@ def consonants(spelling: str) -> str:
     return _DOUBLED.sub(r"\1", _VOWELS.sub("", spelling))
 
 
+@cache
 def _plain_signs() -> dict[str, str]:
     signs = {chr(code): chr(code - 0xFEE0) for code in range(0xFF01, 0xFF5F)}
     signs |= dict.fromkeys("\u2010\u2011\u2012\u2013\u2014\u2212\u30fc", "-")
@@ -78,12 +79,10 @@ def _plain_signs() -> dict[str, str]:
     return signs | {digit: str(unicodedata.decimal(digit)) for digit in digits}
 
 
-_PLAIN_SIGNS: Final = _plain_signs()
-
-
 def plain_signs(text: str) -> str:
     """The text with ASCII digits, dashes and full-width signs as their ASCII twins; every place stays where it is."""
     if not text.isascii():
-        for sign in set(text) & _PLAIN_SIGNS.keys():
-            text = text.replace(sign, _PLAIN_SIGNS[sign])
+        plain = _plain_signs()
+        for sign in set(text) & plain.keys():
+            text = text.replace(sign, plain[sign])
     return text

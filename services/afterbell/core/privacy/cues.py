@@ -8,6 +8,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Final
 
 from afterbell.core.english import words
@@ -23,28 +24,29 @@ class Rule:
 
     ``before`` ends at the cue and ``behind`` begins there; None demands nothing. What is found is the group ``it`` of
     one of them where there is one, else all of it: from the start of ``before``, or of its group ``start``, to the end
-    of ``behind``.
+    of ``behind``. Both are compiled when a cue is first met: most texts have those of one language.
     """
 
     cues: frozenset[str]
-    before: re.Pattern[str] | None = None
-    behind: re.Pattern[str] | None = None
+    before: str | None = None
+    behind: str | None = None
+    any_case: bool = False
 
     def match(self, text: str, start: int, end: int) -> tuple[int, int] | None:
         """(start, end) of what is found around a cue, or None."""
         first, last = start, end
         if self.before is not None:
-            before = self.before.search(text, max(0, start - _BEFORE_CHARS), start)
+            before = _compiled(self.before, self.any_case).search(text, max(0, start - _BEFORE_CHARS), start)
             if before is None:
                 return None
-            if "it" in self.before.groupindex:
+            if "it" in before.re.groupindex:
                 return before.span("it")
-            first = before.start("start" if "start" in self.before.groupindex else 0)
+            first = before.start("start" if "start" in before.re.groupindex else 0)
         if self.behind is not None:
-            behind = self.behind.match(text, end)
+            behind = _compiled(self.behind, self.any_case).match(text, end)
             if behind is None:
                 return None
-            if "it" in self.behind.groupindex:
+            if "it" in behind.re.groupindex:
                 return behind.span("it")
             last = behind.end()
         return first, last
@@ -52,12 +54,12 @@ class Rule:
 
 def rule(cues: str, behind: str | None = None, *, before: str | None = None, any_case: bool = False) -> Rule:
     """A rule from its cues, written as one text in small letters, and its patterns."""
-    flags = re.IGNORECASE if any_case else 0
-    return Rule(
-        words(cues),
-        None if before is None else re.compile(f"(?:{before})$", flags),
-        None if behind is None else re.compile(behind, flags),
-    )
+    return Rule(words(cues), None if before is None else f"(?:{before})$", behind, any_case)
+
+
+@cache
+def _compiled(pattern: str, any_case: bool) -> re.Pattern[str]:
+    return re.compile(pattern, re.IGNORECASE if any_case else 0)
 
 
 class Searched:

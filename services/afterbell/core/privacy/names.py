@@ -134,12 +134,12 @@ class NameFinder:
         return known
 
     def _looked_up(self, word: str, languages: str) -> Iterator[tuple[int, int, tuple[Part, ...]]]:
-        if len(word) > WORD_CHARS_MAX or _UNSPACED.search(word):
+        if len(word) > WORD_CHARS_MAX or not (word.isascii() or _UNSPACED.search(word) is None):
             return
         if parts := self._parts(word, languages):
             yield 0, len(word), parts
             return
-        pieces = list(_PIECES.finditer(word))
+        pieces = [] if word.isalpha() and word.islower() else list(_PIECES.finditer(word))
         for piece in pieces if len(pieces) > 1 else ():
             anyhow = tuple(part for part in self._parts(piece[0], "") if part.written is not Spelling.AS_NAME)
             if anyhow:

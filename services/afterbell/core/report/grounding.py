@@ -140,9 +140,9 @@ def examine(
     alarms = alarms_in(transcript) if alarms is None else alarms
     ledger = _ledger(narrative, transcript, frozenset(hostile), alarms)
     claims = _checked_claims(narrative, ledger)
-    grounded = sound_texts(claims, ledger.facts, ledger.find)
-    grounded = replace(grounded, concerns=_with_ours(grounded.concerns, alarms, ledger))
-    kept = _claims_in(sound_texts(claims, ledger.facts, lambda _where, _code: None))
+    sound = sound_texts(claims, ledger.facts, ledger.find)
+    kept = _claims_in(sound)
+    grounded = replace(sound, concerns=_with_ours(sound.concerns, alarms, ledger))
     checks = Checks(
         claims=ledger.written,
         dropped=tuple(finding.label for finding in ledger.findings),

@@ -178,8 +178,10 @@ def quotes_in(text: str) -> list[str]:
 
 def runs_of_words(texts: Sequence[str], elsewhere: Sequence[str]) -> Grams:
     """Four words in a row of the texts, or all of a shorter one, but for those that stand elsewhere too."""
-    public = frozenset(gram for text in elsewhere for gram in _grams(text))
-    return frozenset(gram for text in texts for gram in _grams(text)) - public
+    kept = {gram for text in texts for gram in _grams(text)}
+    for text in elsewhere if kept else ():
+        kept.difference_update(_grams(text))
+    return frozenset(kept)
 
 
 def _without_quotes(text: str, said: Sequence[str]) -> str:
@@ -197,14 +199,18 @@ def words_of_harm(texts: Sequence[str], elsewhere: Sequence[str]) -> frozenset[s
     passages = [
         part for text in texts for part in [sentence for sentence in sentences(text) if _names_harm(sentence)] or [text]
     ]
-    words = frozenset(word for text in passages for word in _words_in(text) if word.isalpha() and len(word) > 1)
-    return words - STOPWORDS - LESSON_WORDS - frozenset(word for text in elsewhere for word in _words_in(text))
+    words = {word for text in passages for word in _words_in(text) if word.isalpha() and len(word) > 1}
+    words -= STOPWORDS | LESSON_WORDS
+    for text in elsewhere if words else ():
+        words -= _words_in(text)
+    return frozenset(words)
 
 
 def _retells_harm(sentence: str) -> bool:
     """Whether a sentence, said by the child itself, would tell of harm: "his dad hits him" is "my dad hits me"."""
     whose = _WHOSE.sub("my", sentence)
-    return any(_names_harm(_WHO.sub(child, _HER.sub(her, whose))) for child in ("me", "I") for her in ("me", "my"))
+    readings = {_WHO.sub(child, _HER.sub(her, whose)) for child in ("me", "I") for her in ("me", "my")}
+    return any(map(_names_harm, readings))
 
 
 def _names_harm(text: str) -> bool:

@@ -10,9 +10,9 @@ A long message is judged sentence by sentence, so that the rest of it cannot out
 
 import re
 from collections.abc import Iterator, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
-from itertools import pairwise
+from itertools import chain, pairwise, repeat
 from typing import Final
 
 from afterbell.core.safety.lexicon import folded, lexicon
@@ -51,18 +51,27 @@ def _cues_in(passage: str) -> frozenset[str]:
 
 
 def _words_in(passage: str) -> frozenset[str]:
-    words = [NUMBER if word.isdigit() else word for word in passage.split()]
-    stems = (f"{word[:_STEM_LETTERS]}~" for word in words if len(word) > _STEM_LETTERS)
-    pairs = (
+    words = passage.split()
+    signs = frozenset(chain.from_iterable(map(_signs_of, words)))
+    if passage.isascii():
+        return signs
+    letters = (NUMBER if word.isdigit() else word for word in words)
+    return signs.union(
         first + second
-        for first, second in pairwise(words)
+        for first, second in pairwise(letters)
         if len(first) == len(second) == 1 and first >= _FIRST_UNSPACED
     )
-    return frozenset((*words, *stems, *pairs))
+
+
+@lru_cache(maxsize=20_000)
+def _signs_of(word: str) -> tuple[str, ...]:
+    """What a word is weighed as: itself or that it is a number, and its stem where it is long."""
+    sign = NUMBER if word.isdigit() else word
+    return (sign, f"{sign[:_STEM_LETTERS]}~") if len(sign) > _STEM_LETTERS else (sign,)
 
 
 def _score(passage: str, weights: Mapping[str, float]) -> float:
-    score = weights[INTERCEPT] + sum(weights.get(word, 0.0) for word in _words_in(passage))
+    score = weights[INTERCEPT] + sum(map(weights.get, _words_in(passage), repeat(0.0)))
     if score < HOPELESS_SCORE:
         return score
     return score + sum(weights.get(cue, 0.0) for cue in _cues_in(passage))

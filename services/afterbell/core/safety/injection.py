@@ -23,20 +23,22 @@ from afterbell.core.safety.lexicon import folded, lexicon
 from afterbell.core.session import Transcript, texts_of
 
 _SCANNED_CHARS: Final = 8_000
-# The transcript's own marks, which no words tell.
-_FORGED: Final = re.compile(
+# The transcript's own marks, which no words tell. What begins with few signs is searched for many times as fast.
+_MARKS: Final = re.compile(
     r"goal_progress|parent_summary|insufficient_evidence|goal_evidence|tutor_note|\"level\"\s*:\s*\"independent"
     r"|</\s*(?:session|transcript|problems|facts)\b"
-    r"|\[\s*\"t\d+\"\s*,|<\|\w+\|>|\[/?inst\]|(?:^|\n)\W{0,8}t\d{1,5}\W{1,4}(?:tutor|teacher)\b"
-    r"|\#{2,}\s*(?:system|new instructions?)\b|^-{2,}\s*end of\b"
+    r"|\[\s*\"t\d+\"\s*,|<\|\w+\|>|\[/?inst\]|\#{2,}\s*(?:system|new instructions?)\b"
 )
+_TURN_LINE: Final = re.compile(r"\n\W{0,8}t\d{1,5}\W{1,4}(?:tutor|teacher)\b")
+_END_OF: Final = re.compile(r"-{2,}\s*end of\b")
 _LINE_OF_TUTOR: Final = re.compile(r"(?:^|\n)\W{0,4}(?:tutor|teacher|coach)\W{0,3}:\s*(.{0,400})")
 _PRAISED: Final = re.compile(
     r"\b(?:alone|on (?:your|her|his) own|by (?:your|her|him)self|independent\w*|perfect\w*|no h(?:ints|elp)"
     r"|goals?|master\w*"
     r"|excellent|without help|brilliant\w*|all (?:right|correct))\b"
 )
-_BLOB: Final = re.compile(r"[A-Za-z0-9+/_-]{20,}={0,2}")
+_BLOB_CHARS_MIN: Final = 20
+_BLOB: Final = re.compile(rf"[A-Za-z0-9+/_-]{{{_BLOB_CHARS_MIN},}}={{0,2}}")
 _SPACED: Final = re.compile(r"(?<!\w)(?:\w[ ._*-]){4,}\w(?!\w)")
 # Words an instruction is made of: where letters were changed or moved, at least one of them comes to light.
 _DISGUISED: Final = ("ignore", "disregard", "instruction", "report", "independent", "prompt", "system", "parents")
@@ -70,8 +72,13 @@ def speaks_to_writer(text: str) -> bool:
     """Whether a text tells whoever writes the report what to write, in any way it may be read."""
     phrases = lexicon("injection")
     return any(
-        phrases.headings_in(folded(reading)) or _FORGED.search(reading) for reading in _readings(text[:_SCANNED_CHARS])
+        phrases.headings_in(folded(reading)) or _is_forged(reading) for reading in _readings(text[:_SCANNED_CHARS])
     )
+
+
+def _is_forged(reading: str) -> bool:
+    """Whether a reading has marks of the transcript or of the schema in it."""
+    return bool(_MARKS.search(reading) or _TURN_LINE.search(f"\n{reading}") or _END_OF.match(reading))
 
 
 def _forges_a_line(text: str) -> bool:
@@ -91,8 +98,9 @@ def _readings(text: str) -> Iterator[str]:
     if any(word in bare and word not in low for word in _DISGUISED):
         yield _SPACED.sub(lambda run: run[0].translate(_BETWEEN_LETTERS), low.replace("  ", "\n"))
         yield unleet
-    for blob in _BLOB.findall(text):
-        yield _decoded(blob)
+    for part in text.split():
+        for blob in _BLOB.findall(part) if len(part) >= _BLOB_CHARS_MIN else ():
+            yield _decoded(blob)
 
 
 def _plain(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Lexicons as text files, and the one pattern that each becomes.
+"""Lexicons as text files, and the one automaton that each becomes.
 
 A line of a file is one phrase, word by word:
 
@@ -9,14 +9,18 @@ A line of a file is one phrase, word by word:
     # a remark
 
 Text is compared as ``folded`` leaves it: lower case, without accents and apostrophes, one space before each word; each
-letter of a script without spaces is a word. Phrases are looked up by their first word and every gap is bounded, so that
-a search takes time in proportion to the text, whatever is in it.
+letter of a script without spaces is a word.
+
+A text is read word by word. Where in its phrases a lexicon has got to is a state, and what a word leads to from there
+is worked out when it is first met: the rules are never spelt out as a whole, so a lexicon is there as soon as its files
+are read, and lessons, which use the same words again and again, cost a look-up a word. Every gap is bounded, so a
+search takes time in proportion to the text, whatever is in it.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from itertools import chain, repeat
@@ -24,7 +28,6 @@ from typing import Final
 
 GAP_WORDS_MAX: Final = 4
 NEAR_WORDS: Final = 12
-WORDS_KNOWN_MAX: Final = 20_000
 
 _COMBINING: Final = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff\u0300-\u036f\u064b-\u065f\u0640]")
 # Told apart by some writers only: ß, dotless i, ё, alef maksura, ta marbuta.
@@ -40,13 +43,11 @@ _ASCII_FORMS: Final = {
 _DEFINITION: Final = re.compile(r"([A-Z]+) = (.+)")
 _HEADING: Final = re.compile(r"\[([a-z_ ]+)\]")
 _TOGETHER: Final = "&"
-_GAP: Final = rf"(?: \S+){{0,{GAP_WORDS_MAX}}}?"
+WORDS_KNOWN_MAX: Final = 20_000
+STATES_KNOWN_MAX: Final = 20_000
+"""How many words and states a lexicon remembers; of more it forgets all and begins anew."""
 
-_HEAD_LETTERS: Final = (3, 4, 5, 6, 7)
-"""How many letters a first word that may end anyhow has at least and at most where it is looked up."""
-
-# Phrases by their words; "" stands for an end.
-_Tree = dict[str, "_Tree"]
+_UNKNOWN: Final = " "
 
 
 def folded(text: str) -> str:
@@ -60,79 +61,173 @@ def folded(text: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Word:
-    """One word of a line: what may stand for it, and the pattern of all of that together."""
+    """A word of a line: what may stand for it, up to how many words of any kind, and whether it may be missing."""
 
-    entries: tuple[str, ...]
-    pattern: str
+    entries: tuple[str, ...] = ()
+    any_words: int = 0
     optional: bool = False
 
 
+@dataclass(slots=True, eq=False)
+class _Node:
+    """A place in the phrases that begin alike: the headings that end here, and what may come next."""
+
+    headings: set[str] = field(default_factory=set)
+    edges: dict[_Word, "_Node"] = field(default_factory=dict)
+    within: list[tuple[str, "_Node"]] = field(default_factory=list)
+    """The first words of entries that have several, each with the place in the entry that it leads to."""
+
+    def after(self, word: _Word) -> "_Node":
+        """The place behind a word of a line."""
+        if word not in self.edges:
+            self.edges[word] = behind = _Node()
+            for entry in word.entries:
+                self._lead_within(entry.split(), behind)
+        return self.edges[word]
+
+    def ways(self) -> Iterator[tuple[str, "_Node"]]:
+        """Each entry of one word that may come next, with where it leads."""
+        for word, behind in self.edges.items():
+            yield from ((entry, behind) for entry in word.entries if " " not in entry)
+        yield from self.within
+
+    def _lead_within(self, words: Sequence[str], behind: "_Node") -> None:
+        """Lets an entry of several words be read word by word."""
+        first, *rest = words
+        if len(rest) == 1:
+            inner = _Node(edges={_Word((rest[0],)): behind})
+        elif rest:
+            inner = _Node()
+            inner._lead_within(rest, behind)
+        else:
+            return
+        self.within.append((first, inner))
+
+
+# A place in the phrases, and how many words of any kind may still stand before what comes next.
+_Item = tuple[_Node, int]
+
+
+class _State(dict[str, "_State | None"]):
+    """Places in phrases that have been reached together.
+
+    As a mapping it says where a word leads, by its kind: to a state, or to None where no phrase goes on with it. That
+    is worked out when it is first asked for.
+    """
+
+    def __init__(self, items: frozenset[_Item], states: "_States") -> None:
+        super().__init__()
+        self._items, self._states = items, states
+        self._ways: dict[str, list[_Node]] | None = None
+        self.headings: Final = frozenset(chain.from_iterable(node.headings for node, _ in items))
+
+    def __missing__(self, kind: str) -> "_State | None":
+        """The state that a word of a kind leads to; all words that no phrase goes on with are alike."""
+        if self._ways is None:
+            self._ways = {}
+            for node in {node for node, _ in self._items}:
+                for entry, behind in node.ways():
+                    self._ways.setdefault(entry, []).append(behind)
+        nodes = [node for entry in kind.split() for node in self._ways.get(entry, ())]
+        if nodes or kind == _UNKNOWN:
+            passed = ((node, left - 1) for node, left in self._items if left)
+            items = frozenset(chain(passed, chain.from_iterable(map(_reachable, nodes))))
+            self[kind] = reached = self._states.of(items) if items else None
+        else:
+            self[kind] = reached = self[_UNKNOWN]
+        return reached
+
+
+class _States:
+    """Each state once, up to ``STATES_KNOWN_MAX``; then all are forgotten, and made anew as they are reached."""
+
+    def __init__(self) -> None:
+        self._known: dict[frozenset[_Item], _State] = {}
+
+    def of(self, items: frozenset[_Item]) -> _State:
+        """The state of these items."""
+        state = self._known.get(items)
+        if state is None:
+            if len(self._known) >= STATES_KNOWN_MAX:
+                for known in self._known.values():
+                    known.clear()
+                self._known.clear()
+            self._known[items] = state = _State(items, self)
+        return state
+
+
+def _reachable(node: _Node) -> Iterator[_Item]:
+    """A place and those that it leads to without a word."""
+    yield node, 0
+    for word, behind in node.edges.items():
+        if word.any_words or word.optional:
+            yield from ((place, left + word.any_words) for place, left in _reachable(behind))
+
+
 class Lexicon:
-    """The phrases of one or more files, by heading, looked up by their first word."""
+    """The phrases of one or more files, by heading."""
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._trees: dict[str, dict[str, _Tree]] = {}
-        self._patterns: dict[str, tuple[tuple[str, re.Pattern[str]], ...]] = {}
-        self._heads_of: dict[str, tuple[str, ...]] = {}
+        root = _Node()
         self._companies: dict[str, list[tuple[str, tuple[frozenset[str], ...]]]] = {}
+        entries: set[str] = set()
         for name in names:
             for heading, words in _lines((files(__package__) / "lexicons" / f"{name}.txt").read_text("utf-8")):
+                entries.update(chain.from_iterable(word.entries for word in words))
                 if words[0].entries == (_TOGETHER,):
                     self._seat(heading, words)
                 else:
-                    self._plant(heading, words)
+                    node = root
+                    for word in words:
+                        node = node.after(word)
+                    node.headings.add(heading)
+        parts = [part for entry in entries for part in entry.split()]
+        self._entries: Final = frozenset(parts)
+        self._beginnings: Final = tuple(sorted({len(part) - 1 for part in parts if part.endswith("~")}))
+        self._start: Final = _States().of(frozenset(_reachable(root)))
+        self._kinds: Final[dict[str, str]] = {}
+        self._in_company: Final[set[str]] = set()
 
     def headings_in(self, text: str) -> frozenset[str]:
         """The headings of which a phrase stands in a ``folded`` text."""
-        return frozenset(heading for heading, _ in self.phrases_in(text))
+        words = text.split()
+        kinds = [self._kinds.get(word) or self._kind_of(word) for word in words]
+        start, last = self._start, len(kinds) - 1
+        headings: set[str] = set()
+        for place, kind in enumerate(kinds):
+            state, at = start[kind], place
+            while state is not None:
+                headings |= state.headings
+                if at == last:
+                    break
+                at += 1
+                state = state[kinds[at]]
+            if kind in self._in_company:
+                headings.update(self._companies_at(place, kind, words))
+        return frozenset(headings)
 
-    def phrases_in(self, text: str) -> Iterator[tuple[str, str]]:
-        """(heading, what stands there) of each place where a phrase of a heading begins in a ``folded`` text."""
-        start, words = 0, text.split()
-        for place, word in enumerate(words):
-            heads = self._heads_of.get(word)
-            for head in self._heads(word) if heads is None else heads:
-                for heading, pattern in self._patterns.get(head) or self._compile(head):
-                    if phrase := pattern.match(text, start):
-                        yield heading, phrase[0]
-                for heading, others in self._companies.get(head, ()):
-                    near = words[max(0, place - NEAR_WORDS) : place + NEAR_WORDS + 1]
-                    if not any(map(frozenset.isdisjoint, others, repeat(near))):
-                        yield heading, word
-            start += len(word) + 1
+    def _kind_of(self, word: str) -> str:
+        """The entries that a word may stand for, as one text: words of one kind lead the same way everywhere."""
+        if len(self._kinds) >= WORDS_KNOWN_MAX:
+            self._kinds.clear()
+        beginnings = (word[:letters] + "~" for letters in self._beginnings if letters <= len(word))
+        entries = [entry for entry in (word, *beginnings) if entry in self._entries]
+        self._kinds[word] = kind = " ".join(entries) or _UNKNOWN
+        if not self._companies.keys().isdisjoint(entries):
+            self._in_company.add(kind)
+        return kind
 
-    def _heads(self, word: str) -> tuple[str, ...]:
-        """What phrases that may begin with the word are looked up by; lessons use the same words again and again."""
-        if len(self._heads_of) >= WORDS_KNOWN_MAX:
-            self._heads_of.clear()
-        prefixes = (word[:letters] + "~" for letters in _HEAD_LETTERS)
-        self._heads_of[word] = heads = tuple(head for head in (word, *prefixes) if head in self._trees)
-        return heads
+    def _companies_at(self, place: int, kind: str, words: list[str]) -> Iterator[str]:
+        near = words[max(0, place - NEAR_WORDS) : place + NEAR_WORDS + 1]
+        for entry in kind.split():
+            for heading, others in self._companies.get(entry, ()):
+                if not any(map(frozenset.isdisjoint, others, repeat(near))):
+                    yield heading
 
     def _seat(self, heading: str, words: tuple[_Word, ...]) -> None:
         *others, last = (word.entries for word in words if word.entries != (_TOGETHER,))
         for entry in last:
-            self._trees.setdefault(entry, {})
             self._companies.setdefault(entry, []).append((heading, tuple(map(frozenset, others))))
-
-    def _plant(self, heading: str, words: tuple[_Word, ...]) -> None:
-        first, *rest = words
-        if first.optional:
-            self._plant(heading, tuple(rest))
-        for entry in first.entries:
-            word = entry.split()[0]
-            head = word[: _HEAD_LETTERS[-1]].rstrip("~") + "~" if word.endswith("~") else word
-            tree = self._trees.setdefault(head, {}).setdefault(heading, {})
-            for pattern in (_pattern_of(entry), *(word.pattern for word in rest)):
-                tree = tree.setdefault(pattern, {})
-            tree[""] = {}
-
-    def _compile(self, head: str) -> tuple[tuple[str, re.Pattern[str]], ...]:
-        """The patterns of a first word, made when it is first met: most never are."""
-        self._patterns[head] = patterns = tuple(
-            (heading, re.compile(_pattern(tree))) for heading, tree in self._trees[head].items()
-        )
-        return patterns
 
 
 @cache
@@ -159,27 +254,14 @@ def _lines(text: str) -> Iterator[tuple[str, tuple[_Word, ...]]]:
 
 def _word(written: str, lists: Mapping[str, str]) -> _Word:
     if written == "…":
-        return _Word((), pattern=_GAP)
+        return _Word(any_words=GAP_WORDS_MAX)
     if written == _TOGETHER:
-        return _Word((_TOGETHER,), pattern="")
+        return _Word((_TOGETHER,))
     optional = written.endswith("?")
     spelt = chain.from_iterable(lists.get(entry, entry).split("|") for entry in written.removesuffix("?").split("|"))
-    entries = tuple(sorted({_folded_entry(entry) for entry in spelt}))
-    alternatives = f"(?:{'|'.join(map(_pattern_of, entries))})"
-    return _Word(entries, f"{alternatives}?" if optional else alternatives, optional)
+    return _Word(tuple(sorted({_folded_entry(entry) for entry in spelt})), optional=optional)
 
 
 def _folded_entry(entry: str) -> str:
     """ "step_dad" as "step dad", "slap~" as it is."""
     return folded(entry.removesuffix("~").replace("_", " ")).strip() + ("~" if entry.endswith("~") else "")
-
-
-def _pattern_of(entry: str) -> str:
-    words = " " + re.escape(entry.removesuffix("~")).replace("\\ ", " ")
-    return words + (r"\S*" if entry.endswith("~") else r"(?= )")
-
-
-def _pattern(tree: _Tree) -> str:
-    if "" in tree:
-        return ""
-    return f"(?:{'|'.join(word + _pattern(rest) for word, rest in tree.items())})"
