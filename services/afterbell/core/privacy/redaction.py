@@ -30,6 +30,7 @@ _QUOTE_CHARS_MAX: Final = 240
 _INTRODUCED: Final = "PERSON"
 # Between two texts that are searched together: ``clean`` leaves it in none, and nothing that is looked for spans it.
 _BETWEEN: Final = "\n\0\n"
+_BATCH_CHARS: Final = 100_000
 _IN_PROSE: Final = {
     "EMAIL": "an e-mail address",
     "LINK": "a link",
@@ -100,13 +101,15 @@ def redact(
     """
     people = [(label, clean(person.display_name)) for label, person in _in_order(transcript, participants)]
     redacted = Redacted(names=dict(people))
-    texts = texts_of(transcript)
-    together = Searched(_BETWEEN.join(texts))
-    names = NameFinder([*people, *((_INTRODUCED, name) for name in introduced_in(together))])
-    special = _special(texts, frozenset(removed) - {""})
-    withheld = apart((*special, *contacts_in(together)), together.text)
-    spans = apart((*withheld, *names.spans(_without(together, withheld))), together.text)
-    subject, level, *others = _with_placeholders(texts, spans, redacted)
+    batches = [(texts, Searched(_BETWEEN.join(texts))) for texts in _batches(texts_of(transcript))]
+    introduced = dict.fromkeys(name for _, together in batches for name in introduced_in(together))
+    names = NameFinder([*people, *((_INTRODUCED, name) for name in introduced)])
+    withheld_whole = frozenset(removed) - {""}
+    subject, level, *others = (
+        text
+        for texts, together in batches
+        for text in _with_placeholders(texts, _spans(texts, together, withheld_whole, names), redacted)
+    )
     goals, said = others[: len(transcript.goals)], others[len(transcript.goals) :]
     outgoing = replace(
         transcript,
@@ -175,6 +178,25 @@ def _without(searched: Searched, withheld: Sequence[TextSpan]) -> Searched:
         pieces += [searched.text[after : span.start], "\0" * (span.end - span.start)]
         after = span.end
     return Searched("".join((*pieces, searched.text[after:])))
+
+
+def _batches(texts: Sequence[str]) -> Iterator[list[str]]:
+    """The texts in order, as many at once as may be searched together: a search stops all else in the process."""
+    batch: list[str] = []
+    chars = 0
+    for text in texts:
+        if batch and chars + len(text) > _BATCH_CHARS:
+            yield batch
+            batch, chars = [], 0
+        batch.append(text)
+        chars += len(text)
+    yield batch
+
+
+def _spans(texts: Sequence[str], together: Searched, removed: Set[str], names: NameFinder) -> list[TextSpan]:
+    """What of texts that are searched together must not leave."""
+    withheld = apart((*_special(texts, removed), *contacts_in(together)), together.text)
+    return apart((*withheld, *names.spans(_without(together, withheld))), together.text)
 
 
 def _special(texts: Sequence[str], removed: Set[str]) -> Iterator[TextSpan]:
