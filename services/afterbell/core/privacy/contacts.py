@@ -67,6 +67,11 @@ _SITE_BEFORE: Final = re.compile(
     re.IGNORECASE,
 )
 _HANDLE: Final = re.compile(r"@(?<![\w@.]@)[^\W\d][\w.]{2,29}\b")
+# A user name behind the name of an app has a digit or a sign within it; "videos.", "5-minute", "1080p", "v2.0" have not.
+_USER_NAME: Final = (
+    r"@?(?!v?\d+(?:\.\d+)*(?:[a-z]{0,3}\b|-[a-z]+))(?=[\w.-]{0,29}[\d_]|[\w-]{1,29}\.[a-z])(?=[\w.-]{0,29}[A-Za-z])"
+    r"[\w.-]{3,29}\w"
+)
 _APPS: Final = Cues(
     (
         rule(
@@ -74,7 +79,7 @@ _APPS: Final = Cues(
             " wechat weixin"
             " kik steam twitch youtube skype xbox psn minecraft fortnite vk qq вк телеграм телеграмм инста",
             r"(?:(?:'s)? (?:is|id|name|user ?name|handle|account|tag|nick))*(?:\s?:\s?|\s|是|号)"
-            r"(?P<it>@?(?=[\w.-]{0,29}[\d_.])(?=[\w.-]{0,29}[A-Za-z])[\w.-]{3,29}\w)",
+            rf"(?P<it>{_USER_NAME})",
         ),
         rule("微信 加我", r"号?(?:是|:)?\s?(?P<it>(?=[\w.-]{0,29}[\d_.])(?=[\w.-]{0,29}[A-Za-z])[A-Za-z0-9_.-]{4,30})"),
     )
