@@ -67,7 +67,7 @@ _SITE_BEFORE: Final = re.compile(
     re.IGNORECASE,
 )
 _HANDLE: Final = re.compile(r"@(?<![\w@.]@)[^\W\d][\w.]{2,29}\b")
-# A user name behind the name of an app has a digit or a sign within it; "videos.", "5-minute", "1080p", "v2.0" have not.
+# A user name behind the name of an app has a digit or sign within it; "videos.", "5-minute", "1080p", "v2.0" have not.
 _USER_NAME: Final = (
     r"@?(?!v?\d+(?:\.\d+)*(?:[a-z]{0,3}\b|-[a-z]+))(?=[\w.-]{0,29}[\d_]|[\w-]{1,29}\.[a-z])(?=[\w.-]{0,29}[A-Za-z])"
     r"[\w.-]{3,29}\w"
