@@ -69,7 +69,7 @@ SOUND = [
 
 
 def facts(language: str) -> ProseFacts:
-    return ProseFacts(frozenset(), (), alone=False, language=language)
+    return ProseFacts(frozenset(), (), language=language)
 
 
 @pytest.mark.parametrize(("language", "code", "sentence"), UNSOUND)

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final, TypeVar, get_args, get_origin, get_typ
 
 from afterbell.core.narrative import Concern, Evidence, Narrative, Skill, StudentTexts
 from afterbell.core.report.findings import REPEATED
+from afterbell.core.report.mastery import proven_by
 from afterbell.core.report.prose_gate import ProseFacts, quotes_in, sound_prose
 from afterbell.core.report.stand_ins import stand_in
 from afterbell.core.report.wording import sentences
@@ -24,8 +25,10 @@ _MARKUP: Final = re.compile(r"(?<![\w*])(\*\*)(?=[^\s*])([^*\n]+)(?<=\S)\1(?![\w
 def sound_texts(narrative: Narrative, given: ProseFacts, find: Find) -> Narrative:
     """The narrative whose every free text has passed the gate; ``find`` gets section and code of each problem."""
     narrative = _without_markup(narrative)
-    alone = narrative.goal_progress == "met" or any(skill.level == "independent" for skill in narrative.skills)
-    facts = replace(given, alone=alone)
+    proven = proven_by(narrative, given.goals)
+    facts = replace(given, proven=proven)
+    # Whether a claim's own text was done alone, or a goal met, is said by its level or status.
+    given = replace(given, proven=replace(proven, alone=True, goal=True))
     changed: dict[str, Any] = {}
     for name in _free_texts(Narrative):
         changed[name] = _sound_text(name, name, getattr(narrative, name), facts, find)
@@ -83,7 +86,8 @@ def _sound_item(where: str, item: Any, facts: ProseFacts, given: ProseFacts, fin
     if isinstance(item, Concern):
         facts = replace(facts, for_staff=True)
     if isinstance(item, Skill):
-        facts = replace(facts, alone=item.level == "independent")
+        alone = item.level == "independent"
+        facts = replace(facts, proven=replace(facts.proven, alone=alone, named=None if alone else frozenset()))
     texts = {name: _sound_text(section, name, getattr(item, name), facts, find) for name in others}
     return replace(item, **texts) if texts else item
 
@@ -108,7 +112,7 @@ def _sound_text(where: str, name: str, text: str, facts: ProseFacts, find: Find)
 
 
 def _is_sound(where: str, text: str, given: ProseFacts, find: Find) -> bool:
-    """Whether a short text may be shown; what was done alone is not asked of it, its level or status says so."""
+    """Whether a short text, on which a claim stands, may be shown."""
     _, problems = sound_prose(text, given)
     for problem in problems:
         find(where, problem)

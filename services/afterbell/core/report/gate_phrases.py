@@ -88,26 +88,57 @@ EARLIER_LESSONS: Final = re.compile(
 
 ALONE: Final = re.compile(
     r"\b(?:kann|konnte|hat|löst\w*|rechnet\w*|schafft\w*)\b[^.!?]{0,60}\b(?:selbst?ständig|ohne (?:jede |fremde )?hilfe"
-    r"|ganz alleine?)\b|\b(?:beherrscht|gemeistert)\b|\bziel\w*\b[^.!?]{0,20}\berreicht\b"
+    r"|ganz alleine?)\b"
     r"|\b(?:puede|pudo|resolvió|resuelve|hizo|sabe|logró|ha resuelto)\b[^.!?]{0,60}\b(?:por sí (?:mism|sol)[oa]"
-    r"|sin (?:ninguna )?ayuda|de (?:forma|manera) (?:independiente|autónoma))\b|\b(?:domina|ha dominado)\b"
-    r"|\b(?:alcanzó|cumplió|logró) el objetivo\b"
+    r"|sin (?:ninguna )?ayuda|de (?:forma|manera) (?:independiente|autónoma))\b"
     r"|\b(?:peut|sait|a (?:su|pu|résolu|réussi)|résout)\b[^.!?]{0,60}\b(?:toute? seule?|sans (?:aucune )?aide"
-    r"|en autonomie|de façon autonome)\b|\bmaîtrise (?:parfaitement|tout|bien)\b|\bobjectif\b[^.!?]{0,20}\batteint\b"
+    r"|en autonomie|de façon autonome)\b"
     r"|\b(?:consegue|conseguiu|pode|resolveu|resolve|fez)\b[^.!?]{0,60}\b(?:sozinh[oa]|sem (?:nenhuma )?ajuda|de forma "
-    r"independente|com autonomia)\b|\bobjetivo\b[^.!?]{0,20}\b(?:alcançado|atingido|cumprido)\b"
+    r"independente|com autonomia)\b"
     r"|\b(?:tek|kendi) başına\b[^.!?]{0,40}(?:yapab|çözeb|çözdü|yaptı|çözüyor|yapıyor)|\byardım(?:sız| almadan)\b"
-    r"[^.!?]{0,40}(?:yapab|çözeb|çözdü|yaptı|çözüyor)|\bhedefe ulaş(?:ıldı|tı)\b"
+    r"[^.!?]{0,40}(?:yapab|çözeb|çözdü|yaptı|çözüyor)"
     r"|(?:खुद|अकेले|अपने आप|बिना (?:किसी )?मदद(?: के)?)[^।!?]{0,40}(?:कर सकत|हल किया|हल कर लिया|कर लिया|सुलझा)"
-    r"|लक्ष्य[^।!?]{0,20}पूरा (?:हुआ|हो गया)"
-    r"|(?:独立|独自|不用帮助|无需帮助)[^。！？]{0,12}(?:完成了|做出了|解出了|算出)|(?:能够?|可以|会)(?:独立|独自)|掌握了"
-    r"|目标[^。！？]{0,6}达到了"
+    r"|(?:独立|独自|不用帮助|无需帮助)[^。！？]{0,12}(?:完成了|做出了|解出了|算出)|(?:能够?|可以|会)(?:独立|独自)"
     r"|(?:يستطيع|يمكنه|يمكنها|استطاع|تمكّ?ن|حلّ?)[^.!؟]{0,60}(?:بمفرد|وحده|وحدها|بلا مساعدة"
-    r"|دون (?:أي )?مساعدة|بشكل مستقل)"
-    r"|أتقن|(?:بُلغ|بلغ|تحقّ?ق) (?:ال)?هدف",
+    r"|دون (?:أي )?مساعدة|بشكل مستقل)",
     re.IGNORECASE,
 )
-"""Something done without help, or a goal met, said as a fact."""
+"""Something done without help, said as a fact."""
+
+MASTERED: Final = re.compile(
+    r"\b(?:beherrscht|gemeistert)\b|\b(?:vollständig|vollkommen|perfekt|komplett) verstanden\b"
+    r"|\b(?:domina|dominó|ha dominado|dominio)\b|\b(?:entiende|comprende|sabe|entendió) (?:perfectamente"
+    r"|a la perfección|completamente|por completo)\b"
+    r"|\bmaîtris(?:e|é|ée)\b|\b(?:comprend|a compris|sait) (?:parfaitement|entièrement|complètement)\b"
+    r"|\b(?:dominou|domínio)\b|\b(?:entende|entendeu|compreende|compreendeu|sabe) (?:perfeitamente|completamente"
+    r"|totalmente)\b"
+    r"|\b(?:tamamen|tam olarak|mükemmel|eksiksiz) (?:öğrendi|anladı|kavradı|biliyor)|\bustalaştı|\bhâkim\b"
+    r"|महारत|पूरी तरह (?:से )?(?:समझ|सीख)"
+    r"|掌握了|精通|(?:完全|彻底|完美地?)(?:掌握|理解|学会|懂)"
+    r"|أتقن|إتقان|(?:فهم|يفهم|تفهم|استوعب)\w* [^.!؟]{0,30}(?:تمام|بشكل كامل|كليّ?)",
+    re.IGNORECASE,
+)
+"""Something mastered."""
+
+WHOLLY: Final = re.compile(
+    r"\b(?:vollständig|vollkommen|perfekt|komplett|alles|alle)\b"
+    r"|\b(?:perfectamente|a la perfección|completamente|por completo|todo|todos|todas)\b"
+    r"|\b(?:parfaitement|entièrement|complètement|tout|tous|toutes)\b(?! seul)"
+    r"|\b(?:perfeitamente|completamente|totalmente|tudo)\b"
+    r"|\b(?:tamamen|tam olarak|mükemmel|eksiksiz|her şeyi|hepsini|tüm)\b"
+    r"|पूरी तरह|सब कुछ|सभी|完全|彻底|完美|全部|所有|تمام|بشكل كامل|كليّ?|كل شيء|جميع",
+    re.IGNORECASE,
+)
+"""All of it."""
+
+GOAL_MET: Final = re.compile(
+    r"\bziel\w*\b[^.!?]{0,20}\berreicht\b|\b(?:alcanzó|cumplió|logró) el objetivo\b"
+    r"|\bobjectif\b[^.!?]{0,20}\batteint\b|\bobjetivo\b[^.!?]{0,20}\b(?:alcançado|atingido|cumprido)\b"
+    r"|\bhedefe ulaş(?:ıldı|tı)\b"
+    r"|लक्ष्य[^।!?]{0,20}पूरा (?:हुआ|हो गया)|目标[^。！？]{0,6}达到了|(?:بُلغ|بلغ|تحقّ?ق) (?:ال)?هدف",
+    re.IGNORECASE,
+)
+"""A goal met, said as a fact."""
 
 SUGGESTIONS: Final = re.compile(
     r"\b(?:versuch\w*|probier\w*|nächste\w*|übe\w*|soll\w*|wenn|ob|nicht|noch kein\w*)\b"

@@ -173,7 +173,7 @@ def _ledger(narrative: Narrative, transcript: Transcript, hostile: frozenset[str
     facts = ProseFacts(
         turn_ids=frozenset(turns),
         texts=(*plain.values(), *(" ".join(goal.split()) for goal in transcript.goals)),
-        alone=True,
+        goals=transcript.goals,
         language=transcript.written_in,
         subject=" ".join(transcript.subject.split())[:20],
         by_tutors=tuple(plain[turn.id] for turn in turns.values() if turn.speaker.role in ("tutor", "assistant")),

@@ -7,7 +7,8 @@ Prose has no citations of its own, so only what can be decided is decided. A sen
 - grades: "grade: A+", "10 out of 10", "full marks" (``grade``), since no grade comes from a model;
 - says what a child is, gifted or lazy, rather than what it did (``trait``);
 - compares with other children (``comparison``), or with an earlier lesson (``earlier_lesson``): nobody saw either;
-- says the student can do it alone where no skill is independent and no goal met after the checks (``unproven``);
+- says that something is mastered, done alone or met which the claims do not bear out after the checks (``unproven``,
+  see ``mastery``);
 - is about harm to a child, names a turn that only the staff reads, has four words in a row of it, or, where it tells
   of harm, a word of it that nobody says elsewhere (``kept_turn``): it is retold in the third person as well;
 - names another student of the lesson in a text about one (``other_student``);
@@ -25,7 +26,8 @@ from afterbell.core.english import LESSON_WORDS, STOPWORDS
 from afterbell.core.privacy.contacts import holds_contact
 from afterbell.core.privacy.cues import Searched
 from afterbell.core.privacy.names import NameFinder
-from afterbell.core.report.gate_phrases import ALONE, COMPARISONS, EARLIER_LESSONS, GRADES, SUGGESTIONS, TRAITS
+from afterbell.core.report.gate_phrases import COMPARISONS, EARLIER_LESSONS, GRADES, TRAITS
+from afterbell.core.report.mastery import NOTHING_PROVEN, Proven, is_unproven
 from afterbell.core.report.wording import sentences
 from afterbell.core.safety.safeguarding import topics_named
 from afterbell.core.translation import DEFAULT_LANGUAGE, wording
@@ -98,24 +100,12 @@ _EARLIER: Final = re.compile(
     r"|lessons|sessions)\b",
     re.IGNORECASE,
 )
-_ALONE: Final = re.compile(
-    r"\b(?:can|could|did|does|has|have|is able to|was able to|solves?|solved|works?|worked|now|shows?|showed|shown"
-    r"|came|comes|finds?|found|gets?|got|gives?|gave|explains?|explained|writes?|wrote|reach(?:es|ed))\b[^.!?]{0,60}?"
-    r"(?:\bindependently\b|\b(?:on|all by) (?:his|her|their|your)?(?: ?own|self|selves)\b|\bwithout (?:any )?help\b)"
-    r"|\b(?:(?:has|have|is|are|fully|completely) mastered|mastered (?:it|all|every)|is (?:fully )?independent"
-    r"|(?:all|every|the) goals?\b[^.!?]{0,20}? (?:was|were|is|are|has been|have been)? ?(?:fully )?(?:met"
-    r"|reached|achieved)"
-    r"|(?:has|have)? ?reached (?:the|every|all) goals?)\b",
-    re.IGNORECASE,
-)
 _NEVER_SAID: Final = (
     (GRADE, _GRADE, GRADES),
     (COMPARISON, _COMPARISON, COMPARISONS),
     (EARLIER, _EARLIER, EARLIER_LESSONS),
     (TRAIT, _TRAIT, TRAITS),
 )
-# "Try one on your own" asks for something; only what is said to be so needs proof.
-_SUGGESTS: Final = re.compile(r"\b(?:try|next|let|ask|practi[sc]e|will|should|if|whether|not|n't)\b", re.IGNORECASE)
 # Words that do not belong in a lesson are common words of a report too; what they are about is not harm.
 _HARMLESS: Final = frozenset({"conduct"})
 
@@ -131,7 +121,7 @@ Grams = frozenset[tuple[str, ...]]
 
 @dataclass(frozen=True, slots=True)
 class ProseFacts:
-    """What prose may rest on: turn ids, the texts of turns and goals, whether anything was done alone.
+    """What prose may rest on: turn ids, the texts of turns and goals, the goals, what the claims prove.
 
     All texts have one space for white space. ``by_tutors``: the tutors' turns, whose links may be quoted. ``kept``:
     runs of words that only the staff reads; ``kept_ids``: the turns they are of; ``kept_words``: words that stand
@@ -144,7 +134,8 @@ class ProseFacts:
 
     turn_ids: frozenset[str]
     texts: tuple[str, ...]
-    alone: bool
+    proven: Proven = NOTHING_PROVEN
+    goals: tuple[str, ...] = ()
     subject: str = ""
     by_tutors: tuple[str, ...] = ()
     kept: Grams = frozenset()
@@ -228,7 +219,7 @@ def _problems(sentence: str, facts: ProseFacts) -> Iterator[str]:
     for code, *patterns in _NEVER_SAID:
         if any(pattern.search(sentence) for pattern in patterns):
             yield code
-    if not facts.alone and _says_done(sentence):
+    if is_unproven(sentence, facts.proven):
         yield UNPROVEN
     if _names_another(sentence, facts):
         yield OTHER_STUDENT
@@ -261,12 +252,6 @@ def _is_kept(sentence: str, named: frozenset[str], facts: ProseFacts) -> bool:
     if not facts.kept_ids:
         return False
     return bool(facts.kept_ids & named or facts.kept_words & _words_in(sentence)) or _retells_harm(sentence)
-
-
-def _says_done(sentence: str) -> bool:
-    if _ALONE.search(sentence):
-        return not _SUGGESTS.search(sentence)
-    return bool(ALONE.search(sentence)) and not SUGGESTIONS.search(sentence)
 
 
 def _was_said(quoted: str, texts: Sequence[str]) -> bool:
