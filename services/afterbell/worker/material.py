@@ -15,7 +15,7 @@ from afterbell.core.report.prompt import PROMPT_VERSION, SCHEMA_VERSION
 from afterbell.core.report.report import Checks, Engine, Provenance, engine_of
 from afterbell.core.report.statistics import SessionMetrics, measure
 from afterbell.core.safety.injection import Hostile, hostile_in
-from afterbell.core.safety.safeguarding import Alarm, alarms_in, kept_from_families
+from afterbell.core.safety.safeguarding import Alarm, alarms_in
 from afterbell.core.session import Message, Participant, Session, Transcript, transcript_of
 from afterbell.core.translation import wording
 from afterbell.core.usage import Usage
@@ -48,7 +48,7 @@ class Material:
 
     def basic_narrative(self) -> Narrative:
         """The narrative without a model."""
-        return write_narrative(self.transcript, kept_from_families(self.transcript, self.alarms))
+        return write_narrative(self.transcript, self.alarms)
 
     def checked(self, narrative: Narrative) -> tuple[Narrative, Checks]:
         """A narrative that no model wrote, with what does not hold taken out."""

@@ -22,6 +22,7 @@ from afterbell.core.safety.safeguarding import (
     alarms_in,
     concerns_of,
     kept_from_families,
+    partly_kept,
     topics_named,
 )
 
@@ -116,9 +117,10 @@ def test_the_staff_gets_the_turn_and_families_get_neither_it_nor_what_follows() 
     assert kept_from_families(session, alarms) == {"t2", "t3", "t4"}
 
 
-def test_an_insult_is_kept_by_itself() -> None:
-    session = transcript("T: 12 times 12?", "S: are you stupid or what?", "T: Please be kind.", "S: 144")
-    assert kept_from_families(session, alarms_in(session)) == {"t2"}
+def test_a_turn_with_an_insult_is_kept_in_part_and_by_itself() -> None:
+    session = transcript("T: 12 times 12?", "S: are you stupid or what? 144", "T: Please be kind.", "S: 144")
+    assert kept_from_families(session, alarms_in(session)) == frozenset()
+    assert partly_kept(alarms_in(session)) == {"t2"}
 
 
 @pytest.mark.skipif("AFTERBELL_DATA" not in os.environ, reason="AFTERBELL_DATA names no folder of real sessions")  # noqa: TID251

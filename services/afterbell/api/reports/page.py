@@ -194,9 +194,10 @@ def _facts(
 
 def _kept(shown: Mapping[str, Any]) -> frozenset[str]:
     """The ids of turns whose words stand on no page, not the staff's either: it may lie on a desk."""
+    checks = shown.get("checks", {"kept_from_families": (), "partly_kept": ()})
     cited = (evidence for concern in shown.get("concerns", ()) for evidence in concern["evidence"])
-    kept = shown["checks"]["kept_from_families"] if "checks" in shown else ()
-    return frozenset(turn_id for evidence in cited for turn_id in evidence["turn_ids"]) | frozenset(kept)
+    named = frozenset(turn_id for evidence in cited for turn_id in evidence["turn_ids"])
+    return named - frozenset(checks["partly_kept"]) | frozenset(checks["kept_from_families"])
 
 
 def _minutes(seconds: float) -> int:

@@ -6,7 +6,8 @@ named, calls no skill independent and no goal met. A lesson in another language,
 did not take place are told as such. What is quoted stays English; the sentences around it are in the report's language.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Final
 
 from afterbell.core.basic import prose
@@ -23,8 +24,9 @@ from afterbell.core.narrative import (
     StudentTexts,
     Topic,
 )
+from afterbell.core.report.conduct import fit_part
 from afterbell.core.report.statistics import THIN_EXCHANGES, THIN_TURNS, exchanges_in, labels_of
-from afterbell.core.safety.safeguarding import alarms_in, kept_from_families
+from afterbell.core.safety.safeguarding import Alarm, alarms_in, kept_from_families, partly_kept
 from afterbell.core.session import Transcript, Turn
 from afterbell.core.translation import Wording, wording
 
@@ -35,14 +37,17 @@ _QUESTIONS_MAX: Final = 3
 _SAMPLE_TURNS: Final = 40
 
 
-def write_narrative(transcript: Transcript, kept_back: Collection[str] | None = None) -> Narrative:
+def write_narrative(transcript: Transcript, alarms: Sequence[Alarm] | None = None) -> Narrative:
     """The narrative of any transcript, within all bounds; every quote is a substring of its turn.
 
-    ``kept_back``: the ids of the turns that no family reads, where they are known already.
+    ``alarms``: the turns somebody should look at, where they are known already.
     """
-    turns = tuple(turn for turn in transcript.turns if turn.text)
-    if kept_back is None:
-        kept_back = kept_from_families(transcript, alarms_in(transcript))
+    alarms = alarms_in(transcript) if alarms is None else alarms
+    partly = partly_kept(alarms)
+    # Of a turn with an insult and an answer the answer is read; one with nothing else is kept back.
+    fit = {turn.id: fit_part(turn.text) for turn in transcript.turns if turn.id in partly}
+    turns = tuple(replace(turn, text=fit.get(turn.id) or turn.text) for turn in transcript.turns if turn.text)
+    kept_back = kept_from_families(transcript, alarms) | {turn_id for turn_id, text in fit.items() if not text}
     words = wording(transcript.written_in)
     if reason := _unreadable(transcript, turns):
         return prose.blank(transcript.subject, reason, words)

@@ -4,7 +4,8 @@ A model cites turns and copies quotes; this checks both, without asking another 
 
 - a cited turn must exist and have text (``unknown_turn``);
 - a turn that speaks to the report's writer (``hostile_turn``), and one that only the staff reads (``kept_turn``), is no
-  evidence of anything but a concern;
+  evidence of anything but a concern; of one in which something does not belong in a lesson, an insult, the rest is
+  evidence, and a quote of the insult goes (``kept_turn``);
 - a quote must stand in one of the turns cited with it (``quote_not_found``), compared after the cleaning that
   turns get, with white space collapsed and curly quotation marks straightened, else letter for letter;
 - a claim needs evidence that passed (``no_evidence``), or it is dropped;
@@ -25,9 +26,9 @@ Each finding is "section:code", e.g. "topics:unknown_turn"; texts never get into
 """
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Final, Literal, TypeVar, cast
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, TypeVar, cast
 
 from afterbell.core.narrative import (
     Action,
@@ -43,7 +44,6 @@ from afterbell.core.narrative import (
     StudentTexts,
     Topic,
 )
-from afterbell.core.privacy.names import NameFinder
 from afterbell.core.report.findings import (
     HOSTILE_SESSION,
     HOSTILE_TURN,
@@ -56,18 +56,11 @@ from afterbell.core.report.findings import (
     Finding,
 )
 from afterbell.core.report.free_texts import sound_texts
-from afterbell.core.report.prose_gate import (
-    EARLIER,
-    KEPT_TURN,
-    ProseFacts,
-    runs_of_words,
-    words_of_harm,
-)
+from afterbell.core.report.ledger import HARM, Ledger, comparable, ledger_of
+from afterbell.core.report.prose_gate import EARLIER, KEPT_TURN
 from afterbell.core.report.report import Checks
-from afterbell.core.report.statistics import labels_of
-from afterbell.core.report.wording import replied_to, verdict
-from afterbell.core.safety.safeguarding import Alarm, alarms_in, concerns_of, kept_from_families
-from afterbell.core.session import Transcript, Turn, clean
+from afterbell.core.safety.safeguarding import Alarm, alarms_in, concerns_of, topics_named
+from afterbell.core.session import Transcript, clean
 
 CITED_MAX: Final = 6
 CONCERNS_MAX: Final = 10
@@ -75,15 +68,8 @@ CONCERNS_MAX: Final = 10
 HOSTILE_REASON: Final = "Speaks to the writer of the report: left out of what the report was written from."
 CLAIMS: Final = ("topics", "skills", "misconceptions", "strengths", "open_questions", "concerns")
 _TURN_ID: Final = re.compile(r"t\d{1,5}")
-_STRAIGHT: Final = str.maketrans("‘’‚‛“”„‟′″", "''''\"\"\"\"'\"")  # noqa: RUF001  that is the point
-
-
-# What somebody said of a cited turn of the student's: a yes, anything, nothing.
-_Standing = Literal["confirmed", "answered", "unanswered"]
 Claim = Topic | Skill | Misconception | Strength | OpenQuestion | Concern
 _OwnedT = TypeVar("_OwnedT", Skill, Misconception, Strength, OpenQuestion, Action)
-_HARM: Final = frozenset({"safeguarding", "wellbeing"})
-_OUTRIGHT: Final = frozenset({"safeguarding"})
 ClaimT = TypeVar("ClaimT", Topic, Skill, Misconception, Strength, OpenQuestion, Concern)
 
 
@@ -96,39 +82,6 @@ class Grounded:
     findings: tuple[Finding, ...]
 
 
-@dataclass(slots=True)
-class _Ledger:
-    """The check in progress: what may be cited, and what was counted so far."""
-
-    turns: dict[str, Turn]
-    hostile: frozenset[str]
-    kept: frozenset[str]
-    labels: Mapping[str, str]
-    replies: Mapping[str, Turn]
-    facts: ProseFacts
-    texts: dict[str, str] = field(default_factory=dict)
-    findings: list[Finding] = field(default_factory=list)
-    written: int = 0
-
-    def text_of(self, turn_id: str) -> str:
-        if turn_id not in self.texts:
-            self.texts[turn_id] = _comparable(self.turns[turn_id].text)
-        return self.texts[turn_id]
-
-    def by_students(self, evidence: Iterable[Evidence]) -> list[Turn]:
-        cited = (self.turns[turn_id] for item in evidence for turn_id in item.turn_ids)
-        return [turn for turn in cited if turn.speaker.role == "student"]
-
-    def standing(self, evidence: Iterable[Evidence]) -> _Standing:
-        replies = [reply for turn in self.by_students(evidence) if (reply := self.replies.get(turn.id)) is not None]
-        if any(verdict(reply.text) for reply in replies):
-            return "confirmed"
-        return "answered" if replies else "unanswered"
-
-    def find(self, where: str, code: str, detail: str = "") -> None:
-        self.findings.append(Finding(where, code, detail))
-
-
 def examine(
     narrative: Narrative, transcript: Transcript, hostile: Iterable[str] = (), alarms: Sequence[Alarm] | None = None
 ) -> Grounded:
@@ -138,7 +91,7 @@ def examine(
     where they are known already.
     """
     alarms = alarms_in(transcript) if alarms is None else alarms
-    ledger = _ledger(narrative, transcript, frozenset(hostile), alarms)
+    ledger = ledger_of(narrative, transcript, frozenset(hostile), alarms)
     claims = _checked_claims(narrative, ledger)
     sound = sound_texts(claims, ledger.facts, ledger.find)
     kept = _claims_in(sound)
@@ -150,56 +103,14 @@ def examine(
         coverage_thirds=_coverage(claims, tuple(ledger.turns)),
         hostile_turns=len(ledger.hostile & ledger.turns.keys()),
         kept_from_families=tuple(turn_id for turn_id in ledger.turns if turn_id in ledger.kept),
+        partly_kept=tuple(turn_id for turn_id in ledger.turns if turn_id in ledger.partly),
     )
     return Grounded(grounded, checks, tuple(ledger.findings))
 
 
 def tells_of_harm(narrative: Narrative) -> bool:
     """Whether a concern is about harm to a student."""
-    return any(concern.kind in _HARM for concern in narrative.concerns)
-
-
-def _ledger(narrative: Narrative, transcript: Transcript, hostile: frozenset[str], alarms: Sequence[Alarm]) -> _Ledger:
-    turns = {turn.id: turn for turn in transcript.turns if turn.text}
-    # What a model calls harm is kept from families as what the lexicons call so.
-    called_harm = _cited_for(narrative, _HARM) & turns.keys()
-    kept = kept_from_families(transcript, alarms) | called_harm
-    public = [*transcript.goals, *(turn.text for turn in turns.values() if turn.id not in kept)] if kept else []
-    harmful = (_cited_for(narrative, _OUTRIGHT) & turns.keys()) | {
-        alarm.turn.id for alarm in alarms if alarm.is_said_outright
-    }
-    plain = {turn_id: " ".join(turn.text.split()) for turn_id, turn in turns.items()}
-    labels = labels_of(transcript.turns)
-    facts = ProseFacts(
-        turn_ids=frozenset(turns),
-        texts=(*plain.values(), *(" ".join(goal.split()) for goal in transcript.goals)),
-        goals=transcript.goals,
-        language=transcript.written_in,
-        subject=" ".join(transcript.subject.split())[:20],
-        by_tutors=tuple(plain[turn.id] for turn in turns.values() if turn.speaker.role in ("tutor", "assistant")),
-        kept=runs_of_words([turns[turn_id].text for turn_id in kept], public),
-        kept_ids=kept,
-        kept_words=words_of_harm([turns[turn_id].text for turn_id in harmful], public),
-        students=_names_by_student(transcript, labels),
-    )
-    # A reply is to the turn before it that the writer of the report has seen.
-    replies = replied_to([turn for turn in transcript.turns if turn.id not in hostile])
-    return _Ledger(turns, hostile, kept, labels, replies, facts)
-
-
-def _names_by_student(transcript: Transcript, labels: Mapping[str, str]) -> dict[str, NameFinder]:
-    """By the label of each of several students a finder of all their names; a name they share is that student's own."""
-    people = {turn.speaker.id: turn.speaker for turn in transcript.turns if turn.text}.values()
-    names = [(labels[person.id], person.display_name) for person in people if person.role == "student"]
-    if len(names) < 2:
-        return {}
-    return {own: NameFinder(sorted(names, key=lambda named: named[0] != own)) for own, _ in names}
-
-
-def _cited_for(narrative: Narrative, kinds: frozenset[str]) -> frozenset[str]:
-    """The ids of the turns that concerns of these kinds cite."""
-    cited = (evidence for concern in narrative.concerns if concern.kind in kinds for evidence in concern.evidence)
-    return frozenset(turn_id for evidence in cited for turn_id in evidence.turn_ids)
+    return any(concern.kind in HARM for concern in narrative.concerns)
 
 
 def _claims_in(narrative: Narrative) -> int:
@@ -207,7 +118,7 @@ def _claims_in(narrative: Narrative) -> int:
     return sum(len(getattr(narrative, name)) for name in CLAIMS) + (narrative.goal_progress != "not_discussed")
 
 
-def _checked_claims(narrative: Narrative, ledger: _Ledger) -> Narrative:
+def _checked_claims(narrative: Narrative, ledger: Ledger) -> Narrative:
     progress, goal_evidence = _goal(narrative, ledger)
     skills = _claims("skills", narrative.skills, ledger)
     slips = _claims("misconceptions", narrative.misconceptions, ledger, by_student=True)
@@ -242,7 +153,7 @@ def evidence_of(narrative: Narrative) -> Iterator[Evidence]:
 
 
 def _claims(
-    section: str, claims: tuple[ClaimT, ...], ledger: _Ledger, *, by_student: bool = False
+    section: str, claims: tuple[ClaimT, ...], ledger: Ledger, *, by_student: bool = False
 ) -> tuple[ClaimT, ...]:
     kept = []
     for number, claim in enumerate(claims):
@@ -258,7 +169,7 @@ def _claims(
     return tuple(kept)
 
 
-def _of_its_student(where: str, claim: ClaimT, ledger: _Ledger) -> ClaimT:
+def _of_its_student(where: str, claim: ClaimT, ledger: Ledger) -> ClaimT:
     """The claim with the label of the one student it cites; where it cites several, it is nobody's own."""
     if isinstance(claim, Topic | Concern):
         return claim
@@ -270,17 +181,17 @@ def _of_its_student(where: str, claim: ClaimT, ledger: _Ledger) -> ClaimT:
     return replace(claim, student=None) if cited else _of_somebody(claim, ledger)
 
 
-def _of_somebody(claim: _OwnedT, ledger: _Ledger) -> _OwnedT:
+def _of_somebody(claim: _OwnedT, ledger: Ledger) -> _OwnedT:
     """The claim, nobody's own where its label is no student's of the session."""
     return claim if claim.student is None or claim.student in ledger.labels.values() else replace(claim, student=None)
 
 
-def _texts_once(texts: tuple[StudentTexts, ...], ledger: _Ledger) -> tuple[StudentTexts, ...]:
+def _texts_once(texts: tuple[StudentTexts, ...], ledger: Ledger) -> tuple[StudentTexts, ...]:
     """The texts of students who spoke, one each."""
     return tuple({own.student: own for own in texts if own.student in ledger.labels.values()}.values())
 
 
-def _sound(where: str, evidence: Iterable[Evidence], ledger: _Ledger) -> tuple[Evidence, ...]:
+def _sound(where: str, evidence: Iterable[Evidence], ledger: Ledger) -> tuple[Evidence, ...]:
     """The evidence that holds, without the turns that are not there or prove nothing."""
     kept = []
     for item in evidence:
@@ -289,12 +200,15 @@ def _sound(where: str, evidence: Iterable[Evidence], ledger: _Ledger) -> tuple[E
             ledger.find(where, QUOTE_NOT_FOUND)
             if where.startswith("concerns"):
                 kept.append(Evidence(known, None))
+        elif known and _is_unfit(item.quote, known, where, ledger):
+            ledger.find(where, KEPT_TURN)
+            kept.append(Evidence(known, None))
         elif known:
             kept.append(replace(item, turn_ids=known))
     return tuple(kept)
 
 
-def _may_be_cited(where: str, turn_id: str, ledger: _Ledger) -> bool:
+def _may_be_cited(where: str, turn_id: str, ledger: Ledger) -> bool:
     if turn_id not in ledger.turns:
         # What stands in the place of an id may be any text of a model's; only an id is repeated.
         ledger.find(where, UNKNOWN_TURN, turn_id if _TURN_ID.fullmatch(turn_id) else "a turn id")
@@ -308,18 +222,20 @@ def _may_be_cited(where: str, turn_id: str, ledger: _Ledger) -> bool:
     return True
 
 
-def _quoted(quote: str | None, turn_ids: Iterable[str], ledger: _Ledger) -> bool:
+def _is_unfit(quote: str | None, turn_ids: Iterable[str], where: str, ledger: Ledger) -> bool:
+    """Whether a quote of a turn holds an insult or the like, which only the staff reads."""
+    is_for_staff = quote is None or where.startswith("concerns") or ledger.partly.isdisjoint(turn_ids)
+    return not is_for_staff and bool(topics_named(quote or ""))
+
+
+def _quoted(quote: str | None, turn_ids: Iterable[str], ledger: Ledger) -> bool:
     if quote is None:
         return True
-    wanted = _comparable(clean(quote))
+    wanted = comparable(clean(quote))
     return bool(wanted) and any(wanted in ledger.text_of(turn_id) for turn_id in turn_ids)
 
 
-def _comparable(text: str) -> str:
-    return " ".join(text.translate(_STRAIGHT).split())
-
-
-def _skill(where: str, skill: Skill, ledger: _Ledger) -> Skill:
+def _skill(where: str, skill: Skill, ledger: Ledger) -> Skill:
     if skill.change != "first_seen":
         ledger.find(where, EARLIER)
         skill = replace(skill, change="first_seen")
@@ -338,14 +254,14 @@ def _skill(where: str, skill: Skill, ledger: _Ledger) -> Skill:
     return skill
 
 
-def _slip(where: str, slip: Misconception, ledger: _Ledger) -> Misconception:
+def _slip(where: str, slip: Misconception, ledger: Ledger) -> Misconception:
     if slip.status == "resolved" and ledger.standing(slip.evidence) != "confirmed":
         ledger.find(where, UNCONFIRMED)
         return replace(slip, status="partly")
     return slip
 
 
-def _goal(narrative: Narrative, ledger: _Ledger) -> tuple[GoalProgress, tuple[Evidence, ...]]:
+def _goal(narrative: Narrative, ledger: Ledger) -> tuple[GoalProgress, tuple[Evidence, ...]]:
     evidence = _sound("goal_evidence", narrative.goal_evidence, ledger)
     if narrative.goal_progress == "not_discussed":
         return "not_discussed", evidence
@@ -359,7 +275,7 @@ def _goal(narrative: Narrative, ledger: _Ledger) -> tuple[GoalProgress, tuple[Ev
 
 
 def _reached(
-    progress: GoalProgress, evidence: tuple[Evidence, ...], ledger: _Ledger
+    progress: GoalProgress, evidence: tuple[Evidence, ...], ledger: Ledger
 ) -> tuple[GoalProgress, tuple[Evidence, ...]]:
     """A goal said to be "met" or "partly" so, as far as the evidence bears it out."""
     if not ledger.by_students(evidence):
@@ -379,7 +295,7 @@ def _reached(
     return progress, evidence
 
 
-def _with_ours(concerns: tuple[Concern, ...], alarms: Sequence[Alarm], ledger: _Ledger) -> tuple[Concern, ...]:
+def _with_ours(concerns: tuple[Concern, ...], alarms: Sequence[Alarm], ledger: Ledger) -> tuple[Concern, ...]:
     """Staff are told of turns to look at and of hostile ones, whatever the model made of them; the worst first."""
     turn_ids = tuple(turn_id for turn_id in ledger.turns if turn_id in ledger.hostile)[:CITED_MAX]
     hostile = Concern("academic_integrity", "review", HOSTILE_REASON, (Evidence(turn_ids, None),)) if turn_ids else None

@@ -30,7 +30,7 @@ class Checks:
 
     ``repaired``: the model was asked once more, with what was wrong. ``hostile_turns``: turns that speak to the
     report's writer and were withheld from the model. ``kept_from_families``: the ids of turns that nobody but the
-    staff reads.
+    staff reads; ``partly_kept``: of those in which something does not belong in a lesson and the rest may be quoted.
     """
 
     claims: int
@@ -40,6 +40,7 @@ class Checks:
     repaired: bool = False
     hostile_turns: int = 0
     kept_from_families: tuple[str, ...] = ()
+    partly_kept: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -175,8 +175,15 @@ def _numbers(report: Report, reader: _Reader) -> dict[str, object]:
 
 
 def _concerning(report: Report) -> frozenset[str]:
-    evidence = [item for concern in report.narrative.concerns for item in concern.evidence]
-    return frozenset(turn_id for item in evidence for turn_id in item.turn_ids) | {*report.checks.kept_from_families}
+    """The turns that only the staff reads; where a concern is about conduct alone the rest of a turn may be quoted."""
+    cited = [
+        (concern.kind, turn_id)
+        for concern in report.narrative.concerns
+        for item in concern.evidence
+        for turn_id in item.turn_ids
+    ]
+    partly = {*report.checks.partly_kept} - {turn_id for kind, turn_id in cited if kind != "conduct"}
+    return frozenset(turn_id for _, turn_id in cited) - partly | {*report.checks.kept_from_families}
 
 
 def _claim(claim: Any, section: str, reader: _Reader) -> dict[str, object] | None:

@@ -24,6 +24,7 @@ SHADOW_TURNS: Final = 2
 CITED_MAX: Final = 6
 QUOTE_CHARS_MAX: Final = 240
 HINT: Final = "hint"
+CONDUCT: Final = "conduct"
 DOUBT: Final = "doubt"
 
 # What each heading of the lexicons is to the staff.
@@ -36,7 +37,7 @@ _KINDS: Final[dict[str, ConcernKind]] = {
     HINT: "safeguarding",
     "bullying": "wellbeing",
     "hate": "conduct",
-    "conduct": "conduct",
+    CONDUCT: "conduct",
 }
 REASONS: Final = {
     "violence": "May be about violence or abuse. Read the turn and follow your safeguarding procedure.",
@@ -47,7 +48,7 @@ REASONS: Final = {
     HINT: "Its words may hint at harm to a child. Read the turn and follow your safeguarding procedure.",
     "bullying": "May be about bullying. Read the turn.",
     "hate": "May be hateful towards a group of people. Read the turn.",
-    "conduct": "May be an insult or other words that do not belong in a lesson. Read the turn.",
+    CONDUCT: "May be an insult or other words that do not belong in a lesson. Read the turn.",
 }
 _ABOUT_HARM: Final = frozenset({"violence", "sexual", "self_harm", "threat", "neglect", HINT})
 
@@ -96,15 +97,23 @@ def topics_named(text: str) -> list[tuple[str, ConcernSeverity]]:
 
 
 def kept_from_families(transcript: Transcript, alarms: Sequence[Alarm]) -> frozenset[str]:
-    """The ids of the turns that no family reads: those to look at or in doubt, and what follows a turn about harm."""
+    """The ids of the turns that no family reads: those to look at or in doubt, and what follows a turn about harm.
+
+    A turn with an insult and nothing worse is not among them: it may hold an answer as well. See ``partly_kept``.
+    """
     spoken = [turn.id for turn in transcript.turns if turn.text]
     place = {turn_id: number for number, turn_id in enumerate(spoken)}
-    kept = {alarm.turn.id for alarm in alarms}
+    kept = {alarm.turn.id for alarm in alarms if alarm.topic != CONDUCT}
     for alarm in alarms:
         if alarm.topic in _ABOUT_HARM:
             after = place[alarm.turn.id] + 1
             kept.update(spoken[after : after + SHADOW_TURNS])
     return frozenset(kept)
+
+
+def partly_kept(alarms: Sequence[Alarm]) -> frozenset[str]:
+    """The ids of the turns with words that do not belong in a lesson; of the rest of them families may read."""
+    return frozenset(alarm.turn.id for alarm in alarms if alarm.topic == CONDUCT)
 
 
 def concerns_of(alarms: Sequence[Alarm]) -> tuple[Concern, ...]:
