@@ -14,6 +14,7 @@ from afterbell.api.reports.page import render
 from afterbell.core.narrative import Evidence, Misconception, Skill, Strength
 from afterbell.core.report.report import ROLES, Role
 from afterbell.core.report.stand_ins import stand_in
+from afterbell.core.report.views import view
 from afterbell.core.session import Session
 from afterbell.core.translation import LANGUAGES
 
@@ -259,7 +260,7 @@ def test_a_reason_that_may_not_be_shown_leaves_no_line_of_its_own() -> None:
     evidence = (Evidence(("t4",), "the pieces get smaller"),)
     skill = Skill("Compares fractions", "with_help", "first_seen", stand_in("rationale", "en"), evidence)
     text = read("parent", skills=(skill,))
-    assert "Compares fractions with help the pieces get smaller message 4" in text
+    assert "Compares fractions with help Student the pieces get smaller message 4" in text
 
 
 def test_a_reason_names_the_messages_it_cites_and_leaves_other_signs() -> None:
@@ -288,3 +289,26 @@ def test_any_report_makes_a_well_formed_page_for_anyone(session: Session) -> Non
     report = report_of(session, concern=False)
     for role in ROLES:
         assert Page(render(report, role, session_title=session.subject)).open == []
+
+
+def test_a_quote_says_who_is_quoted() -> None:
+    person = {who.role: who.id for who in QUIET.participants}
+    report = report_of(QUIET, engine="llm", concern=False)
+    quotes = (Evidence(("t4",), "the pieces get smaller"), Evidence(("t5",), "Exactly, well done."))
+    claims = tuple(Strength("Gave a reason.", (quote,)) for quote in quotes)
+    report = replace(report, narrative=replace(report.narrative, strengths=claims))
+    names = {person["student"]: "Mina Rao", person["tutor"]: "Ms Rivera"}
+
+    def shown(role: Role, known: dict[str, str] | None = None) -> str:
+        page = Page(render(report, role, {person["student"]}, session_title="x", names=known))
+        return " ".join(page.text.split())
+
+    assert "Mina Rao the pieces get smaller message 4" in shown("parent", names)
+    assert "Ms Rivera Exactly, well done. message 5" in shown("parent", names)
+    assert "You the pieces get smaller message 4" in shown("student", names)
+    assert "Mina Rao the pieces get smaller #4" in shown("tutor", names)
+    assert "Student the pieces get smaller message 4" in shown("parent")
+    assert "Tutor Exactly, well done. message 5" in shown("parent")
+    speakers = view(report, "parent")["speakers"]
+    assert isinstance(speakers, dict)
+    assert (speakers["t4"], speakers["t5"]) == ("student", "tutor")

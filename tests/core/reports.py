@@ -6,7 +6,7 @@ from tests.core.sessions import START, lesson
 
 from afterbell.core.basic.basic_report import write_narrative
 from afterbell.core.narrative import Concern, Evidence, Narrative
-from afterbell.core.report.grounding import examine
+from afterbell.core.report.grounding import examine, speakers_of
 from afterbell.core.report.prompt import PROMPT_VERSION, SCHEMA_VERSION
 from afterbell.core.report.report import Checks, Engine, Provenance, Report
 from afterbell.core.report.statistics import measure
@@ -56,4 +56,5 @@ def report_of(session: Session = LESSON, *, engine: Engine = "extractive", conce
             Usage(),
         ),
         created_at=START,
+        speakers=speakers_of(narrative, transcript_of(session)),
     )

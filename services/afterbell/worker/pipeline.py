@@ -25,7 +25,7 @@ from afterbell.core.errors import AfterbellError, BudgetSpent, ModelDeclined, Mo
 from afterbell.core.narrative import Narrative
 from afterbell.core.queue.outcomes import Dead, Defer, Done, Outcome, ReportStatus, Retry, job_id_of, report_id_of
 from afterbell.core.queue.retry_policy import outcome_of, reason_of
-from afterbell.core.report.grounding import tells_of_harm
+from afterbell.core.report.grounding import speakers_of, tells_of_harm
 from afterbell.core.report.progress import STAGES, Step, writing_percent
 from afterbell.core.report.prompt import Prompt
 from afterbell.core.report.report import Checks, Report
@@ -241,6 +241,7 @@ class ReportPipeline:
             checks=checks,
             provenance=provenance,
             created_at=self._now(),
+            speakers=speakers_of(narrative, material.transcript),
         )
         await progress.reach(Step.SAVING, now=True)
         await self._save(claimed, report, material.revision, written)

@@ -29,7 +29,7 @@ ABOUT = {
     "headline",
 }
 CLAIMS = {"topics", "skills", "misconceptions", "strengths", "open_questions"}
-SHARED = ABOUT | CLAIMS | {"goal", "actions", "insufficient_evidence"}
+SHARED = ABOUT | CLAIMS | {"goal", "actions", "insufficient_evidence", "speakers"}
 OWN: dict[Role, set[str]] = {
     "parent": {"summary"},
     "student": {"note"},

@@ -123,6 +123,7 @@ def render(
             students=own,
             named={student.label: student.name for student in own} if len(own) > 1 else {},
             known=known,
+            speakers=_speakers(report, role, own, known, words),
             is_foreign=language_of(report.language) != words.language,
             direction_of_text=direction_of(report.language),
             kept=_kept(shown),
@@ -190,6 +191,21 @@ def _facts(
             (say("Length"), words.ngettext("%(count)s minute", "%(count)s minutes", _minutes(metrics.duration_s)))
         )
     return facts
+
+
+def _speakers(
+    report: Report, role: Role, students: Sequence[_Student], names: Mapping[str, str], words: Wording
+) -> dict[str, str]:
+    """Who is quoted, by label: by name where the reader is told of them, a student who reads as "You", else by role."""
+    own = {student.label: student.name for student in students}
+    speaking = [speaker for speaker in report.metrics.per_speaker if speaker.label]
+    named = {speaker.label: names.get(speaker.participant_id) for speaker in speaking if speaker.role != "student"}
+    if names:
+        named |= own
+    if role == "student" and len(own) == 1:
+        named |= dict.fromkeys(own, words.gettext("You"))
+    by_role = {speaker.label: words.gettext(_LABELS["person"][speaker.role]) for speaker in speaking}
+    return by_role | {label: name for label, name in named.items() if name}
 
 
 def _kept(shown: Mapping[str, Any]) -> frozenset[str]:

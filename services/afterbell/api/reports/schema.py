@@ -63,7 +63,10 @@ class NextLessonOut(BaseModel):
 
 
 class ReportView(BaseModel):
-    """A report as its reader sees it; which of the last fields are there depends on the reader's role."""
+    """A report as its reader sees it; which of the last fields are there depends on the reader's role.
+
+    ``speakers``: by the id of each turn cited, the label of who said it; a quote stands in the first of its turns.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
@@ -84,6 +87,7 @@ class ReportView(BaseModel):
     goal: GoalOut
     actions: list[Action]
     insufficient_evidence: list[str]
+    speakers: dict[str, str]
     numbers: NumbersOut
     summary: str | None = None
     note: str | None = None

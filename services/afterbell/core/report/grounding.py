@@ -8,6 +8,7 @@ A model cites turns and copies quotes; this checks both, without asking another 
   evidence, and a quote of the insult goes (``kept_turn``);
 - a quote must stand in one of the turns cited with it (``quote_not_found``), compared after the cleaning that
   turns get, with white space collapsed and curly quotation marks straightened, else letter for letter;
+- of the turns cited with a quote the one that it stands in comes first, so that the reader is told who said it;
 - a claim needs evidence that passed (``no_evidence``), or it is dropped;
 - what the student did, said or got wrong needs a turn of the student's (``no_student_turn``): a strength or
   misconception without one is dropped, a skill becomes "not_shown", a goal that is "met" becomes "partly";
@@ -59,6 +60,7 @@ from afterbell.core.report.free_texts import sound_texts
 from afterbell.core.report.ledger import HARM, Ledger, comparable, ledger_of
 from afterbell.core.report.prose_gate import EARLIER, KEPT_TURN
 from afterbell.core.report.report import Checks
+from afterbell.core.report.statistics import labels_of
 from afterbell.core.safety.safeguarding import Alarm, alarms_in, concerns_of, topics_named
 from afterbell.core.session import Transcript, clean
 
@@ -111,6 +113,13 @@ def examine(
 def tells_of_harm(narrative: Narrative) -> bool:
     """Whether a concern is about harm to a student."""
     return any(concern.kind in HARM for concern in narrative.concerns)
+
+
+def speakers_of(narrative: Narrative, transcript: Transcript) -> dict[str, str]:
+    """By the id of each turn that a narrative cites, the label of who said it."""
+    labels = labels_of(transcript.turns)
+    cited = {turn_id for evidence in evidence_of(narrative) for turn_id in evidence.turn_ids}
+    return {turn.id: labels[turn.speaker.id] for turn in transcript.turns if turn.id in cited and turn.text}
 
 
 def _claims_in(narrative: Narrative) -> int:
@@ -204,7 +213,7 @@ def _sound(where: str, evidence: Iterable[Evidence], ledger: Ledger) -> tuple[Ev
             ledger.find(where, KEPT_TURN)
             kept.append(Evidence(known, None))
         elif known:
-            kept.append(replace(item, turn_ids=known))
+            kept.append(replace(item, turn_ids=_quoted_first(item.quote, known, ledger)))
     return tuple(kept)
 
 
@@ -220,6 +229,11 @@ def _may_be_cited(where: str, turn_id: str, ledger: Ledger) -> bool:
         ledger.find(where, KEPT_TURN)
         return False
     return True
+
+
+def _quoted_first(quote: str | None, turn_ids: tuple[str, ...], ledger: Ledger) -> tuple[str, ...]:
+    """The turn that the quote stands in first: it says who is quoted."""
+    return tuple(sorted(turn_ids, key=lambda turn_id: quote is not None and not _quoted(quote, (turn_id,), ledger)))
 
 
 def _is_unfit(quote: str | None, turn_ids: Iterable[str], where: str, ledger: Ledger) -> bool:

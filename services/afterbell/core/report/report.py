@@ -1,6 +1,7 @@
 """A finished report: the narrative, the computed numbers, the checks it passed and where it came from."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
@@ -58,7 +59,10 @@ class Provenance:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """One version of a session's report, as stored. ``language`` is its own; its quotes are in ``lesson_language``."""
+    """One version of a session's report, as stored. ``language`` is its own; its quotes are in ``lesson_language``.
+
+    ``speakers``: by the id of each turn cited, the label of who said it: "tutor", "student", "student_2".
+    """
 
     id: str
     session_id: str
@@ -70,3 +74,4 @@ class Report:
     provenance: Provenance
     created_at: datetime
     lesson_language: str | None = None
+    speakers: Mapping[str, str] = field(default_factory=dict)

@@ -5,12 +5,12 @@ Every view holds
     report_id, session_id, version, language, lesson_language, created_at (ISO 8601),
     engine ("llm" | "extractive" | "prepared"), basic, headline,
     topics, skills, misconceptions, strengths, open_questions, goal {progress, evidence}, actions,
-    insufficient_evidence,
+    insufficient_evidence, speakers {turn id: "tutor" | "student" | "student_2" …},
     numbers {held_at, duration_s, turns, student_share, student_questions, students [{participant_id, label, share,
     questions}]}
 
 where a claim's ``evidence`` is a list of {turn_ids, quote} and ``student`` the label of the student it is about, or
-None. On top of that
+None. ``speakers`` says by turn id who said what is cited; a quote stands in the first of its turns. On top of that
 
     parent         summary; all actions
     student        note; the student's own actions
@@ -124,7 +124,7 @@ def _content(report: Report, reader: _Reader) -> dict[str, object]:
     narrative, own_only = report.narrative, reader.own_only
     # What a model says of a group in prose may be about any one of it; fixed rules say nothing of the kind there.
     is_open = not own_only or report.provenance.engine == "extractive"
-    content: dict[str, object] = {"headline": narrative.headline if is_open else stand_in("headline", reader.language)}
+    content: dict[str, Any] = {"headline": narrative.headline if is_open else stand_in("headline", reader.language)}
     for section in _CLAIMS:
         claims = [_claim(claim, section, reader) for claim in getattr(narrative, section)]
         content[section] = [claim for claim in claims if claim is not None]
@@ -132,9 +132,17 @@ def _content(report: Report, reader: _Reader) -> dict[str, object]:
         "progress": "not_discussed" if own_only else narrative.goal_progress,
         "evidence": [] if own_only else _shown(narrative.goal_evidence, reader),
     }
+    cited = [item for section in _CLAIMS for claim in content[section] for item in claim["evidence"]]
+    content["speakers"] = _speakers(report, [*cited, *content["goal"]["evidence"]])
     content["actions"] = _plain([asdict(action) for action in _actions(narrative, reader)])
     content["insufficient_evidence"] = list(narrative.insufficient_evidence) if is_open else []
     return content
+
+
+def _speakers(report: Report, evidence: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """Who said what the reader is shown as evidence; of reports made before it was stored, nobody."""
+    cited = dict.fromkeys(turn_id for item in evidence for turn_id in item["turn_ids"])
+    return {turn_id: report.speakers[turn_id] for turn_id in cited if turn_id in report.speakers}
 
 
 def _next_lesson(content: Mapping[str, Any], reader: _Reader) -> list[dict[str, object]]:
