@@ -10,7 +10,8 @@ Prose has no citations of its own, so only what can be decided is decided. A sen
 - says that something is mastered, done alone or met which the claims do not bear out after the checks (``unproven``,
   see ``mastery``);
 - is about harm to a child, names a turn that only the staff reads, has four words in a row of it, or, where it tells
-  of harm, a word of it that nobody says elsewhere (``kept_turn``): it is retold in the third person as well;
+  of harm, a word of it that nobody says elsewhere (``kept_turn``): it is retold in the third person as well, see
+  ``retelling``;
 - names another student of the lesson in a text about one (``other_student``);
 - holds an e-mail address, a link, a phone number or the like (``contact``).
 
@@ -28,8 +29,8 @@ from afterbell.core.privacy.cues import Searched
 from afterbell.core.privacy.names import NameFinder
 from afterbell.core.report.gate_phrases import COMPARISONS, EARLIER_LESSONS, GRADES, TRAITS
 from afterbell.core.report.mastery import NOTHING_PROVEN, Proven, is_unproven
+from afterbell.core.report.retelling import names_harm, retells_harm
 from afterbell.core.report.wording import sentences
-from afterbell.core.safety.safeguarding import topics_named
 from afterbell.core.translation import DEFAULT_LANGUAGE, wording
 
 CONTACT: Final = "contact"
@@ -106,16 +107,6 @@ _NEVER_SAID: Final = (
     (EARLIER, _EARLIER, EARLIER_LESSONS),
     (TRAIT, _TRAIT, TRAITS),
 )
-# Words that do not belong in a lesson are common words of a report too; what they are about is not harm.
-_HARMLESS: Final = frozenset({"conduct"})
-
-# How a report speaks of the child, and to it.
-_WHOSE: Final = re.compile(
-    r"\b(?:his|their|your(?! child)|(?:your child|the student|the child)['\u2019]s)\b", re.IGNORECASE
-)
-_HER: Final = re.compile(r"\bher\b", re.IGNORECASE)
-_WHO: Final = re.compile(r"\b(?:he|she|they|him|them|you|your child|the student|the child)\b", re.IGNORECASE)
-
 Grams = frozenset[tuple[str, ...]]
 
 
@@ -154,7 +145,7 @@ def sound_prose(text: str, facts: ProseFacts) -> tuple[str, tuple[str, ...]]:
     facts = replace(
         facts,
         may_hold_contact=not holds_contact(_without_quotes(text, facts.by_tutors)),
-        may_name_harm=not _names_harm(_without_quotes(text, facts.texts)),
+        may_name_harm=not names_harm(_without_quotes(text, facts.texts)),
     )
     problems = [(sentence, next(_problems(sentence, facts), None)) for sentence in sentences(text)]
     codes = tuple(problem for _, problem in problems if problem is not None)
@@ -188,24 +179,13 @@ def _without_quotes(text: str, said: Sequence[str]) -> str:
 def words_of_harm(texts: Sequence[str], elsewhere: Sequence[str]) -> frozenset[str]:
     """The words in which texts tell of harm, but for those of any English lesson and those that stand elsewhere."""
     passages = [
-        part for text in texts for part in [sentence for sentence in sentences(text) if _names_harm(sentence)] or [text]
+        part for text in texts for part in [sentence for sentence in sentences(text) if names_harm(sentence)] or [text]
     ]
     words = {word for text in passages for word in _words_in(text) if word.isalpha() and len(word) > 1}
     words -= STOPWORDS | LESSON_WORDS
     for text in elsewhere if words else ():
         words -= _words_in(text)
     return frozenset(words)
-
-
-def _retells_harm(sentence: str) -> bool:
-    """Whether a sentence, said by the child itself, would tell of harm: "his dad hits him" is "my dad hits me"."""
-    whose = _WHOSE.sub("my", sentence)
-    readings = {_WHO.sub(child, _HER.sub(her, whose)) for child in ("me", "I") for her in ("me", "my")}
-    return any(map(_names_harm, readings))
-
-
-def _names_harm(text: str) -> bool:
-    return any(topic not in _HARMLESS for topic, _ in topics_named(text))
 
 
 def _problems(sentence: str, facts: ProseFacts) -> Iterator[str]:
@@ -247,11 +227,13 @@ def _names_another(sentence: str, facts: ProseFacts) -> bool:
 
 def _is_kept(sentence: str, named: frozenset[str], facts: ProseFacts) -> bool:
     """Whether a sentence is about what families do not read: harm, a turn that is kept from them, or a word of it."""
-    if not facts.may_name_harm and _names_harm(sentence):
+    if not facts.may_name_harm and names_harm(sentence):
         return True
     if not facts.kept_ids:
         return False
-    return bool(facts.kept_ids & named or facts.kept_words & _words_in(sentence)) or _retells_harm(sentence)
+    return bool(facts.kept_ids & named or facts.kept_words & _words_in(sentence)) or retells_harm(
+        sentence, facts.language
+    )
 
 
 def _was_said(quoted: str, texts: Sequence[str]) -> bool:
