@@ -183,6 +183,17 @@ def test_a_quote_comes_back_as_it_was_said_and_prose_with_the_name_as_displayed(
     assert (topic.name, topic.evidence[0].quote) == ("Mina Okan adds", "mina says hi to Mina")
 
 
+def test_a_quote_within_prose_has_the_names_that_were_said_and_the_prose_around_it_has_not() -> None:
+    transcript, redacted = told("My friend Leyla has 12 pens, so mina has 4")
+    said = transcript.turns[0].text
+    assert "Leyla" not in said
+    summary = f"The tutor confirmed “{said}”. [PERSON_1] was the example, and “[EMAIL_1]” came up."
+    assert redacted.prose(summary) == (
+        "The tutor confirmed “My friend Leyla has 12 pens, so mina has 4”."
+        " someone was the example, and “an e-mail address” came up."
+    )
+
+
 @pytest.mark.parametrize("quote", ["mail [EMAIL_1]", "[REMOVED_1]", "[EMAIL_9]"])
 def test_contact_data_never_gets_into_a_quote(quote: str) -> None:
     _, redacted = outgoing("mail a@b.org")

@@ -24,6 +24,12 @@ _ASCII_WORDS: Final = bytes(code if chr(code).isalnum() and code < 128 else 32 f
 _VOWEL_POINTS: Final = re.compile("[\u0591-\u05c7\u0610-\u061a\u0640\u064b-\u065f\u0670\u200c\u200d]")
 _SEMITIC: Final = re.compile("[\u0590-\u06ff]")
 _TWO_LETTERS: Final = str.maketrans({"ä": "ae", "ö": "oe", "ü": "ue", "å": "aa", "ø": "oe", "æ": "ae", "œ": "oe"})
+# Each block of 128 has its consonants, vowel signs and the sign for no vowel at the same places.
+_BLOCKS: Final = range(0x900, 0xE00, 0x80)
+_INDIAN: Final = re.compile("[\u0900-\u0dff]")
+_INDIAN_CONSONANT: Final = re.compile(f"[{''.join(f'{chr(at + 0x15)}-{chr(at + 0x39)}' for at in _BLOCKS)}]")
+_INDIAN_VOWEL_SIGN: Final = re.compile(f"[{''.join(f'{chr(at + 0x3C)}-{chr(at + 0x4D)}' for at in _BLOCKS)}]")
+_SHA: Final = re.compile(f"[{''.join(f'{chr(at + 0x36)}{chr(at + 0x37)}' for at in _BLOCKS)}]")
 _NO_LETTER: Final = re.compile(r"[^a-z0-9]+")
 _REPEATED: Final = re.compile(r"(.)\1{2,}")
 _VOWELS: Final = re.compile(r"[aeiou]+")
@@ -51,8 +57,21 @@ def _spellings(word: str) -> tuple[str, ...]:
     if _SEMITIC.search(plain):
         plain = _VOWEL_POINTS.sub("", unicodedata.normalize("NFKD", plain))
     low = plain.lower()
-    both = (_ascii(plain), _ascii(low.translate(_TWO_LETTERS)))
-    return tuple(dict.fromkeys(filter(None, both)))
+    forms = (_ascii(plain), _ascii(low.translate(_TWO_LETTERS)), *_with_inherent_vowels(plain))
+    return tuple(dict.fromkeys(filter(None, forms)))
+
+
+def _with_inherent_vowels(word: str) -> tuple[str, ...]:
+    """A word of an Indian script as people write it in Latin letters: "ananya" of "अनन्या", "rahul" of "राहुल"."""
+    if not _INDIAN.search(word):
+        return ()
+    letters = []
+    for letter, following in zip(word, f"{word[1:]} ", strict=True):
+        letters.append("sh" if _SHA.match(letter) else anyascii(letter))
+        if _INDIAN_CONSONANT.match(letter) and not _INDIAN_VOWEL_SIGN.match(following):
+            letters.append("a")
+    spelt = _ascii("".join(letters))
+    return (spelt, spelt.removesuffix("a")) if _INDIAN_CONSONANT.match(word[-1]) else (spelt,)
 
 
 def _ascii(text: str) -> str:

@@ -26,6 +26,7 @@ from afterbell.core.session import Participant, Transcript, Turn, clean, texts_o
 
 _PLACEHOLDER: Final = re.compile(r"\[([A-Z]+)_(\d+)(?:_(\d+))?\]", re.IGNORECASE)
 _ALL_REMOVED: Final = re.compile(r"(?:\[REMOVED_\d+\]\s*)+")
+_IN_QUOTATION_MARKS: Final = re.compile(r"[“\"„«][^“”\"„«»]+[”\"“»]")
 _QUOTE_CHARS_MAX: Final = 240
 _INTRODUCED: Final = "PERSON"
 # Between two texts that are searched together: ``clean`` leaves it in none, and nothing that is looked for spans it.
@@ -75,8 +76,12 @@ class Redacted:
         return _PLACEHOLDER.sub(lambda placeholder: self.withheld.get(placeholder[0].upper(), placeholder[0]), redacted)
 
     def prose(self, written: str) -> str:
-        """What a model wrote, with names put back and words in the place of contact data."""
-        return _PLACEHOLDER.sub(self._spoken, written)
+        """What a model wrote, with names put back and words in the place of contact data and of people introduced.
+
+        What it puts between quotation marks is somebody's own words, so there a name is put back as it was said.
+        """
+        as_said = _IN_QUOTATION_MARKS.sub(lambda quoted: _PLACEHOLDER.sub(self._said, quoted[0]), written)
+        return _PLACEHOLDER.sub(self._spoken, as_said)
 
     def quote(self, quoted: str | None) -> str | None:
         """A quote with names put back, letter for letter; None where it holds anything else that was withheld."""
@@ -85,6 +90,10 @@ class Redacted:
         ):
             return None
         return self.text(quoted)[:_QUOTE_CHARS_MAX].strip() or None
+
+    def _said(self, placeholder: re.Match[str]) -> str:
+        is_person = placeholder[1].upper() in _PEOPLE
+        return self.withheld.get(placeholder[0].upper(), placeholder[0]) if is_person else placeholder[0]
 
     def _spoken(self, placeholder: re.Match[str]) -> str:
         kind, number = placeholder[1].upper(), placeholder[2]
