@@ -161,6 +161,21 @@ def test_no_answer_is_both_confirmed_and_corrected() -> None:
     assert not any("“5”" in slip.description for slip in narrative.misconceptions)
 
 
+def test_a_result_that_the_tutor_denies_is_not_confirmed_by_the_yes_before_it() -> None:
+    denied = (
+        "T: 3 x 68?",
+        "S: 3 x 68 = 204, so they cost $2448.",
+        "T: Yes, 3 x 68 = 204. So she spent $204, not $2448.",
+    )
+    assert answers(check(transcript(*denied, "S: 204 then.", "T: Correct."))) == ["“204 then”"]
+
+
+def test_a_task_read_out_is_no_answer() -> None:
+    read = 'S: The question says: "There are 12 pens in 3 boxes. How many pens are in each of the boxes?"'
+    told = transcript("T: Can you read it out for me?", read, "T: Brilliant.", "S: 4 in each.", "T: Correct.")
+    assert answers(check(told)) == ["“4 in each”"]
+
+
 def test_a_question_put_off_stays_open_and_an_answered_one_does_not() -> None:
     asked = "S: How do I add the fractions when there are three of them?"
     put_off = check(transcript(*SLIP, asked, "T: Let us come back to that next time.", *RIGHT))

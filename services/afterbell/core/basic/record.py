@@ -32,6 +32,13 @@ _NO_ANSWER: Final = re.compile(
     r"|ok(?:ay)?\W*$)",
     re.IGNORECASE,
 )
+_READS_OUT: Final = re.compile(
+    r"\W*(?:\w+\W+){0,8}?(?:question|problem|text|task) (?:says|states|reads|is)\b[^\"“”]{0,12}[\"“].{20,}[\"”.…]\W*",
+    re.IGNORECASE | re.DOTALL,
+)
+_DENIED: Final = re.compile(
+    r"\b(?:not|instead of|rather than)(?: (?:a|the|just|only))? [$€£]?(\d(?:[\d,]*\d)?(?:[./]\d+)?)"
+)
 _PLANS: Final = re.compile(
     r"\b(?:today|this (?:lesson|session)|this time)\b[^.!?]*\b(?:we|let'?s|you)\b"
     r"|\b(?:we|let'?s|you)\b[^.!?]*\b(?:today|this (?:lesson|session))\b",
@@ -122,20 +129,28 @@ def _judged(turns: Sequence[Turn], kept_back: Collection[str], *, spoken: bool) 
         if said.speaker.role != "student" or reply.speaker.role != "tutor" or {said.id, reply.id} & set(kept_back):
             continue
         right = verdict(reply.text, spoken=spoken) if _is_answer(said.text) else None
-        if right is not None and not (right and _says_another(said.text, reply.text)):
+        if right is not None and not (right and _says_otherwise(said.text, reply.text)):
             yield StudentAnswer(said, reply), right
 
 
-def _says_another(said: str, reply: str) -> bool:
-    """Whether a tutor's "Yes, …" goes on with a result that the answer has not: "Yes, 8 / 0.5 = 16" of "4"."""
+def _says_otherwise(said: str, reply: str) -> bool:
+    """Whether a tutor's "Yes, …" goes on with a result that the answer has not, or denies one that it has.
+
+    "Yes, 8 / 0.5 = 16" is said of "4", "Yes, so it is $204, not $2448" of "204, which makes 2448".
+    """
+    if set(_DENIED.findall(reply[:_READ_CHARS])) & set(_NUMBER.findall(said[:_READ_CHARS])):
+        return True
     stated = sentences(without_questions(reply[:_READ_CHARS]))[:1]
     return bool(stated and set(_NUMBER.findall(stated[0])) - set(_NUMBER.findall(said[:_READ_CHARS])))
 
 
 def _is_answer(text: str) -> bool:
-    """Whether a turn states something: it has a number or a formula, or a few words that are no courtesy or excuse."""
+    """Whether a turn states something: it has a number or a formula, or a few words that are no courtesy or excuse.
+
+    To read the task out, as asked, is no answer to it.
+    """
     text = text[:_READ_CHARS]
-    if _NO_ANSWER.match(text):
+    if _NO_ANSWER.match(text) or _READS_OUT.fullmatch(text):
         return False
     return bool(_WORKING.search(text)) or count_words(without_questions(text)) >= _STATEMENT_WORDS_MIN
 
