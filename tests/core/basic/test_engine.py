@@ -172,8 +172,8 @@ def test_a_result_that_the_tutor_denies_is_not_confirmed_by_the_yes_before_it() 
 
 def test_a_task_read_out_is_no_answer() -> None:
     read = 'S: The question says: "There are 12 pens in 3 boxes. How many pens are in each of the boxes?"'
-    told = transcript("T: Can you read it out for me?", read, "T: Brilliant.", "S: 4 in each.", "T: Correct.")
-    assert answers(check(told)) == ["“4 in each”"]
+    session = transcript("T: Can you read it out for me?", read, "T: Brilliant.", "S: 4 in each.", "T: Correct.")
+    assert answers(check(session)) == ["“4 in each”"]
 
 
 def test_a_question_put_off_stays_open_and_an_answered_one_does_not() -> None:

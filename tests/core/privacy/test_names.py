@@ -71,7 +71,7 @@ def test_a_report_about_one_student_loses_the_sentences_that_an_erasure_of_the_o
 ) -> None:
     other, own = people
     labelled = [("own", own), ("other", other)]
-    facts = ProseFacts(frozenset(), (), alone=True, for_staff=True, students={"own": NameFinder(labelled)}, about="own")
+    facts = ProseFacts(frozenset(), (), for_staff=True, students={"own": NameFinder(labelled)}, about="own")
     for sentence in sentences(clean("".join(pieces))):
         is_erased = without(finder_of([other]), sentence) != sentence
         assert (OTHER_STUDENT in sound_prose(sentence, facts)[1]) == is_erased

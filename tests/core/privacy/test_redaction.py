@@ -184,7 +184,7 @@ def test_a_quote_comes_back_as_it_was_said_and_prose_with_the_name_as_displayed(
 
 
 def test_a_quote_within_prose_has_the_names_that_were_said_and_the_prose_around_it_has_not() -> None:
-    transcript, redacted = told("My friend Leyla has 12 pens, so mina has 4")
+    transcript, redacted = outgoing("My friend Leyla has 12 pens, so mina has 4")
     said = transcript.turns[0].text
     assert "Leyla" not in said
     summary = f"The tutor confirmed “{said}”. [PERSON_1] was the example, and “[EMAIL_1]” came up."

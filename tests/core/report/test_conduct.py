@@ -52,11 +52,11 @@ def test_an_answer_within_an_insult_is_not_quoted() -> None:
 
 
 def test_a_quote_of_the_insult_goes_and_the_claim_stays() -> None:
-    told = transcript(*LINES)
+    session = transcript(*LINES)
     blank = replace(write_narrative(transcript("T: Hello")), student_note="You worked on fractions today, with pens.")
     claims = tuple(Strength("Gave a reason.", (Evidence(("t2",), quote),)) for quote in (RUDE, fit_part(RUDE)))
     note = "Your child said: you are so stupid to the tutor. Then came three quarters of twelve, with a reason."
-    grounded = examine(replace(blank, strengths=claims, tutor_note=note), told)
+    grounded = examine(replace(blank, strengths=claims, tutor_note=note), session)
     assert [claim.evidence[0].quote for claim in grounded.narrative.strengths] == [None, fit_part(RUDE)]
     assert grounded.narrative.tutor_note == "Then came three quarters of twelve, with a reason."
     assert grounded.checks.partly_kept == ("t2",)
