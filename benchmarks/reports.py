@@ -122,6 +122,9 @@ def speed_figures(sessions: list[Lesson], folder: Path, *, quick: bool) -> list[
             [speed.preparation_ms(sessions, times) for _ in range(rounds)],
         ),
     ]
+    note("the gates on 400 turns")
+    gates = [speed.gates_ms(sessions, times) for _ in range(rounds)]
+    figures.append(Figure("gates_400_turns", "ms CPU", "lower", 60, gates))
     note("a paced report through the client and through a bare socket")
     both = [speed.overhead(sessions, folder, 3) for _ in range(rounds)]
     shares = [100 * max(0.0, ours - raw) / raw for ours, raw in both]

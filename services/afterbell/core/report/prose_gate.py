@@ -161,8 +161,11 @@ def quotes_in(text: str) -> list[str]:
 def runs_of_words(texts: Sequence[str], elsewhere: Sequence[str]) -> Grams:
     """Four words in a row of the texts, or all of a shorter one, but for those that stand elsewhere too."""
     kept = {gram for text in texts for gram in _grams(text)}
+    # A text without the longest word of any of them holds none.
+    marks = {max(gram, key=len) for gram in kept}
     for text in elsewhere if kept else ():
-        kept.difference_update(_grams(text))
+        if not marks.isdisjoint(_WORD.findall(text.lower())):
+            kept.difference_update(_grams(text))
     return frozenset(kept)
 
 
