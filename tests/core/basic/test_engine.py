@@ -341,3 +341,18 @@ def test_no_real_session_is_told_in_contradictions() -> None:
         confirmed = {skill.evidence[0].turn_ids for skill in narrative.skills}
         assert confirmed.isdisjoint(slip.evidence[0].turn_ids for slip in narrative.misconceptions)
         assert bool(narrative.skills) != ("does not show which answers" in narrative.parent_summary)
+
+
+def test_a_particle_of_a_name_is_a_word_of_the_lesson() -> None:
+    session = lesson(
+        "T: Today we look at speed. A van travels 120 km in 2 hours: how fast is the van?",
+        "S: I divide, so 120 / 2 is 60 km per hour because a van keeps its speed",
+        "T: Exactly, well done! For next time, find out how long a van takes for 300 km.",
+        "S: Ok. How do I know when a van is slower than a long train?",
+        goals=("Find the speed of a van on a long journey",),
+    )
+    names = {"tutor": "Tom Long", "student": "Anna van Dijk"}
+    people = tuple(replace(person, display_name=names[person.role]) for person in session.participants)
+    narrative = check(transcript_of(replace(session, participants=people)))
+    assert "the speed of a van on a long journey" in narrative.parent_summary
+    assert narrative.open_questions[0].question == "How do I know when a van is slower than a long train?"

@@ -340,3 +340,21 @@ def test_what_is_left_cites_turns_that_exist_and_grounding_again_changes_nothing
     again, clean_checks = ground(grounded, read)
     assert again == grounded
     assert (clean_checks.dropped, clean_checks.grounded_ratio) == ((), 1.0)
+
+
+def test_notes_of_music_and_results_of_sums_are_no_grades() -> None:
+    session = transcript(
+        "T: What are the notes in bar one?",
+        "S: I think the notes are C, E and G because it is a C major chord and they stack in thirds",
+        "T: Yes, that's correct. Now bar two.",
+        "S: the notes are A, C and E so it is A minor, I played it twice with my right hand",
+    )
+    narrative = replace(
+        BLANK,
+        headline="C major and A minor chords: the notes C, E and G found by stacking thirds",
+        parent_summary="Your child read the first chord as the notes C, E and G. The result is a first idea of chords.",
+        student_note="You found that the notes C, E and G make C major. Next, say the notes A, C and E aloud.",
+        tutor_note="At t2 the student explained the chord by stacking thirds. Next time, begin with the notes D and F.",
+    )
+    grounded, checks = ground(narrative, session)
+    assert (grounded, checks.dropped) == (narrative, ())
