@@ -100,7 +100,7 @@ def endpoints() -> Iterator[str]:
         return {"ready": True}
 
     nothing = cast("Any", None)  # building the app touches no store
-    for path, methods in create_app(Services(ApiSettings(), *[nothing] * 7)).openapi()["paths"].items():
+    for path, methods in create_app(Services(ApiSettings(), *[nothing] * 8)).openapi()["paths"].items():
         yield from (f"{method.upper()} {path}" for method in methods)
     for route in cast("list[Route]", create_internal_app(ready, drain=ready).routes):
         yield from (f"{method} {route.path}" for method in (route.methods or set()) - {"HEAD"})

@@ -44,7 +44,9 @@ async def test_a_message_sent_over_rest_is_broadcast_and_a_new_import_asks_to_re
             await student.until(lambda: student.live == [1])
             pods.lesson(session_id=session, subject="Physics")
         await student.until(lambda: bool(student.events["rt:resync"]))
-        assert student.events["rt:resync"] == [{"session": session, "reason": "imported"}]
+        (resync,) = student.events["rt:resync"]
+        assert (resync["session"], resync["reason"]) == (session, "imported")
+        assert (await student.ask("session:join", session=session))["edition"] == resync["edition"]
         assert student.live == [1]
 
 

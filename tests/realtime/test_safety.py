@@ -209,7 +209,7 @@ async def test_a_flood_is_throttled_with_a_code_then_closed_and_its_neighbour_fe
 
     async with clients((api.url, token_for(**STUDENT))) as (neighbour,), raw(api) as flooder:
         await neighbour.join(session)
-        await opened(flooder)
+        await opened(flooder, token_for(role="staff", subject="flooder"))
         for number in range(400):
             await flooder.send(f'42{number}["chat:typing",{{"session":"{session}","typing":true}}]')
         slowest_s = 0.0
@@ -276,13 +276,14 @@ class api_post:  # noqa: N801
 async def test_there_is_a_limit_to_rooms_to_sockets_of_a_user_and_to_sockets_of_a_process(api: Api) -> None:
     sessions = [lesson(api) for _ in range(4)]
 
-    async with clients((api.url, TUTORS)) as (tutor,):
+    token = token_for(role="staff", subject="many")
+    async with clients((api.url, token)) as (tutor,):
         answers = [await tutor.ask("session:join", session=session) for session in sessions]
         assert [answer["ok"] for answer in answers] == [True, True, True, False]
         assert answers[3]["code"] == "too_many_rooms"
-        async with clients(*[(api.url, TUTORS)] * 9):
+        async with clients(*[(api.url, token)] * 9):
             with pytest.raises(socketio.exceptions.ConnectionError):
-                await Client(api.url, TUTORS, reconnection=False).connect()
+                await Client(api.url, token, reconnection=False).connect()
     many = [(api.url, token_for(role="staff", subject=f"s-{number}")) for number in range(30)]
     async with clients(*many):
         with pytest.raises(websockets.InvalidStatus, match="503"):

@@ -107,6 +107,15 @@ test("a lesson in two tabs on two servers, to the report", async () => {
   await shot(tutor, "5-ready");
 
   for (const [page, name] of [[tutor, "tutor"], [student, "student"]]) await readReport(page, name);
+
+  const seat = new URL(await tutor.getAttribute("#seat-parent", "href"), second);
+  const parent = await context.newPage();
+  for (const come of [() => parent.goto(seat.href), () => parent.reload()]) {
+    await come();
+    await parent.locator("#read").waitFor();
+    await parent.getByText("The report is ready.").waitFor();
+    await readReport(parent, "parent");
+  }
 });
 
 /** What the bar showed until the report was ready; a picture of both tabs on the way. */
@@ -157,6 +166,53 @@ test("a tab that was offline catches up by itself, each message once", async () 
     await page.locator('#messages li:has-text("after")').waitFor();
     assert.deepEqual(await texts(page), ["before", "said while offline", "after"]);
   }
+});
+
+test("what was typed and sent offline survives a reload, and leaves the browser with its writer", async () => {
+  const { tutor, student } = await beginLesson();
+  const address = student.url();
+  await student.route("**/api/**", (route) => (route.request().method() === "POST" ? route.abort() : route.continue()));
+  await student.route("**/web/vendor/*", (route) => route.fulfill({ status: 404 }));
+  await student.reload();
+  await say(student, "written in the tunnel");
+  await student.getByText("Sending…").waitFor();
+  await student.fill("#text", "half a thou");
+  await student.waitForTimeout(200);
+  await student.reload();
+  await student.getByText("written in the tunnel").waitFor();
+  await student.waitForFunction(() => document.querySelector("#text").value === "half a thou");
+  await shot(student, "7-kept");
+  await student.unrouteAll();
+  await student.reload();
+  await tutor.locator('#messages li:has-text("written in the tunnel")').waitFor();
+  await student.locator("#outgoing li").waitFor({ state: "detached" });
+
+  await student.click("#leave");
+  await student.waitForURL((url) => !url.search);
+  await student.goto(address);
+  await live(student);
+  assert.equal(await student.inputValue("#text"), "");
+});
+
+test("a message that is refused can be sent again or deleted", async () => {
+  const { student } = await beginLesson();
+  let refused = true;
+  await student.route("**/web/vendor/*", (route) => route.fulfill({ status: 404 }));
+  const problem = { status: 403, contentType: "application/problem+json", body: '{"code":"forbidden","detail":"not now"}' };
+  await student.route("**/messages", (route) => (refused ? route.fulfill(problem) : route.continue()));
+  await student.reload();
+  await say(student, "one");
+  await student.getByText("Not sent: not now").waitFor();
+  await say(student, "two");
+  await student.locator("#outgoing .problem").nth(1).waitFor();
+  await shot(student, "7-refused");
+  assert.deepEqual(await cutOff(student), []);
+  await student.locator("#outgoing li:has-text('one') button:has-text('Delete')").click();
+  refused = false;
+  await student.locator("#outgoing li:has-text('two') button:has-text('Send again')").click();
+  await student.locator('#messages li:has-text("two")').waitFor();
+  assert.equal(await student.locator("#outgoing li").count(), 0);
+  assert.deepEqual(await texts(student), ["two"]);
 });
 
 test("without socket.io-client the page says so and the lesson is held all the same", async () => {

@@ -58,7 +58,7 @@ function sit(user, session, { url = first, client = io, token = async () => toke
     outgoing: (waiting) => (told.outgoing = [...waiting]),
     presence: (people, online) => ((told.people = people), (told.online = [...online].sort())),
     typing: (ids) => told.typing.push([...ids]),
-    refused: (refused) => told.refused.push(refused.code),
+    refused: (refused) => told.refused.push(refused?.code ?? null),
   };
   const lesson = new Lesson({ connection, api, session, on, pollMs: 300, ...more });
   open.push(connection, lesson);
@@ -184,6 +184,57 @@ test("a session imported anew is shown anew, noticed live and after an absence",
     await until(() => String(seat.texts()) === String(spoken(5, "new").map((one) => one.text)), () => seat.texts());
     assert.equal(seat.told.cleared, 1);
   }
+});
+
+test("a correction of what was said replaces it in an open tab, live or not", async () => {
+  const session = await newSession(spoken(3));
+  const [heard, polled] = [sit("student", session), sit("tutor", session, { client: null })];
+  await until(() => heard.told.shown.length === 3 && polled.told.shown.length === 3, "both show it");
+  const corrected = spoken(3).map((one, at) => ({ ...one, text: at === 1 ? "corrected" : one.text }));
+  await apiOf("tutor").importSession(session, { subject: "fractions", participants: PEOPLE, messages: corrected });
+  for (const seat of [heard, polled]) {
+    await until(() => String(seat.texts()) === "m 0,corrected,m 2", () => seat.texts().join());
+    assert.equal(seat.told.cleared, 1);
+  }
+});
+
+test("who is taken out sees nothing more, and who is let in again talks on without a reload", async () => {
+  const session = await newSession(spoken(2));
+  const student = sit("student", session);
+  await until(() => student.told.shown.length === 2, "the student shows it");
+  const put = (participants) => apiOf("tutor").importSession(session, { subject: "fractions", participants });
+  await put(PEOPLE.slice(0, 1));
+  await until(() => student.told.refused.at(-1) === "removed", "told");
+  assert.deepEqual(student.texts(), []);
+  await put(PEOPLE);
+  await until(() => student.texts().length === 2 && student.told.refused.at(-1) === null, "in again", 25);
+  await online(student, "student");
+  student.lesson.send("back");
+  await until(() => student.texts().includes("back"), "heard again");
+});
+
+test("one part of a page that leaves a session does not deafen another", async () => {
+  const session = await newSession();
+  const [tutor, student] = [sit("tutor", session), sit("student", session)];
+  await online(student, "student", "tutor");
+  const { connection, api } = student;
+  const aside = new Lesson({ connection, api, session, on: {} });
+  await new Promise((resolve) => setTimeout(resolve, 200));
+  aside.close();
+  tutor.lesson.send("still heard?");
+  await until(() => student.texts().includes("still heard?"), "heard", 3);
+});
+
+test("a connection that is dead without a sign is left and made anew when somebody looks", async () => {
+  const session = await newSession();
+  const { client, sockets } = troubled();
+  const student = sit("student", session, { client });
+  await online(student, "student");
+  // What a network change does: frames go nowhere, and no end of them is ever told.
+  sockets[0].io.engine.transport.ws.send = () => {};
+  student.connection.wake();
+  await until(() => student.told.states.includes("away"), "noticed", 8);
+  await until(() => student.connection.live, "live again");
 });
 
 test("more than a page of history is read to its end", async () => {

@@ -48,11 +48,16 @@ test("what arrives beyond a hole waits for it, and the hole is told", () => {
   assert.equal(transcript.hasGap, false);
 });
 
-test("a session imported anew is noticed by its last message", () => {
+test("a page of the record has no holes to wait for: what it leaves out was deleted", () => {
   const transcript = new Transcript();
-  transcript.accept([message(1), message(2)]);
-  assert.equal(transcript.contradicts([message(2), message(3)]), false);
-  assert.equal(transcript.contradicts([{ ...message(2), id: "other" }]), true);
+  assert.deepEqual(seqs(transcript.accept([message(7)])), []);
+  assert.deepEqual(seqs(transcript.acceptPage([message(4), message(5)])), [4, 5]);
+  assert.deepEqual([transcript.lastSeq, transcript.hasGap], [5, true]);
+  assert.deepEqual(seqs(transcript.acceptPage([message(5), message(6)])), [6, 7]);
+  assert.deepEqual([transcript.lastSeq, transcript.hasGap], [7, false]);
+  assert.deepEqual(seqs(transcript.accept([message(8), message(3)])), [8]);
+  transcript.clear();
+  assert.deepEqual([transcript.lastSeq, transcript.hasGap, transcript.shown.length], [0, false, 0]);
 });
 
 const at = (version, attempt, progress, status = "active", stage = "writing") =>
@@ -122,6 +127,37 @@ test("a message refused for good stays, says why, and does not hold up the next"
   outbox.put("good");
   while (outbox.waiting.length > 1) await new Promise((resolve) => setTimeout(resolve, 10));
   assert.equal(outbox.waiting[0].refused.code, "forbidden");
+});
+
+test("a message that was refused is sent again under its id, or given up, as somebody wants", async () => {
+  let allowed = false;
+  const carried = [];
+  const outbox = new Outbox(async (one) => {
+    if (!allowed) throw new Refused("forbidden", "not now", 403);
+    carried.push(one.id);
+  }, () => {});
+  const [first, second] = [outbox.put("first"), outbox.put("second")];
+  while (outbox.waiting.some((one) => !one.refused)) await new Promise((resolve) => setTimeout(resolve, 10));
+  allowed = true;
+  outbox.drop(second);
+  outbox.retry(first);
+  while (outbox.waiting.length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.deepEqual(carried, [first]);
+});
+
+test("what an earlier page could not send is sent first, and is kept until it is stored", async () => {
+  const kept = new Map([["old", { id: "old", text: "from before", order: 1 }]]);
+  const store = {
+    outgoing: async () => [...kept.values()],
+    keep: async (one, order) => void kept.set(one.id, { ...one, order }),
+    drop: async (id) => void kept.delete(id),
+  };
+  const carried = [];
+  const outbox = new Outbox(async (one) => void carried.push(one.text), () => {}, store);
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  outbox.put("new");
+  while (outbox.waiting.length > 0) await new Promise((resolve) => setTimeout(resolve, 10));
+  assert.deepEqual([carried, kept.size], [["from before", "new"], 0]);
 });
 
 test("a message learnt from the history is not sent again", async () => {

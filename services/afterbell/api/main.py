@@ -37,6 +37,7 @@ from afterbell.api.sessions import student_data as privacy
 from afterbell.api.webhooks import routes as webhooks
 from afterbell.api.webhooks.sender import WebhookSender
 from afterbell.core.errors import StoreUnavailable
+from afterbell.core.live.stream_limits import StreamLimits
 from afterbell.core.webhooks.destinations import networks_of
 from afterbell.observability.export import exporting
 from afterbell.observability.internal_app import create_internal_app
@@ -101,9 +102,9 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
     realtime = _realtime(settings, database, queue.keys.prefix, verifier)
     client = WebhookClient(allowed=networks_of(settings.webhook_allow), timeout_s=settings.webhook_timeout_s)
     sender = WebhookSender(database, client, timeout_s=settings.webhook_timeout_s, now=_utc_now)
-    services = Services(
-        settings, database, ReportRequests(database), outbox, verifier, realtime, client, Throughput(database, settings)
-    )
+    streams = StreamLimits(settings.sockets_max, settings.streams_per_tenant, settings.streams_per_user)
+    pace = Throughput(database, settings)
+    services = Services(settings, database, ReportRequests(database), outbox, verifier, realtime, client, pace, streams)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(redis.aclose)
         stack.push_async_callback(database.close)

@@ -177,6 +177,7 @@ class MessagePage(BaseModel):
     """Messages after a sequence number, in order."""
 
     success: Literal[True] = True
+    edition: int
     messages: list[MessageOut]
     nextAfter: int | None  # noqa: N815  # the wire's name
 

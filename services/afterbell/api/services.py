@@ -10,6 +10,7 @@ from afterbell.adapters.webhooks.webhook_client import WebhookClient
 from afterbell.api.auth.bearer import Check
 from afterbell.api.reports.outbox import Outbox
 from afterbell.api.reports.throughput import Throughput
+from afterbell.core.live.stream_limits import StreamLimits
 from afterbell.realtime.server import Realtime
 from afterbell.settings import ApiSettings
 
@@ -26,6 +27,7 @@ class Services:
     realtime: Realtime
     webhooks: WebhookClient
     pace: Throughput
+    streams: StreamLimits
 
 
 def services_of(request: Request) -> Services:

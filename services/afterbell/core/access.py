@@ -1,6 +1,6 @@
 """Who may do what: roles for actions, and taking part for what is about one session."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -63,6 +63,16 @@ def takes_part(caller: Caller, participant_ids: Iterable[str]) -> bool:
     if sees_whole_tenant(caller):
         return True
     return not reads_as(caller).isdisjoint(participant_ids)
+
+
+def may_in(caller: Caller, action: Action, participant_ids: Collection[str]) -> bool:
+    """Whether the caller may do this in the session with these participants; nobody may where there are none.
+
+    Only participants speak for themselves: whoever sees the whole tenant reads without being one.
+    """
+    if not may(caller, action) or not participant_ids or not takes_part(caller, participant_ids):
+        return False
+    return action != "send_message" or caller.subject in participant_ids
 
 
 def reads_as(caller: Caller) -> frozenset[str]:

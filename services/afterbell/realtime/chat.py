@@ -6,10 +6,12 @@ from typing import Any, Final
 
 from afterbell.adapters.db import sessions
 from afterbell.adapters.db.database import Database
-from afterbell.adapters.db.sessions import StoredMessage
-from afterbell.core.access import may, takes_part
-from afterbell.core.session import MESSAGES_MAX, Message, Participant
+from afterbell.adapters.db.sessions import Appended, Standing, StoredMessage
+from afterbell.core.access import Action, Caller, may, may_in
+from afterbell.core.errors import Forbidden, NotFound
+from afterbell.core.session import MESSAGES_MAX, Message
 from afterbell.observability import metrics
+from afterbell.realtime.authority import Authority
 from afterbell.realtime.hub import Hub
 from afterbell.realtime.rooms import Client, room_of
 from afterbell.realtime.wire import (
@@ -43,8 +45,8 @@ def said(message: StoredMessage) -> dict[str, Any]:
 class Chat:
     """The handlers of ``session:…`` and ``chat:…``. Each returns the acknowledgement or raises Refused."""
 
-    def __init__(self, database: Database, hub: Hub, *, rooms_max: int) -> None:
-        self._database, self._hub, self._rooms_max = database, hub, rooms_max
+    def __init__(self, database: Database, hub: Hub, authority: Authority, *, rooms_max: int) -> None:
+        self._database, self._hub, self._authority, self._rooms_max = database, hub, authority, rooms_max
         self.handlers: dict[str, Handler] = {
             "session:join": self.join,
             "session:leave": self.leave,
@@ -62,69 +64,76 @@ class Chat:
         room = room_of(caller.tenant, asked.session)
         if room not in client.rooms and len(client.rooms) + len(client.watches) >= self._rooms_max:
             raise Refused("too_many_rooms", f"limit of {self._rooms_max} sessions per socket reached: leave one first")
-        people = await self.people(caller.tenant, asked.session)
-        if not takes_part(caller, (person.id for person in people)):
-            raise no_session(asked.session)
+        judged(await self._authority.standing_of(room), caller, "read_messages", asked.session)
         if room not in client.rooms:
-            client.rooms[room] = people
+            client.rooms.add(room)
             await self._hub.enter(room, client)
-        client.rooms[room] = people
-        return await self._joined(client, room, asked, people)
-
-    async def people(self, tenant: str, session_id: str) -> tuple[Participant, ...]:
-        """Who takes part in a session. Raises Refused ``not_found`` where there is none."""
-        async with self._database.statement() as connection:
-            people = await sessions.participants(connection, tenant, session_id)
-        if people is None:
-            raise no_session(session_id)
-        return people
+        try:
+            return await self._joined(client, room, asked)
+        except Refused:
+            self.take_out(client, room)
+            raise
 
     async def leave(self, client: Client, payload: object) -> dict[str, Any]:
         """Stop hearing a session."""
         room = room_of(client.caller.tenant, parsed(SessionRequest, payload).session)
-        if client.rooms.pop(room, None) is not None:
-            self._hub.leave(room, client)
+        self.take_out(client, room)
         return {}
+
+    def take_out(self, client: Client, room: str) -> None:
+        """This client hears the room no more."""
+        if room in client.rooms:
+            client.rooms.discard(room)
+            self._hub.leave(room, client)
 
     async def send(self, client: Client, payload: object) -> dict[str, Any]:
         """Commit one message, then hand it to everybody. The same id again gives back what was stored."""
         asked: SendRequest = parsed(SendRequest, payload)
-        self._speaks_in(client, asked.session)
-        caller = client.caller
+        room, caller = self._joined_room(client, asked.session), client.caller
+        if not may(caller, "send_message"):
+            raise Refused("forbidden", f"role {caller.role} may not send messages")
         message = Message(asked.id, caller.subject, asked.text, datetime.now(UTC))
-        stored, is_new = await self._store(caller.tenant, asked.session, message)
-        if stored is None:
+        try:
+            appended = await self._store(caller.tenant, asked.session, message)
+        except (Forbidden, NotFound):
+            self._authority.look_at(room)
+            raise
+        if appended is None:
             raise Refused(
                 "session_full", f"session {asked.session} is full: it has {MESSAGES_MAX} messages, the maximum"
             )
+        stored = appended.message
         if (stored.sender, stored.text) != (caller.subject, asked.text):
             raise Refused("conflict", f"message id {asked.id} is already used by a different message")
-        if is_new:
-            self.broadcast(caller.tenant, asked.session, stored)
-        return {"id": stored.id, "seq": stored.seq, "at": moment(stored.at), "known": not is_new}
+        if appended.is_new:
+            self.broadcast(caller.tenant, asked.session, appended)
+        return {"id": stored.id, "seq": stored.seq, "at": moment(stored.at), "known": not appended.is_new}
 
-    def broadcast(self, tenant: str, session_id: str, stored: StoredMessage) -> None:
-        """Tell everybody of a committed message, however it came."""
-        event = Event.of("chat:message", {"session": session_id, **said(stored)})
-        self._hub.emit(room_of(tenant, session_id), event)
+    def broadcast(self, tenant: str, session_id: str, appended: Appended) -> None:
+        """Tell everybody who takes part of a committed message, however it came."""
+        event = Event.of("chat:message", {"session": session_id, **said(appended.message)})
+        self._hub.emit_stored(room_of(tenant, session_id), event, appended.edition)
 
     async def history(self, client: Client, payload: object) -> dict[str, Any]:
         """A page of what was said."""
         asked: HistoryRequest = parsed(HistoryRequest, payload)
         self._joined_room(client, asked.session)
+        caller = client.caller
         if asked.after is not None and asked.before is not None:
             raise Refused("invalid_input", "send either after or before, not both", field="before")
-        tenant = client.caller.tenant
         async with self._database.statement() as connection:
+            standing = await sessions.standing(connection, caller.tenant, asked.session)
+            edition = judged(standing, caller, "read_messages", asked.session).edition
             if asked.before is None:
-                return await _page(connection, tenant, asked.session, asked.after or 0, asked.limit)
+                page = await _page(connection, caller.tenant, asked.session, asked.after or 0, asked.limit)
+                return {"edition": edition, **page}
             earlier = await sessions.read_before(
-                connection, tenant, asked.session, before=asked.before, limit=asked.limit
+                connection, caller.tenant, asked.session, before=asked.before, limit=asked.limit
             )
-        page = earlier[len(earlier) - _fitting(earlier[::-1]) :]
+        page_before = earlier[len(earlier) - _fitting(earlier[::-1]) :]
         metrics.RT_CATCHUPS.inc()
-        metrics.RT_CATCHUP_ROWS.inc(len(page))
-        return {"messages": [said(message) for message in page], "nextAfter": None}
+        metrics.RT_CATCHUP_ROWS.inc(len(page_before))
+        return {"edition": edition, "messages": [said(message) for message in page_before], "nextAfter": None}
 
     async def typing(self, client: Client, payload: object) -> dict[str, Any]:
         """Tell the others that the caller writes, or does no more."""
@@ -134,33 +143,34 @@ class Chat:
         self._hub.emit(room, Event.of("chat:typing", event), skip=client)
         return {}
 
-    async def _joined(
-        self, client: Client, room: str, asked: JoinRequest, people: tuple[Participant, ...]
-    ) -> dict[str, Any]:
-        tenant = client.caller.tenant
+    async def _joined(self, client: Client, room: str, asked: JoinRequest) -> dict[str, Any]:
+        """Judged again by what is read once the room is entered: whatever changes later is heard of."""
+        caller = client.caller
         async with self._database.statement() as connection:
-            last_seq = await sessions.count_messages(connection, tenant, asked.session)
-            page = await _page(connection, tenant, asked.session, asked.after, PAGE_MAX)
+            found = await sessions.standing(connection, caller.tenant, asked.session)
+            judged(found, caller, "read_messages", asked.session)
+            page = await _page(connection, caller.tenant, asked.session, asked.after, PAGE_MAX)
+        standing = judged(found and self._authority.learn(room, found), caller, "read_messages", asked.session)
         return {
             "session": asked.session,
-            "you": client.caller.subject,
+            "you": caller.subject,
+            "edition": found.edition if found else 0,
             "participants": [
-                {"id": person.id, "role": person.role, "displayName": person.display_name} for person in people
+                {"id": person.id, "role": person.role, "displayName": person.display_name} for person in standing.people
             ],
             "online": sorted(self._hub.presence.online(room)),
-            "lastSeq": max([last_seq, *(message["seq"] for message in page["messages"])]),
+            "lastSeq": max([standing.last_seq, *(message["seq"] for message in page["messages"])]),
             **page,
         }
 
-    async def _store(self, tenant: str, session_id: str, message: Message) -> tuple[StoredMessage | None, bool]:
-        """(what is stored under the id, whether this call stored it)."""
+    async def _store(self, tenant: str, session_id: str, message: Message) -> Appended | None:
+        """What is stored under the id; None where the session is full. Raises NotFound, Forbidden."""
         async with self._database.statement() as connection:
-            stored = await sessions.append_new(connection, tenant, session_id, message, MESSAGES_MAX)
-        if stored is not None:
-            return stored, True
+            appended = await sessions.append_new(connection, tenant, session_id, message, MESSAGES_MAX)
+        if appended is not None:
+            return appended
         async with self._database.transaction() as connection:
-            stored = await sessions.append(connection, tenant, session_id, message, MESSAGES_MAX)
-        return stored, stored is not None and stored.at == message.at  # our own, not one that was known
+            return await sessions.append(connection, tenant, session_id, message, MESSAGES_MAX)
 
     @staticmethod
     def _joined_room(client: Client, session_id: str) -> str:
@@ -171,15 +181,17 @@ class Chat:
 
     def _speaks_in(self, client: Client, session_id: str) -> str:
         room = self._joined_room(client, session_id)
-        caller = client.caller
-        if not may(caller, "send_message") or caller.subject not in {person.id for person in client.rooms[room]}:
-            raise Refused("forbidden", f"{caller.subject} is not a participant of session {session_id}")
+        standing = self._authority.known(room)
+        if standing is None or not may_in(client.caller, "send_message", standing.ids):
+            raise Refused("forbidden", f"{client.caller.subject} is not a participant of session {session_id}")
         return room
 
 
-def no_session(session_id: str) -> Refused:
-    """The same answer for none, and for one that is not the caller's to see."""
-    return Refused("not_found", f"session {session_id} not found, or not accessible to you")
+def judged(standing: Standing | None, caller: Caller, action: Action, session_id: str) -> Standing:
+    """The standing, where the caller may do this in it. Raises Refused, the same for none and for one not theirs."""
+    if standing is None or not may_in(caller, action, standing.ids):
+        raise Refused("not_found", f"session {session_id} not found, or not accessible to you")
+    return standing
 
 
 async def _page(connection: Any, tenant: str, session_id: str, after: int, limit: int) -> dict[str, Any]:

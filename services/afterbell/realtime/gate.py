@@ -12,10 +12,11 @@ from afterbell.realtime.protocol import WIRE
 from afterbell.service import Background
 
 PATH: Final = "/socket.io/"
-UNUSABLE, POLICY, GOING_AWAY = 1003, 1008, 1012
+NORMAL, UNUSABLE, POLICY, GOING_AWAY = 1000, 1003, 1008, 1012
 # What a client may send over a WebSocket: Engine.IO's close and pong, Socket.IO's CONNECT, DISCONNECT, EVENT and ACK.
 # Everything else would be parsed deep inside, and fail there.
 _PACKETS: Final = ("1", "3", "40", "41", "42", "43")
+ENGINE_CLOSE: Final = "1"
 # Time for the client's own close frame; then the connection is cut, also under a reader that reads nothing.
 CLOSE_GRACE_S: Final = 1.0
 # Most that may wait in this process for one reader.
@@ -121,6 +122,9 @@ class Gate:
             if message["type"] == "websocket.receive" and not _is_packet(message.get("text")):
                 connection.close(UNUSABLE, "garbage")
                 return {"type": "websocket.disconnect", "code": UNUSABLE}
+            if message.get("text") == ENGINE_CLOSE:
+                connection.close(NORMAL, "goodbye")
+                return {"type": "websocket.disconnect", "code": NORMAL}
             if connection.closing and message["type"] == "websocket.receive":
                 return {"type": "websocket.disconnect", "code": GOING_AWAY}
             return message

@@ -2,10 +2,11 @@
 
 Messages between pods are JSON lists, the first word says what they are:
     ["event", room, packet]                 a Socket.IO packet for the room
+    ["event", room, packet, edition]        the same, for people who were judged by this edition (authority.py)
     ["presence", room, [joined], [left]]    a pod's people came or went
     ["who", shard]                          tell everybody you have in this shard's rooms
     ["here", shard, {room: [users]}]        the answer
-    ["changed", room]                       a session was imported anew: who takes part may have changed
+    ["changed", room]                       the record of a session was changed: look at it
     ["alive"]  ["bye"]  ["missed", shard]   a heartbeat, the last one, and: some of mine did not reach you
     ["alive", pod, sockets, most, draining] a heartbeat that the operator reads as well (core/live/heartbeat.py)
     ["drain"]  ["undrain"]                  the operator to one pod: send your sockets away, take some again
@@ -13,6 +14,7 @@ Messages between pods are JSON lists, the first word says what they are:
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import orjson
@@ -20,6 +22,7 @@ import structlog
 
 from afterbell.core.live.heartbeat import PodVerb
 from afterbell.core.live.presence import Change, Presence
+from afterbell.realtime.authority import Authority
 from afterbell.realtime.bus import SHARDS, Bus, shard_of
 from afterbell.realtime.rooms import Client, Rooms, session_of
 from afterbell.realtime.wire import Event
@@ -30,10 +33,9 @@ log = structlog.get_logger(__name__)
 class Hub:
     """Fan-out and presence of this pod on one bus."""
 
-    def __init__(self, rooms: Rooms, bus: Bus) -> None:
-        self._rooms, self._bus = rooms, bus
+    def __init__(self, rooms: Rooms, bus: Bus, authority: Authority) -> None:
+        self._rooms, self._bus, self._authority = rooms, bus, authority
         self.presence = Presence()
-        self._on_changed: Callable[[list[str]], None] = lambda _rooms: None
         self._on_steered: Callable[[PodVerb], None] = lambda _verb: None
 
     @property
@@ -43,14 +45,12 @@ class Hub:
 
     def start(
         self,
-        changed: Callable[[list[str]], None],
         steered: Callable[[PodVerb], None],
         sign: Callable[[], list[Any]] | None,
     ) -> None:
-        """Begin to hear the other pods. ``changed`` gets rooms whose sessions may have other people now, ``steered``
-        what the operator asks; ``sign`` is what heartbeats say besides. None: they say nothing, and are given only
-        while somebody is here."""
-        self._on_changed, self._on_steered = changed, steered
+        """Begin to hear the other pods. ``steered`` gets what the operator asks; ``sign`` is what heartbeats say
+        besides. None: they say nothing, and are given only while somebody is here."""
+        self._on_steered = steered
         self._bus.start(self._heard, self._turned, sign)
 
     def say_alive(self) -> None:
@@ -68,9 +68,18 @@ class Hub:
         self._rooms.deliver(room, event, skip=skip)
         self._bus.publish(shard_of(room), orjson.dumps(["event", room, event.text]))
 
+    def emit_stored(self, room: str, event: Event, edition: int) -> None:
+        """The same for what the record has stored in this edition: only those hear it who take part in that one."""
+        self._deliver_stored(room, event, edition)
+        self._bus.publish(shard_of(room), orjson.dumps(["event", room, event.text, edition]))
+
+    def _deliver_stored(self, room: str, event: Event, edition: int) -> None:
+        if room in self._rooms:
+            self._authority.deliver(room, edition, partial(self._rooms.deliver, room, event))
+
     def change(self, room: str) -> None:
-        """Tell every pod, this one included, that a session was imported anew."""
-        self._on_changed([room])
+        """Tell every pod, this one included, that the record of a session was changed."""
+        self._authority.look_at(room)
         self._bus.publish(shard_of(room), orjson.dumps(["changed", room]))
 
     async def enter(self, room: str, client: Client) -> None:
@@ -132,10 +141,12 @@ class Hub:
 
     def _obey(self, pod: str, message: list[Any]) -> None:
         kind = message[0]
-        if kind == "event":
+        if kind == "event" and len(message) > 3:
+            self._deliver_stored(message[1], Event(message[2]), int(message[3]))
+        elif kind == "event":
             self._rooms.deliver(message[1], Event(message[2]))
         elif kind == "changed":
-            self._on_changed([message[1]])
+            self._authority.look_at(message[1])
         elif kind == "missed":
             self._resync(None if message[1] == "pods" else int(message[1]), "overflow")
         elif kind == "who":
@@ -177,7 +188,6 @@ class Hub:
             client.tell(event)
         if connected:
             self._resync(None, "bus")
-            self._on_changed(self._rooms.names())
             self._ask()
             for shard in range(SHARDS):
                 self._answer(shard)

@@ -8,12 +8,13 @@ import asyncio
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
+from afterbell.adapters.db.changes import REPORTS, Changes
 from afterbell.adapters.db.database import Database
 from afterbell.adapters.db.reports import rows as reports
-from afterbell.adapters.db.reports.changes import ReportChanges
 from afterbell.adapters.db.reports.rows import ReportRow
+from afterbell.core.access import Caller, may_in
 from afterbell.core.backoff import every
 from afterbell.core.queue.outcomes import job_id_of, job_state_of
 from afterbell.service import Service, repeat, wait_until
@@ -28,20 +29,36 @@ SAFETY_ROUND_S: Final = 3.0
 READ_MAX: Final = 1_000
 
 
+class Watcher(Protocol):
+    """Whoever watches; what they may see is judged by the record with every piece of news."""
+
+    caller: Caller
+
+    def __hash__(self) -> int:
+        """Each is itself."""
+
+
 @dataclass(slots=True)
 class Watched:
     """A session's report and who watches it. ``sent`` is what they were sent last."""
 
-    sinks: dict[object, Sink] = field(default_factory=dict)
+    sinks: dict["Watcher", Sink] = field(default_factory=dict)
     sent: dict[str, Any] | None = None
 
 
 class Slot:
     """What is still to be sent to a slow reader: of progress only the newest, whatever came meanwhile."""
 
-    def __init__(self) -> None:
+    def __init__(self, caller: Caller) -> None:
+        self.caller = caller
         self.progress: dict[str, Any] | None = None
         self.stir = asyncio.Event()
+        self.ended = False
+
+    def end(self) -> None:
+        """Nothing more is to be sent."""
+        self.ended = True
+        self.stir.set()
 
     def __call__(self, name: str, payload: dict[str, Any]) -> None:
         """Take an event; a report that is ready is known by its progress."""
@@ -89,24 +106,21 @@ def ready_of(progress: dict[str, Any]) -> dict[str, Any]:
 class ReportFeed:
     """Keeps everybody who watches a session's report up to date, at most five times a second."""
 
-    def __init__(self, database: Database, url: str) -> None:
+    def __init__(self, database: Database, changes: Changes) -> None:
         self._database = database
-        self._changes = ReportChanges(url, changed=self._changed, missed=self._missed)
+        changes.on(REPORTS, self._changed, missed=self._missed)
         self._watched: dict[Key, Watched] = {}
         self._dirty: set[Key] = set()
         self._stir = asyncio.Event()
         self._service = Service("report_feed", self._run)
         self._over = asyncio.Event()
-        self.streams = 0
 
     def start(self) -> None:
-        """Begin to hear of changes."""
-        self._changes.start()
+        """Begin to tell."""
         self._service.start()
 
     async def stop(self) -> None:
         """End. Nobody is told anything more."""
-        await self._changes.stop()
         await self._service.stop()
 
     @property
@@ -120,34 +134,44 @@ class ReportFeed:
         for watched in self._watched.values():
             for sink in watched.sinks.values():
                 if isinstance(sink, Slot):
-                    sink.stir.set()
+                    sink.end()
 
     def resume_streams(self) -> None:
         """Streams may begin and last again."""
         self._over.clear()
 
+    @property
+    def watched(self) -> list[Key]:
+        """The sessions whose reports are watched here."""
+        return list(self._watched)
+
+    def judge(self, key: Key, people: frozenset[str]) -> None:
+        """End the streams of those who take part no more, now that these do."""
+        watched = self._watched.get(key)
+        for watcher in list(watched.sinks) if watched else ():
+            if isinstance(watcher, Slot) and not may_in(watcher.caller, "read_report", people):
+                watcher.end()
+
     @contextmanager
-    def streaming(self, key: Key) -> Iterator["Slot"]:
+    def streaming(self, key: Key, caller: Caller) -> Iterator["Slot"]:
         """Watch for the block, with a slot in which only the newest progress is kept."""
-        slot = Slot()
-        self.streams += 1
+        slot = Slot(caller)
         self.watch(key, slot, slot)
         try:
             yield slot
         finally:
             self.unwatch(key, slot)
-            self.streams -= 1
 
     async def read(self, key: Key) -> ReportRow | None:
         """The session's newest report. Raises StoreUnavailable."""
         async with self._database.statement() as connection:
             return await reports.newest(connection, *key)
 
-    def watch(self, key: Key, owner: object, sink: Sink) -> None:
+    def watch(self, key: Key, owner: Watcher, sink: Sink) -> None:
         """Tell ``sink`` of every change from now on; read the snapshot afterwards, so that none falls between."""
         self._watched.setdefault(key, Watched()).sinks[owner] = sink
 
-    def unwatch(self, key: Key, owner: object) -> None:
+    def unwatch(self, key: Key, owner: Watcher) -> None:
         """Tell this owner no more."""
         watched = self._watched.get(key)
         if watched is not None:
@@ -194,7 +218,10 @@ class ReportFeed:
             if progress == watched.sent:
                 continue
             watched.sent = progress
-            for sink in list(watched.sinks.values()):
+            people = frozenset(person["id"] for person in row.participants)
+            for watcher, sink in list(watched.sinks.items()):
+                if not may_in(watcher.caller, "read_report", people):
+                    continue
                 sink("report:progress", progress)
                 if progress["status"] == "completed":
                     sink("report:ready", ready_of(progress))

@@ -9,8 +9,6 @@ from time import perf_counter
 from typing import Final
 
 from afterbell.core.access import Caller
-from afterbell.core.live.token_bucket import Bucket
-from afterbell.core.session import Participant
 from afterbell.observability import metrics
 from afterbell.realtime.gate import Connection
 from afterbell.realtime.wire import Event
@@ -28,12 +26,15 @@ class Client:
     expires_at: float
     connection: Connection
     eio_sid: str
-    bucket: Bucket = field(repr=False)
-    rooms: dict[str, tuple[Participant, ...]] = field(default_factory=dict)
+    rooms: set[str] = field(default_factory=set)
     watches: set[str] = field(default_factory=set)
     warned: bool = False
     expired: bool = False
-    typed_at: float = 0.0
+
+    @property
+    def person(self) -> tuple[str, str]:
+        """Whose socket it is: limits are theirs, not the socket's."""
+        return self.caller.tenant, self.caller.subject
 
     def tell(self, event: Event) -> None:
         """Send an event to this socket alone."""
@@ -64,7 +65,7 @@ class Rooms:
     def sockets_of(self, caller: Caller) -> int:
         """How many sockets this user has here."""
         same = (caller.tenant, caller.subject)
-        return sum((client.caller.tenant, client.caller.subject) == same for client in self.clients.values())
+        return sum(client.person == same for client in self.clients.values())
 
     def of(self, room: str) -> list[Client]:
         """Its clients here."""
@@ -101,6 +102,12 @@ def room_of(tenant: str, session_id: str) -> str:
     return f"{tenant}\n{session_id}"
 
 
+def key_of(room: str) -> tuple[str, str]:
+    """The tenant and the session."""
+    tenant, _, session_id = room.partition("\n")
+    return tenant, session_id
+
+
 def session_of(room: str) -> str:
     """The session's id, as clients know it."""
-    return room.partition("\n")[2]
+    return key_of(room)[1]

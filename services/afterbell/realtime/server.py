@@ -10,35 +10,39 @@ import structlog
 from socketio.exceptions import ConnectionRefusedError as ConnectionRefused
 from starlette.types import ASGIApp
 
+from afterbell.adapters.db.changes import SESSIONS, Changes
 from afterbell.adapters.db.database import Database
-from afterbell.adapters.db.sessions import StoredMessage
-from afterbell.core.access import Caller, may, takes_part
+from afterbell.adapters.db.sessions import Appended, Standing
+from afterbell.core.access import Caller, may, may_in
 from afterbell.core.backoff import every
 from afterbell.core.errors import AfterbellError, StoreUnavailable
 from afterbell.core.live.heartbeat import PodHeartbeat, PodVerb
-from afterbell.core.live.token_bucket import Bucket
-from afterbell.core.session import Participant
+from afterbell.core.live.token_bucket import Buckets
 from afterbell.observability import metrics
+from afterbell.realtime.authority import Authority
 from afterbell.realtime.bus import Bus
-from afterbell.realtime.chat import Chat, Handler, no_session
+from afterbell.realtime.chat import Chat, Handler, judged
 from afterbell.realtime.drain import Drain
-from afterbell.realtime.gate import POLICY, Connection, Gate
+from afterbell.realtime.gate import POLICY, UNUSABLE, Connection, Gate
 from afterbell.realtime.heartbeat_sender import HeartbeatSender
 from afterbell.realtime.hub import Hub
-from afterbell.realtime.report_feed import ReportFeed, ready_of
-from afterbell.realtime.rooms import Client, Rooms, room_of, session_of
+from afterbell.realtime.report_feed import ReportFeed
+from afterbell.realtime.rooms import Client, Rooms, key_of, room_of, session_of
 from afterbell.realtime.socketio_server import NAMESPACE, socketio_server
 from afterbell.realtime.wire import RETRY_MS, Event, RefreshRequest, Refused, SessionRequest, moment, parsed
-from afterbell.service import Background, Service, repeat
+from afterbell.service import Service, repeat
 from afterbell.settings import RealtimeSettings
 
 CONNECT_WITHIN_S: Final = 10.0
 EXPIRING_BEFORE_S: Final = 60.0
-EXPIRED_GRACE_S: Final = 25.0
-# Refusals in a row, without a pause between, after which a flooding socket is closed.
+# As long as the REST API still takes a token that has expired.
+EXPIRED_GRACE_S: Final = 10.0
+# Refusals of one user in a row, without a pause between, after which the socket that goes on is closed.
 REFUSALS_MAX: Final = 100
-# Who asks and does not read the answers is closed.
-UNREAD_ANSWERS_MAX: Final = 256
+# Why a socket went, as python-engineio says it.
+REASONS: Final = frozenset(
+    {"client disconnect", "server disconnect", "ping timeout", "transport close", "transport error"}
+)
 _EVENT: Final = re.compile(r"2(\d*)\[")
 
 # Raises AfterbellError; gives the caller and when the token ends, seconds since 1970.
@@ -53,21 +57,25 @@ class Realtime:
     def __init__(self, database: Database, url: str, bus: Bus, settings: RealtimeSettings, verify: Verify) -> None:
         self._settings, self._verify = settings, verify
         self.rooms = Rooms()
-        self.hub = Hub(self.rooms, bus)
-        self.feed = ReportFeed(database, url)
-        self.chat = Chat(database, self.hub, rooms_max=settings.rooms_per_socket)
+        changes = Changes(url)
+        self._changes, self.feed = changes, ReportFeed(database, changes)
+        self._authority = Authority(database, self._heard_of, self._changed)
+        changes.on(SESSIONS, self._hinted, missed=self._authority.look_at_all)
+        self.hub = Hub(self.rooms, bus, self._authority)
+        self.chat = Chat(database, self.hub, self._authority, rooms_max=settings.rooms_per_socket)
         self._clients = self.rooms.clients
+        self._buckets = Buckets(settings.events_per_s, settings.events_burst)
         self._by_eio: dict[str, Client] = {}
         self._drain = Drain(self.rooms, self.feed, settings.drain_window_s)
         self._heartbeat = HeartbeatSender(self._sign) if settings.pod_name else None
         self._ticking = Service("realtime_tick", self._tick_forever)
-        self._looking = Background("people_changed")
         self._tick_due_at = 0.0
-        self._sio = socketio_server(settings, self._admits)
+        self._sio = socketio_server(settings, self._admits, self._welcome)
         self._handlers: dict[str, Handler] = self.chat.handlers | {
             "report:watch": self._watch,
             "report:unwatch": self._unwatch,
             "auth:refresh": self._refresh,
+            "rt:ping": self._ping,
         }
         self._sio.on("connect", self._connect, namespace=NAMESPACE)
         self._sio.on("disconnect", self._disconnect, namespace=NAMESPACE)
@@ -82,15 +90,18 @@ class Realtime:
 
     def start(self) -> None:
         """Begin; needs neither Redis nor a client."""
-        self.hub.start(self._people_changed, self._steered, self._heartbeat.words if self._heartbeat else None)
+        self.hub.start(self._steered, self._heartbeat.words if self._heartbeat else None)
+        self._changes.start()
         self.feed.start()
+        self._authority.start()
         self._ticking.start()
 
     async def stop(self, window_s: float = 0.0) -> None:
         """Send everybody away over ``window_s`` seconds, then end."""
         await self.drain(window_s)
         await self._ticking.stop()
-        await self._looking.stop()
+        await self._authority.stop()
+        await self._changes.stop()
         await self.feed.stop()
         if self._heartbeat is not None:
             self.hub.say_alive()  # nobody is here any more
@@ -108,14 +119,12 @@ class Realtime:
         """Whether this pod is to get no new sockets."""
         return self._drain.under_way
 
-    def message_stored(self, tenant: str, session_id: str, stored: StoredMessage) -> None:
+    def message_stored(self, tenant: str, session_id: str, appended: Appended) -> None:
         """Broadcast a message that was committed over REST."""
-        self.chat.broadcast(tenant, session_id, stored)
+        self.chat.broadcast(tenant, session_id, appended)
 
-    def session_imported(self, tenant: str, session_id: str) -> None:
-        """Whatever clients show of this session may be out of date."""
-        event = Event.of("rt:resync", {"session": session_id, "reason": "imported"})
-        self.hub.emit(room_of(tenant, session_id), event)
+    def session_changed(self, tenant: str, session_id: str) -> None:
+        """The record of this session was changed: a hint besides PostgreSQL's own, which a pooler may swallow."""
         self.hub.change(room_of(tenant, session_id))
 
     async def drain(self, window_s: float) -> int:
@@ -146,15 +155,18 @@ class Realtime:
             raise ConnectionRefused("too_many_sockets", {"code": "too_many_sockets", "message": message})
         metrics.RT_HANDSHAKES.labels("connected").inc()
         eio_sid = self._sio.manager.eio_sid_from_sid(sid, NAMESPACE)
-        bucket = Bucket.full(self._settings.events_per_s, self._settings.events_burst, self._now())
-        client = Client(sid, caller, expires_at, connection, eio_sid, bucket)
+        client = Client(sid, caller, expires_at, connection, eio_sid)
         connection.connected = True
         self._clients[sid] = self._by_eio[eio_sid] = client
-        if not self.hub.connected:
+
+    def _welcome(self, eio_sid: str) -> None:
+        """What a client must know from the start, after the answer to its CONNECT: it hears nothing before."""
+        client = self._by_eio.get(eio_sid)
+        if client is not None and not self.hub.connected:
             client.tell(Event.of("rt:degraded", {"degraded": True}))
 
     async def _disconnect(self, sid: str, reason: str) -> None:
-        metrics.RT_DISCONNECTED.labels(reason).inc()
+        metrics.RT_DISCONNECTED.labels(reason if reason in REASONS else "other").inc()
         client = self._clients.pop(sid, None)
         if client is None:
             return
@@ -171,13 +183,14 @@ class Realtime:
         client = self._by_eio.get(eio_sid)
         if client is None:
             return None if isinstance(data, str) and data[:1] in ("0", "1") else ""
-        if self._sio.eio.sockets[eio_sid].queue.qsize() > UNREAD_ANSWERS_MAX:
-            client.connection.close(POLICY, "slow_consumer")
+        if data[:1] == "0" and data[:2] != "0/":
+            client.connection.close(UNUSABLE, "garbage")  # a second CONNECT: who is here is known
             return ""
-        wait_s = client.bucket.take(self._now())
+        bucket = self._buckets.of(client.person, self._now())
+        wait_s = bucket.take(self._now())
         if wait_s == 0:
             return None
-        if client.bucket.refused > REFUSALS_MAX:
+        if bucket.refused > REFUSALS_MAX:
             client.connection.close(POLICY, "flood")
             return ""
         metrics.RT_EVENTS.labels("any", "rate_limited").observe(0)
@@ -226,19 +239,13 @@ class Realtime:
                 "too_many_rooms",
                 f"limit of {self._settings.rooms_per_socket} sessions per socket reached: leave one first",
             )
-        people = await self.chat.people(caller.tenant, session_id)
-        if not takes_part(caller, (person.id for person in people)):
-            raise no_session(session_id)
+        judged(await self._authority.standing_of(room), caller, "read_report", session_id)
         key = (caller.tenant, session_id)
         client.watches.add(room)
         self.feed.watch(key, client, lambda name, said: _show(client, name, said))
+        self._authority.look_at(room)
         row = await self.feed.read(key)
-        if row is None:
-            return {"report": None}
-        progress = self.feed.snapshot(key, row)
-        if progress["status"] == "completed":
-            client.tell(Event.of("report:ready", ready_of(progress)))
-        return {"report": progress}
+        return {"report": None if row is None else self.feed.snapshot(key, row)}
 
     async def _unwatch(self, client: Client, payload: object) -> dict[str, Any]:
         session_id = parsed(SessionRequest, payload).session
@@ -246,50 +253,49 @@ class Realtime:
         self.feed.unwatch((client.caller.tenant, session_id), client)
         return {}
 
+    async def _ping(self, _client: Client, _payload: object) -> dict[str, Any]:
+        """A connection may be dead without a sign: a client that asks learns that it is live."""
+        return {}
+
     async def _refresh(self, client: Client, payload: object) -> dict[str, Any]:
         caller, expires_at = await self._verify(parsed(RefreshRequest, payload).token, _wall_clock())
         if (caller.subject, caller.tenant) != (client.caller.subject, client.caller.tenant):
             raise Refused("forbidden", "the new token belongs to another user: reconnect")
+        await self._authority.ask(client.rooms | client.watches)
         client.caller, client.expires_at, client.warned, client.expired = caller, expires_at, False, False
-        for room, people in list(client.rooms.items()):
-            if not may(caller, "read_messages") or not takes_part(caller, (person.id for person in people)):
-                del client.rooms[room]
-                self.hub.leave(room, client)
+        for room in client.rooms | client.watches:
+            self._judge(client, room, self._authority.known(room))
         return {"expiresAt": moment(datetime.fromtimestamp(expires_at, UTC))}
 
-    # --- who takes part may change while they talk
+    # --- what the record says of a session may change while they talk
 
-    def _people_changed(self, rooms: list[str]) -> None:
-        self._looking.begin(self._look_again(rooms))
+    def _heard_of(self) -> set[str]:
+        return {*self.rooms.names(), *(room_of(*key) for key in self.feed.watched)}
 
-    async def _look_again(self, rooms: list[str]) -> None:
-        for room in rooms:
-            clients = {*self.rooms.of(room), *(client for client in self._clients.values() if room in client.watches)}
-            if not clients:
-                continue
-            tenant, _, session_id = room.partition("\n")
-            try:
-                people = await self.chat.people(tenant, session_id)
-            except Refused:
-                people = ()
-            except StoreUnavailable as error:
-                log.warning("membership_check_failed", error=str(error))
-                return
-            for client in clients:
-                self._reauthorize(client, room, people)
+    def _hinted(self, tenant: str, session_id: str) -> None:
+        self._authority.look_at(room_of(tenant, session_id))
 
-    def _reauthorize(self, client: Client, room: str, people: tuple[Participant, ...]) -> None:
-        """Who still takes part stays, with the people of today; who does not is out, and told to look again."""
-        if people and takes_part(client.caller, (person.id for person in people)):
-            if room in client.rooms:
-                client.rooms[room] = people
-            return
-        if client.rooms.pop(room, None) is not None:
-            self.hub.leave(room, client)
-        if room in client.watches:
+    def _changed(self, room: str, standing: Standing | None, was_known: bool) -> None:
+        """Who may not hear of the session any more does not; the others forget what they show of it."""
+        for client in [*self.rooms.of(room), *(one for one in self._clients.values() if room in one.watches)]:
+            self._judge(client, room, standing)
+        self.feed.judge(key_of(room), frozenset() if standing is None else standing.ids)
+        if standing is not None and was_known:
+            changed = {"session": session_of(room), "reason": "imported", "edition": standing.edition}
+            self.rooms.deliver(room, Event.of("rt:resync", changed))
+
+    def _judge(self, client: Client, room: str, standing: Standing | None) -> None:
+        people: frozenset[str] = frozenset() if standing is None else standing.ids
+        out = False
+        if room in client.rooms and not may_in(client.caller, "read_messages", people):
+            self.chat.take_out(client, room)
+            out = True
+        if room in client.watches and not may_in(client.caller, "read_report", people):
             client.watches.discard(room)
-            self.feed.unwatch((client.caller.tenant, session_of(room)), client)
-        client.tell(Event.of("rt:resync", {"session": session_of(room), "reason": "removed"}))
+            self.feed.unwatch(key_of(room), client)
+            out = True
+        if out:
+            client.tell(Event.of("rt:resync", {"session": session_of(room), "reason": "removed"}))
 
     # --- once a second
 
@@ -306,6 +312,7 @@ class Realtime:
 
     def _tick(self) -> None:
         self.hub.tick()
+        self._buckets.forget_full(self._now())
         now, clock = self._now(), _wall_clock()
         unread = 0
         for connection in list(self._gate.connections if self._gate else ()):

@@ -39,14 +39,29 @@ class RealtimeSettings(SettingsGroup):
     sockets_per_user: int = Field(
         10, ge=1, alias="AFTERBELL_SOCKETS_PER_USER", description="maximum sockets per user in one process"
     )
+    streams_per_user: int = Field(
+        10,
+        ge=1,
+        alias="AFTERBELL_STREAMS_PER_USER",
+        description="maximum progress streams (SSE) per user in one process",
+    )
+    streams_per_tenant: int = Field(
+        1_000,
+        ge=1,
+        alias="AFTERBELL_STREAMS_PER_TENANT",
+        description="maximum progress streams (SSE) per tenant in one process",
+    )
     rooms_per_socket: int = Field(
         64, ge=1, alias="AFTERBELL_ROOMS_PER_SOCKET", description="maximum sessions one socket may join or watch"
     )
     events_per_s: float = Field(
-        10, gt=0, alias="AFTERBELL_EVENTS_PER_SECOND", description="events per second one socket may send"
+        10,
+        gt=0,
+        alias="AFTERBELL_EVENTS_PER_SECOND",
+        description="events per second one user may send, over all sockets of one process",
     )
     events_burst: int = Field(
-        20, ge=1, alias="AFTERBELL_EVENTS_BURST", description="events one socket may send in a burst"
+        20, ge=1, alias="AFTERBELL_EVENTS_BURST", description="events one user may send in a burst"
     )
     frame_bytes_max: int = Field(
         65_536, ge=1024, alias="AFTERBELL_FRAME_BYTES_MAX", description="maximum size of a packet from a socket"

@@ -5,13 +5,14 @@ from dataclasses import replace
 
 import pytest
 from hypothesis import HealthCheck, given, settings
+from sqlalchemy import text
 from tests.core.sessions import START, lesson
 from tests.core.sessions import sessions as any_session
 from tests.support.record import LESSON, Record, record_in
 
-from afterbell.adapters.db import sessions
+from afterbell.adapters.db import sessions, students
 from afterbell.core.errors import NotFound
-from afterbell.core.session import MESSAGES_MAX, Message, Session
+from afterbell.core.session import MESSAGES_MAX, Message, Participant, Session
 
 pytestmark = pytest.mark.engines
 
@@ -25,7 +26,8 @@ async def loaded(record: Record, session_id: str = LESSON.id) -> tuple[Session, 
 
 async def appended(record: Record, message: Message, count_max: int = MESSAGES_MAX) -> sessions.StoredMessage | None:
     async with record.database.transaction() as connection:
-        return await sessions.append(connection, record.tenant, LESSON.id, message, count_max)
+        done = await sessions.append(connection, record.tenant, LESSON.id, message, count_max)
+    return None if done is None else done.message
 
 
 async def saved(record: Record, session: Session, digest: str, *, keep_messages: bool = False) -> bool:
@@ -119,7 +121,64 @@ async def test_an_unknown_session_and_another_tenants_are_not_there(record: Reco
     async with record.database.transaction() as connection:
         for tenant, name in ((record.tenant, "none"), ("another", LESSON.id)):
             assert await sessions.load(connection, tenant, name) is None
-            assert await sessions.participants(connection, tenant, name) is None
+            assert await sessions.standing(connection, tenant, name) is None
             with pytest.raises(NotFound):
                 await sessions.append(connection, tenant, name, LESSON.messages[0], 9)
             assert await sessions.read_messages(connection, tenant, name, after=0, limit=9) == []
+
+
+LEO = Participant("p-leo", "student", "Leo")
+
+
+async def edition(record: Record, session_id: str = LESSON.id) -> int:
+    async with record.database.transaction() as connection:
+        stands = await sessions.standing(connection, record.tenant, session_id)
+    assert stands is not None
+    return stands.edition
+
+
+async def test_an_edition_is_another_one_when_people_or_words_change_and_the_same_when_somebody_speaks(
+    record: Record,
+) -> None:
+    await saved(record, LESSON, "d")
+    first = await edition(record)
+    await appended(record, Message("c1", "p-tutor", "x"))
+    async with record.database.statement() as connection:
+        new = await sessions.append_new(connection, record.tenant, LESSON.id, Message("c2", "p-tutor", "y"), 99)
+    assert new is not None
+    assert (new.edition, await edition(record)) == (first, first)
+
+    editions = [first]
+    for change in (
+        lambda c: sessions.save(c, record.tenant, LESSON, "imported anew", keep_messages=False),
+        lambda c: sessions.save(
+            c,
+            record.tenant,
+            replace(LESSON, participants=(LESSON.participants[0], LEO)),
+            "taken out",
+            keep_messages=True,
+        ),
+        lambda c: students.erase(c, record.tenant, "p-student", by="staff:s", reason="asked"),
+        lambda c: c.execute(text("UPDATE sessions SET emptied_at = now()")),
+    ):
+        async with record.database.transaction() as connection:
+            await change(connection)
+        editions.append(await edition(record))
+    assert editions == sorted(set(editions)), "each is another, and a later one is greater"
+
+    async with record.database.transaction() as connection:
+        await connection.execute(text("DELETE FROM sessions WHERE tenant_id = :id"), {"id": record.tenant})
+    await saved(record, LESSON, "d")
+    assert await edition(record) > editions[-1], "deleted and stored again it is none that was there before"
+
+
+async def test_only_sessions_of_another_edition_than_the_known_one_are_read(record: Record) -> None:
+    await saved(record, LESSON, "d")
+    known = await edition(record)
+    mine, gone = (record.tenant, LESSON.id), (record.tenant, "gone")
+    async with record.database.statement() as connection:
+        assert await sessions.changed(connection, {}) == {}
+        assert await sessions.changed(connection, {mine: known}) == {}
+        answer = await sessions.changed(connection, {mine: known - 1, gone: 7, ("another", LESSON.id): 7})
+    assert answer.pop(mine).ids == {"p-tutor", "p-student"}
+    assert answer == {gone: None, ("another", LESSON.id): None}

@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from afterbell.core.errors import StoreUnavailable
 
-NEEDED: Final = "0013"
+NEEDED: Final = "0014"
 """The revision this code works with. Revisions are four digits, so that a later one is known without its file."""
 
 

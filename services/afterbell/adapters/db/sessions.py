@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import DateTime, Text, and_, bindparam, delete, func, insert, select, text, update
+from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -26,6 +27,32 @@ class StoredMessage:
     sender: str
     text: str
     at: datetime | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Who takes part in a session, as of ``edition``: another number wherever that, or what was said, is changed."""
+
+    edition: int
+    people: tuple[Participant, ...]
+    last_seq: int = 0
+
+    @property
+    def ids(self) -> frozenset[str]:
+        """Of who takes part."""
+        return frozenset(person.id for person in self.people)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """The message under the id that was asked for, and the session's edition it was stored in.
+
+    ``is_new`` where this call stored it; otherwise it was known, and may differ from what was to be stored.
+    """
+
+    message: StoredMessage
+    edition: int
+    is_new: bool
 
 
 def _is(tenant_id: str, session_id: str) -> Any:
@@ -91,20 +118,44 @@ async def safety_key(connection: AsyncConnection, tenant_id: str) -> bytes:
     return b"" if key is None else bytes(key.bytes)
 
 
-async def participants(connection: AsyncConnection, tenant_id: str, session_id: str) -> tuple[Participant, ...] | None:
-    """Who takes part, or None where there is no such session."""
-    people = await connection.scalar(select(sessions.c.participants).where(_is(tenant_id, session_id)))
-    return None if people is None else _participants(people)
+_STANDING: Final = select(sessions.c.edition, sessions.c.participants, sessions.c.last_seq)
 
 
-async def count_messages(connection: AsyncConnection, tenant_id: str, session_id: str) -> int:
-    """How many messages the session holds; 0 where there is no such session."""
-    return await connection.scalar(select(sessions.c.last_seq).where(_is(tenant_id, session_id))) or 0
+async def standing(connection: AsyncConnection, tenant_id: str, session_id: str) -> Standing | None:
+    """How the session stands now, or None where there is none."""
+    row = (await connection.execute(_STANDING.where(_is(tenant_id, session_id)))).one_or_none()
+    return None if row is None else Standing(row.edition, _participants(row.participants), row.last_seq)
+
+
+_CHANGED: Final = text("""
+SELECT asked.tenant_id, asked.id, s.edition, s.participants, s.last_seq
+FROM unnest(CAST(:tenant_ids AS text[]), CAST(:ids AS text[]), CAST(:editions AS bigint[]))
+    asked (tenant_id, id, edition)
+LEFT JOIN sessions s ON s.tenant_id = asked.tenant_id AND s.id = asked.id
+WHERE s.edition IS DISTINCT FROM asked.edition
+""").columns(participants=JSONB)
+
+
+async def changed(
+    connection: AsyncConnection, known: Mapping[tuple[str, str], int]
+) -> dict[tuple[str, str], Standing | None]:
+    """Of these (tenant, session), those whose edition is another than the known one; None where there is no session."""
+    values = {
+        "tenant_ids": [tenant_id for tenant_id, _ in known],
+        "ids": [session_id for _, session_id in known],
+        "editions": list(known.values()),
+    }
+    return {
+        (row.tenant_id, row.id): None
+        if row.edition is None
+        else Standing(row.edition, _participants(row.participants), row.last_seq)
+        for row in await connection.execute(_CHANGED, values)
+    }
 
 
 async def append(
     connection: AsyncConnection, tenant_id: str, session_id: str, message: Message, count_max: int
-) -> StoredMessage | None:
+) -> Appended | None:
     """Commit one message under the next ``seq``; a known id gives back what was stored under it.
 
     None where the session already holds ``count_max`` messages. The session's row is locked, so that the sequence
@@ -112,18 +163,18 @@ async def append(
     where there is no such session, Forbidden where the sender takes no part in it any more: whoever was erased or
     taken out writes nothing, whatever their open connections remember.
     """
-    facts = select(sessions.c.last_seq, sessions.c.participants).where(_is(tenant_id, session_id))
+    facts = select(sessions.c.last_seq, sessions.c.participants, sessions.c.edition).where(_is(tenant_id, session_id))
     row_of_session = (await connection.execute(facts.with_for_update())).one_or_none()
     if row_of_session is None:
         raise NotFound(f"session {session_id} not found, or not accessible to you")
-    last_seq, people = row_of_session
+    last_seq, people, edition = row_of_session
     if message.sender not in {person["id"] for person in people}:
         raise Forbidden(f"{message.sender} is not a participant of session {session_id}")
     known = await connection.execute(
         select(messages).where(_of(tenant_id, session_id), messages.c.client_id == message.id)
     )
     if (row := known.mappings().one_or_none()) is not None:
-        return _stored(row)
+        return Appended(_stored(row), edition, is_new=False)
     if last_seq >= count_max:
         return None
     seq = last_seq + 1
@@ -133,7 +184,7 @@ async def append(
         .where(_is(tenant_id, session_id))
         .values(last_seq=seq, revision=sessions.c.revision + 1, input_sha256="", updated_at=func.now())
     )
-    return StoredMessage(seq, message.id, message.sender, message.text, message.at)
+    return Appended(_numbered(message, seq), edition, is_new=True)
 
 
 # One round trip under one row lock, where `append` takes five: it is what a chat waits for.
@@ -144,16 +195,17 @@ _APPEND: Final = text(
       WHERE tenant_id = :tenant_id AND id = :session_id AND last_seq < :count_max
         AND participants @> jsonb_build_array(jsonb_build_object('id', CAST(:sender AS text))) AND NOT EXISTS (
         SELECT 1 FROM messages WHERE tenant_id = :tenant_id AND session_id = :session_id AND client_id = :client_id)
-      RETURNING last_seq)
+      RETURNING last_seq, edition)
     INSERT INTO messages (tenant_id, session_id, seq, client_id, sender, text, at)
-    SELECT :tenant_id, :session_id, last_seq, :client_id, :sender, :text, :at FROM counted RETURNING seq
+    SELECT :tenant_id, :session_id, last_seq, :client_id, :sender, :text, :at FROM counted
+    RETURNING seq, (SELECT edition FROM counted)
     """
 ).bindparams(bindparam("at", type_=DateTime(timezone=True)), *(bindparam(name, type_=Text) for name in _TEXTS))
 
 
 async def append_new(
     connection: AsyncConnection, tenant_id: str, session_id: str, message: Message, count_max: int
-) -> StoredMessage | None:
+) -> Appended | None:
     """As ``append`` in one statement, for a message nobody has sent before; None where ``append`` must decide."""
     values = {
         "tenant_id": tenant_id,
@@ -165,10 +217,10 @@ async def append_new(
         "count_max": count_max,
     }
     try:
-        seq = await connection.scalar(_APPEND, values)
+        row = (await connection.execute(_APPEND, values)).one_or_none()
     except IntegrityError:  # the same id from two sockets at once: the other one was first
         return None
-    return None if seq is None else StoredMessage(seq, message.id, message.sender, message.text, message.at)
+    return None if row is None else Appended(_numbered(message, row.seq), row.edition, is_new=True)
 
 
 async def read_before(
@@ -214,6 +266,10 @@ def _row(tenant_id: str, session_id: str, seq: int, message: Message) -> dict[st
         "text": message.text,
         "at": message.at,
     }
+
+
+def _numbered(message: Message, seq: int) -> StoredMessage:
+    return StoredMessage(seq, message.id, message.sender, message.text, message.at)
 
 
 def _stored(row: Mapping[Any, Any]) -> StoredMessage:

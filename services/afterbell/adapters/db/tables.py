@@ -16,6 +16,7 @@ from sqlalchemy import (
     Integer,
     MetaData,
     Numeric,
+    Sequence,
     SmallInteger,
     Table,
     Text,
@@ -60,6 +61,8 @@ tenants = Table(
     Column("budget_month_usd", Numeric),
 )
 
+# One for all sessions: one that is deleted and stored again has no edition that it had before.
+_editions = Sequence("session_editions", metadata=metadata)
 sessions = Table(
     "sessions",
     metadata,
@@ -80,6 +83,8 @@ sessions = Table(
     # Counts changes of the content: a report written from an older revision can be asked for again.
     Column("revision", Integer, nullable=False, server_default="1"),
     Column("input_sha256", Text, nullable=False),
+    # Another number whenever who takes part or what was said already differs; a trigger sees to it.
+    Column("edition", BigInteger, nullable=False, server_default=_editions.next_value()),
     _now("created_at"),
     _now("updated_at"),
     # Its messages were deleted after their time, and a trigger forgets that when the session changes again.

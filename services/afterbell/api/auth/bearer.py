@@ -115,13 +115,13 @@ def mint(
     return jwt.encode(claims, secret, algorithm=ALGORITHM)
 
 
-async def authenticate(request: Request) -> Caller:
-    """The caller of a request. Raises Unauthenticated."""
+async def authenticate(request: Request) -> Checked:
+    """The caller of a request, and when their token ends. Raises Unauthenticated."""
     scheme, _, token = request.headers.get("authorization", "").partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("missing token: send Authorization: Bearer <JWT>")
     verifier: Check = request.app.state.verifier
-    return (await verifier.check(token.strip(), datetime.now(UTC).timestamp()))[0]
+    return await verifier.check(token.strip(), datetime.now(UTC).timestamp())
 
 
 class CallerFirst(APIRoute):
@@ -132,7 +132,7 @@ class CallerFirst(APIRoute):
         handle = super().get_route_handler()
 
         async def known(request: Request) -> Response:
-            request.state.caller = await authenticate(request)
+            request.state.caller, request.state.expires_at = await authenticate(request)
             return await handle(request)
 
         return known

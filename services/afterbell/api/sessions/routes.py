@@ -1,18 +1,19 @@
 """Sessions: import one, append a message, read what was said."""
 
 import hashlib
+from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Path, Query, Request
 
 from afterbell.adapters.db import sessions
-from afterbell.adapters.db.sessions import StoredMessage
+from afterbell.adapters.db.sessions import Standing, StoredMessage
 from afterbell.api.auth.bearer import CallerFirst, allow
 from afterbell.api.schemas import Id, MessageOut, MessagePage, MessageSend, ProblemOut, SessionIn, SessionStored
 from afterbell.api.services import services_of
 from afterbell.core.access import Caller, sees_whole_tenant, takes_part
 from afterbell.core.errors import Conflict, Forbidden, InvalidInput, NotFound
-from afterbell.core.session import MESSAGES_MAX, Message, Participant
+from afterbell.core.session import MESSAGES_MAX, Message
 
 router = APIRouter(prefix="/api/sessions", tags=["sessions"], route_class=CallerFirst)
 SessionId = Annotated[Id, Path(description="The platform's session id")]
@@ -37,7 +38,7 @@ async def import_session(session_id: SessionId, body: SessionIn, request: Reques
     later = {name for name in ("report_language", "time_zone") if getattr(body, name) is None}
     digest = hashlib.sha256(body.model_dump_json(exclude={"id", *later}).encode()).hexdigest()
     async with services_of(request).database.transaction() as connection:
-        known = await sessions.participants(connection, caller.tenant, session_id)
+        known = await sessions.standing(connection, caller.tenant, session_id)
         if known is not None:
             _visible(known, caller, session_id)
         changed = await sessions.save(
@@ -48,10 +49,10 @@ async def import_session(session_id: SessionId, body: SessionIn, request: Reques
             keep_messages=body.messages is None,
             keep_consent=body.ai_processing_allowed is None,
         )
-        count = await sessions.count_messages(connection, caller.tenant, session_id)
+        stored = await sessions.standing(connection, caller.tenant, session_id)
     if changed and known is not None:
-        services_of(request).realtime.session_imported(caller.tenant, session_id)
-    return SessionStored(sessionId=session_id, changed=changed, messages=count)
+        services_of(request).realtime.session_changed(caller.tenant, session_id)
+    return SessionStored(sessionId=session_id, changed=changed, messages=stored.last_seq if stored else 0)
 
 
 @router.post("/{session_id}/messages", status_code=201, responses=_WITH_BODY | {409: {"model": ProblemOut}})
@@ -61,21 +62,23 @@ async def send_message(session_id: SessionId, body: MessageSend, request: Reques
     sender = body.sender or caller.subject
     if sender != caller.subject and not sees_whole_tenant(caller):
         raise Forbidden(f"role {caller.role} may send messages only as itself, not as {sender}")
-    message = Message(body.id, sender, body.text, body.at)
+    # When somebody spoke is the server's to say; only a platform that brings what was said elsewhere knows better.
+    at = body.at if body.at is not None and sees_whole_tenant(caller) else datetime.now(UTC)
+    message = Message(body.id, sender, body.text, at)
     async with services_of(request).database.transaction() as connection:
-        people = _visible(await sessions.participants(connection, caller.tenant, session_id), caller, session_id)
-        if sender not in {person.id for person in people}:
+        standing = _visible(await sessions.standing(connection, caller.tenant, session_id), caller, session_id)
+        if sender not in standing.ids:
             raise InvalidInput(f"{sender!r} is not a participant of session {session_id}", field="sender")
-        before = await sessions.count_messages(connection, caller.tenant, session_id)
-        stored = await sessions.append(connection, caller.tenant, session_id, message, MESSAGES_MAX)
-    if stored is None:
+        appended = await sessions.append(connection, caller.tenant, session_id, message, MESSAGES_MAX)
+    if appended is None:
         raise InvalidInput(
             f"session {session_id} is full: it has {MESSAGES_MAX} messages, the maximum", field="messages"
         )
+    stored = appended.message
     if (stored.sender, stored.text) != (sender, body.text):
         raise Conflict(f"message id {body.id} is already used by a different message in session {session_id}")
-    if stored.seq > before:
-        services_of(request).realtime.message_stored(caller.tenant, session_id, stored)
+    if appended.is_new:
+        services_of(request).realtime.message_stored(caller.tenant, session_id, appended)
     return _out(stored)
 
 
@@ -89,18 +92,20 @@ async def read_messages(
     """Return the messages after ``seq``, in order. ``nextAfter`` is set if there are more."""
     caller = allow(request, "read_messages")
     async with services_of(request).database.transaction() as connection:
-        _visible(await sessions.participants(connection, caller.tenant, session_id), caller, session_id)
+        standing = _visible(await sessions.standing(connection, caller.tenant, session_id), caller, session_id)
         said = await sessions.read_messages(connection, caller.tenant, session_id, after=after, limit=limit + 1)
     page = said[:limit]
     return MessagePage(
-        messages=[_out(message) for message in page], nextAfter=page[-1].seq if len(said) > limit else None
+        edition=standing.edition,
+        messages=[_out(message) for message in page],
+        nextAfter=page[-1].seq if len(said) > limit else None,
     )
 
 
-def _visible(people: tuple[Participant, ...] | None, caller: Caller, session_id: str) -> tuple[Participant, ...]:
-    if people is None or not takes_part(caller, (person.id for person in people)):
+def _visible(standing: Standing | None, caller: Caller, session_id: str) -> Standing:
+    if standing is None or not takes_part(caller, standing.ids):
         raise NotFound(f"session {session_id} not found, or not accessible to you")
-    return people
+    return standing
 
 
 def _out(stored: StoredMessage) -> MessageOut:

@@ -96,7 +96,7 @@ async def erase_student(student_id: StudentId, body: ReasonIn, request: Request)
     async with services_of(request).database.transaction() as connection:
         erased = await students.erase(connection, caller.tenant, student_id, by=actor_of(caller), reason=body.reason)
     for session_id in erased.session_ids:
-        services_of(request).realtime.session_imported(caller.tenant, session_id)
+        services_of(request).realtime.session_changed(caller.tenant, session_id)
     return ErasedOut(student=student_id, **erased.counts)
 
 

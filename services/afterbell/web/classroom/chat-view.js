@@ -1,8 +1,9 @@
 /** @import {Connection} from "../client/connection.js" */
 /** @import {LessonEvents} from "../client/lesson.js" */
 /** @import {Message, Person} from "../client/contract.js" */
+/** @import {Store} from "../client/store.js" */
 
-import { byId, element, say } from "./dom.js";
+import { button, byId, element, say } from "./dom.js";
 
 const NEAR_THE_END_PX = 80;
 
@@ -16,6 +17,7 @@ export class ChatView {
   /** @type {Map<string, Person>} */ #people = new Map();
   #you;
   #lastSender = "";
+  /** @type {Pick<import("../client/lesson.js").Lesson, "sendAgain" | "discard"> | null} */ #lesson = null;
 
   /** @param {string} you  the id of whoever sits here */
   constructor(you) {
@@ -30,18 +32,21 @@ export class ChatView {
     return {
       messages: (messages) => this.#add(messages),
       cleared: () => this.#clear(),
-      outgoing: (waiting) => this.#whileLooking(() => this.#outgoing.replaceChildren(...waiting.map(outgoingItem))),
+      outgoing: (waiting) => this.#whileLooking(() => this.#outgoing.replaceChildren(...waiting.map((one) => this.#outgoingItem(one)))),
       presence: (people, online, you) => this.#showPeople(people, online, you),
       typing: (ids) => (byId("typing", HTMLElement).textContent = typingLine(ids.map((id) => this.#nameOf(id)))),
     };
   }
 
-  /** @param {{send: (text: string) => void, typing: (typing: boolean) => void}} lesson */
-  attach(lesson) {
+  /** @param {import("../client/lesson.js").Lesson} lesson @param {Store} store  keeps what is not sent yet */
+  attach(lesson, store) {
+    this.#lesson = lesson;
+    void store.draft().then((text) => (this.#text.value ||= text));
     const submit = () => {
       const text = this.#text.value.trim();
       if (text) lesson.send(text);
       this.#text.value = "";
+      void store.keepDraft("");
       lesson.typing(false);
       this.#toTheEnd();
     };
@@ -51,7 +56,10 @@ export class ChatView {
       event.preventDefault();
       submit();
     };
-    this.#text.oninput = () => lesson.typing(this.#text.value !== "");
+    this.#text.oninput = () => {
+      lesson.typing(this.#text.value !== "");
+      void store.keepDraft(this.#text.value);
+    };
     this.#text.onblur = () => lesson.typing(false);
     this.#text.focus();
   }
@@ -77,6 +85,16 @@ export class ChatView {
     item.dataset.seq = String(seq);
     item.dataset.sender = sender;
     return item;
+  }
+
+  /** @param {import("../client/outbox.js").Outgoing} one */
+  #outgoingItem({ id, text, refused }) {
+    const note = element("p", refused ? "note problem" : "note", refused ? `Not sent: ${refused.message}` : "Sending…");
+    if (refused) {
+      note.append(" ", button("Send again", () => this.#lesson?.sendAgain(id)));
+      note.append(" ", button("Delete", () => this.#lesson?.discard(id)));
+    }
+    return element("li", "said own waiting", element("p", "text", text), note);
   }
 
   /** @param {readonly Person[]} people @param {ReadonlySet<string>} online @param {string} you */
@@ -117,12 +135,6 @@ export class ChatView {
     if (atTheEnd) this.#toTheEnd();
     else this.#newest.hidden = false;
   }
-}
-
-/** @param {import("../client/outbox.js").Outgoing} one */
-function outgoingItem({ text, refused }) {
-  const note = element("p", refused ? "note problem" : "note", refused ? `Not sent: ${refused.message}` : "Sending…");
-  return element("li", "said own waiting", element("p", "text", text), note);
 }
 
 /** @param {Person} person @param {boolean} online @param {boolean} isYou */

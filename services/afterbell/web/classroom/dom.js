@@ -22,6 +22,14 @@ export function element(tag, className, ...content) {
   return made;
 }
 
+/** @param {string} text @param {() => void} act */
+export function button(text, act) {
+  const made = /** @type {HTMLButtonElement} */ (element("button", "", text));
+  made.type = "button";
+  made.onclick = act;
+  return made;
+}
+
 /** Show the text, or hide the element where there is none. @param {HTMLElement} where @param {string} text */
 export function say(where, text) {
   where.textContent = text;

@@ -1,4 +1,4 @@
-import { Api, Connection, Lesson, Refused, ReportFollower } from "../client/index.js";
+import { Api, Connection, forget, Lesson, Refused, ReportFollower, Store } from "../client/index.js";
 import { ChatView, showConnection } from "./chat-view.js";
 import { byId, element, say } from "./dom.js";
 import { ReportView } from "./report-view.js";
@@ -43,12 +43,26 @@ async function openLesson(session, seat) {
   const connection = new Connection({ url: location.origin, token, io });
   const chat = new ChatView(user);
   const report = new ReportView({ api, session, mayAsk: ASKING_ROLES.includes(role) });
-  const problem = (/** @type {Refused} */ refused) => say(byId("typing", HTMLElement), refused.message);
-  const lesson = role === "parent" ? null : new Lesson({ connection, api, session, on: { ...chat.events, refused: problem } });
+  const store = new Store(user, session);
+  const problem = (/** @type {Refused | null} */ refused) => {
+    say(byId("refused", HTMLElement), refused?.message ?? "");
+    byId("composer", HTMLFormElement).hidden = refused !== null;
+  };
+  const on = { ...chat.events, refused: problem };
+  const lesson = role === "parent" ? null : new Lesson({ connection, api, session, store, on });
   const follower = new ReportFollower({ connection, api, session, on: report.events });
-  if (lesson) chat.attach(lesson);
+  if (lesson) chat.attach(lesson, store);
+  byId("leave", HTMLButtonElement).onclick = () => void signOut(user);
+  byId("leave", HTMLButtonElement).hidden = false;
   byId("chat", HTMLElement).hidden = lesson === null;
   stayAwake(connection, lesson, follower);
+}
+
+/** Whoever uses this browser next finds nothing that this one wrote. @param {string} user */
+async function signOut(user) {
+  await forget(user);
+  sessionStorage.clear();
+  location.href = "/";
 }
 
 /** @param {Connection} connection @param {Lesson | null} lesson @param {ReportFollower} follower */
@@ -64,6 +78,7 @@ function stayAwake(connection, lesson, follower) {
   };
   document.addEventListener("visibilitychange", wake);
   addEventListener("online", wake);
+  /** @type {any} */ (navigator).connection?.addEventListener?.("change", wake);
   addEventListener("pagehide", () => {
     follower.close();
     lesson?.close();

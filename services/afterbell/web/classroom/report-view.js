@@ -5,6 +5,8 @@
 import { isFinal } from "../client/index.js";
 import { byId, say } from "./dom.js";
 
+const READY = "The report is ready.";
+
 /** The report on the page: asked for by those who may, its bar, and the finished paper. */
 export class ReportView {
   #says = byId("report-says", HTMLElement);
@@ -37,7 +39,7 @@ export class ReportView {
     return {
       progress: (progress) => this.#show(progress),
       ready: () => {
-        say(this.#says, "The report is ready.");
+        say(this.#says, READY);
         this.#read.hidden = false;
       },
       refused: (refused) => say(this.#says, refused.message),
@@ -65,11 +67,11 @@ export class ReportView {
     this.#bar.classList.toggle("failed", failed);
     /** @type {HTMLElement} */ (this.#bar.firstElementChild).style.width = `${report.progress}%`;
     this.#stage.replaceChildren(stageOf(report), new Text(`${report.progress} %`));
-    this.#read.hidden = true;
+    this.#read.hidden = report.status !== "completed";
     this.#end.hidden = !this.#mayAsk || !isFinal(report);
     this.#end.disabled = false;
     this.#end.textContent = "Write it again";
-    if (report.status !== "completed") say(this.#says, sentenceOf(report));
+    say(this.#says, sentenceOf(report));
   }
 
   async #open() {
@@ -102,6 +104,7 @@ function stageOf({ stage, attempt }) {
 
 /** @param {Progress} report */
 function sentenceOf({ status, position, error }) {
+  if (status === "completed") return READY;
   if (status === "failed") return `The report could not be written${error ? `: ${error}` : ""}.`;
   if (status === "active") return "The report is being written.";
   return position && position > 1 ? `Waiting, number ${position} in the queue.` : "Waiting for a free worker.";

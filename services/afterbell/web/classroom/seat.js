@@ -26,8 +26,8 @@ function seatTokens(seat) {
   /** @type {Promise<string> | null} */ let asked = null;
   let askedAt = 0;
   return () => {
-    if (!asked || performance.now() - askedAt > RENEWED_AFTER_MS) {
-      askedAt = performance.now();
+    if (!asked || Date.now() - askedAt > RENEWED_AFTER_MS) {
+      askedAt = Date.now();
       asked = takeSeat(seat);
       asked.catch(() => (asked = null));
     }

@@ -1,4 +1,4 @@
-/** @import {Message, Progress, TokenSource} from "./contract.js" */
+/** @import {Message, Page, Progress, TokenSource} from "./contract.js" */
 
 const PAGE = 500;
 
@@ -34,7 +34,7 @@ export class Api {
   /**
    * One page of what was said after `seq`, oldest first.
    * @param {string} session @param {number} after
-   * @returns {Promise<{messages: Message[], nextAfter: number | null}>}
+   * @returns {Promise<Page>}
    */
   messages(session, after) {
     return this.#json("GET", `/api/sessions/${encodeURIComponent(session)}/messages?after=${after}&limit=${PAGE}`);

@@ -5,6 +5,10 @@ import { backoffMs, pause } from "./backoff.js";
 
 const ACK_TIMEOUT_MS = 5_000;
 const FIRST_CONNECT_MS = 2_000;
+/** A server that was silent for so long is asked; one that does not answer is left. */
+const ASKED_AFTER_MS = 10_000;
+const ANSWERS_WITHIN_MS = 4_000;
+const LOOKED_AT_MS = 1_000;
 
 /**
  * "connecting": not yet; "live": joined to the server; "away": lost, being tried again while HTTP carries on;
@@ -23,6 +27,10 @@ export class Connection {
   /** @type {Set<Listener>} */ #listeners = new Set();
   /** @type {Set<(state: ConnectionState) => void>} */ #watchers = new Set();
   /** @type {ReturnType<typeof setTimeout> | undefined} */ #again;
+  /** @type {Map<string, number>} */ #held = new Map();
+  /** @type {ReturnType<typeof setInterval> | undefined} */ #looking;
+  #heardAt = 0;
+  #asking = false;
   #token;
   #refusals = 0;
   /** @type {ConnectionState} */ #state = "connecting";
@@ -47,6 +55,7 @@ export class Connection {
       auth: (/** @type {Function} */ give) => this.#token().then((found) => give({ token: found }), () => give({})),
     });
     this.#listen(this.#socket);
+    this.#looking = setInterval(() => this.#look(), LOOKED_AT_MS);
   }
 
   get state() {
@@ -70,8 +79,22 @@ export class Connection {
     } catch {
       throw new Refused("no_answer", `no answer to ${event} within ${ACK_TIMEOUT_MS / 1000} s`);
     }
+    this.#heardAt = Date.now();
     if (!answer.ok) throw new Refused(answer.code, answer.message);
     return answer;
+  }
+
+  /**
+   * Several parts of a page may follow one session on this connection.
+   * @param {string} session @returns {() => boolean} to be called at the end: whether nobody follows it any more
+   */
+  hold(session) {
+    this.#held.set(session, (this.#held.get(session) ?? 0) + 1);
+    return () => {
+      const left = (this.#held.get(session) ?? 1) - 1;
+      this.#held.set(session, left);
+      return left === 0;
+    };
   }
 
   /** Hear every event of the server. @param {Listener} listener @returns {() => void} stop hearing */
@@ -97,14 +120,37 @@ export class Connection {
     leave();
   }
 
-  /** Try now: the machine woke up, the network is back, or the user asks. */
+  /** Try now: the machine woke up, the network is another one or back, or the user asks. */
   wake() {
-    if (this.#socket && !this.live && this.#state !== "closed") this.#connectIn(0);
+    if (!this.#socket || this.#state === "closed") return;
+    if (this.live) void this.#prove();
+    else this.#connectIn(0);
+  }
+
+  /** Once a second. A clock that jumps, as after a sleep, makes the server be asked as well. */
+  #look() {
+    if (this.live && Math.abs(Date.now() - this.#heardAt) > ASKED_AFTER_MS) void this.#prove();
+  }
+
+  /** A connection may be dead without a sign: only an answer shows that it is live. */
+  async #prove() {
+    if (this.#asking) return;
+    this.#asking = true;
+    try {
+      await this.#socket.timeout(ANSWERS_WITHIN_MS).emitWithAck("rt:ping", {});
+      this.#heardAt = Date.now();
+    } catch {
+      // Closed below Socket.IO, which then connects again by itself.
+      if (this.live) this.#socket.io.engine?.close();
+    } finally {
+      this.#asking = false;
+    }
   }
 
   close() {
     this.#enter("closed");
     clearTimeout(this.#again);
+    clearInterval(this.#looking);
     this.#socket?.disconnect();
     this.#listeners.clear();
     this.#watchers.clear();
@@ -115,6 +161,7 @@ export class Connection {
     socket.on("connect", () => {
       this.#refusals = 0;
       this.degraded = false;
+      this.#heardAt = Date.now();
       this.#enter("live");
     });
     socket.on("disconnect", () => {
@@ -126,6 +173,7 @@ export class Connection {
     socket.on("auth:expiring", () => this.#renew());
     socket.on("server:draining", (/** @type {{retryInMs: number}} */ said) => this.#move(said.retryInMs));
     socket.onAny((/** @type {string} */ event, /** @type {any} */ payload) => {
+      this.#heardAt = Date.now();
       if (event === "rt:degraded") this.degraded = payload.degraded;
       for (const listener of [...this.#listeners]) listener(event, payload);
     });

@@ -8,6 +8,11 @@
  * @property {string} text
  * @property {string | null} at  ISO 8601
  *
+ * @typedef {object} Page  all that is stored between `after` and its last message
+ * @property {number} [edition]  another number once what was said, or who takes part, was changed
+ * @property {Message[]} messages
+ * @property {number | null} nextAfter
+ *
  * @typedef {object} Person
  * @property {string} id
  * @property {string} role

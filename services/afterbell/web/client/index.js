@@ -12,6 +12,7 @@
 export { Api, Refused } from "./api.js";
 export { Connection } from "./connection.js";
 export { Lesson } from "./lesson.js";
+export { Store, forget } from "./store.js";
 export { Transcript } from "./transcript.js";
 export { ReportFollower } from "./report.js";
 export { isFinal, replaces } from "./progress.js";

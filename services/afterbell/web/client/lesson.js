@@ -1,7 +1,8 @@
 /** @import {Api} from "./api.js" */
 /** @import {Connection} from "./connection.js" */
-/** @import {Message, Person} from "./contract.js" */
+/** @import {Message, Page, Person} from "./contract.js" */
 /** @import {Outgoing} from "./outbox.js" */
+/** @import {Store} from "./store.js" */
 
 import { Refused } from "./api.js";
 import { backoffMs, pause } from "./backoff.js";
@@ -9,6 +10,7 @@ import { Outbox } from "./outbox.js";
 import { Transcript } from "./transcript.js";
 
 const POLL_MS = 3_000;
+const REFUSED_POLL_MS = 10_000;
 const RESYNC_SPREAD_MS = 1_000;
 const TYPING_TOLD_EVERY_MS = 3_000;
 const TYPING_OVER_MS = 6_000;
@@ -17,11 +19,11 @@ const TYPING_OVER_MS = 6_000;
  * What a page is told. Each message comes once, in order, whatever the network did.
  * @typedef {object} LessonEvents
  * @property {(messages: Message[]) => void} [messages]  to be put below those shown
- * @property {() => void} [cleared]  the session was imported anew: take all messages away; they come again
+ * @property {() => void} [cleared]  what was said is another now: take all messages away; they come again
  * @property {(waiting: readonly Outgoing[]) => void} [outgoing]  own messages that are not stored yet
  * @property {(people: readonly Person[], online: ReadonlySet<string>, you: string) => void} [presence]
  * @property {(ids: readonly string[]) => void} [typing]  who types now
- * @property {(refused: Refused) => void} [refused]  this session cannot be followed
+ * @property {(refused: Refused | null) => void} [refused]  this session cannot be followed; null: it can again
  */
 
 /** @typedef {{joined: string[], left: string[]}} Turn  who came and who went */
@@ -35,24 +37,32 @@ export class Lesson {
   /** @type {Turn[]} */ #turns = [];
   #you = "";
   #joined = false;
-  /** Counts imports: an answer from before the last one tells nothing. */ #era = 0;
+  /** Of what is shown; 0: of none yet. */ #edition = 0;
+  /** Whether what is shown may not be what was said any more; it is replaced by what is read next. */ #outdated = false;
+  #refused = false;
   #typingToldAt = -Infinity;
   /** @type {Promise<void> | null} */ #catchingUp = null;
   #catchUpAgain = false;
+  /** @type {Promise<void> | null} */ #joining = null;
   #stop = new AbortController();
   #connection;
   #api;
   #session;
   #on;
   #outbox;
+  #release;
 
-  /** @param {{connection: Connection, api: Api, session: string, on: LessonEvents, pollMs?: number}} given */
-  constructor({ connection, api, session, on, pollMs = POLL_MS }) {
+  /**
+   * @param {{connection: Connection, api: Api, session: string, on: LessonEvents, store?: Store | null,
+   * pollMs?: number}} given  `store` keeps what is not sent for the next page
+   */
+  constructor({ connection, api, session, on, store = null, pollMs = POLL_MS }) {
     this.#connection = connection;
     this.#api = api;
     this.#session = session;
     this.#on = on;
-    this.#outbox = new Outbox((message) => this.#carry(message), () => on.outgoing?.(this.#outbox.waiting));
+    this.#outbox = new Outbox((message) => this.#carry(message), () => on.outgoing?.(this.#outbox.waiting), store);
+    this.#release = connection.hold(session);
     const leave = [
       connection.onEvent((event, payload) => this.#heard(event, payload)),
       connection.onState(() => this.#stateChanged()),
@@ -73,6 +83,16 @@ export class Lesson {
     return this.#outbox.put(text);
   }
 
+  /** Send one that was refused once more. @param {string} id */
+  sendAgain(id) {
+    this.#outbox.retry(id);
+  }
+
+  /** Give up one that is not sent. @param {string} id */
+  discard(id) {
+    this.#outbox.drop(id);
+  }
+
   /** Call on every key; told to the others at most every three seconds. @param {boolean} typing */
   typing(typing) {
     const now = performance.now();
@@ -89,7 +109,8 @@ export class Lesson {
   }
 
   close() {
-    if (this.#joined) this.#connection.ask("session:leave", { session: this.#session }).catch(() => {});
+    const last = this.#release();
+    if (this.#joined && last) this.#connection.ask("session:leave", { session: this.#session }).catch(() => {});
     this.#stop.abort();
     this.#outbox.close();
     for (const timer of this.#typing.values()) clearTimeout(timer);
@@ -101,20 +122,24 @@ export class Lesson {
     else this.#showPresence([]);
   }
 
-  async #join() {
+  #join() {
+    this.#joining ??= this.#tryToJoin().finally(() => (this.#joining = null));
+    return this.#joining;
+  }
+
+  async #tryToJoin() {
     for (let failures = 1; this.#connection.live && !this.#stop.signal.aborted; failures += 1) {
       try {
-        const [known, era] = [this.#transcript.lastSeq, this.#era];
-        const wanted = { session: this.#session, after: Math.max(0, known - 1) };
+        const known = this.#known;
         this.#turns = [];
+        const wanted = { session: this.#session, after: known };
         const joined = /** @type {any} */ (await this.#connection.ask("session:join", wanted));
         this.#enter(joined);
-        if (era === this.#era) this.#takePage(joined, known);
-        if (joined.nextAfter !== null) void this.catchUp();
+        if (!this.#takePage(joined, known) || joined.nextAfter !== null) void this.catchUp();
         return;
       } catch (error) {
         const refused = /** @type {Refused} */ (error);
-        if (!refused.worthRepeating) return this.#on.refused?.(refused);
+        if (!refused.worthRepeating) return this.#refuse(refused);
       }
       await pause(backoffMs(failures), this.#stop.signal);
     }
@@ -140,7 +165,7 @@ export class Lesson {
 
   /** @param {string} event @param {any} payload */
   #heard(event, payload) {
-    if (event === "rt:resync" && (payload.session ?? this.#session) === this.#session) this.#resync(payload.reason);
+    if (event === "rt:resync" && (payload.session ?? this.#session) === this.#session) this.#resync(payload);
     if (payload?.session !== this.#session) return;
     if (event === "chat:message") this.#takeLive(payload);
     if (event === "chat:typing") this.#showTyping(payload.user, payload.typing);
@@ -154,62 +179,101 @@ export class Lesson {
     this.#showPresence(this.#online);
   }
 
-  /** @param {string} reason */
-  #resync(reason) {
-    if (reason === "imported") return this.#startAnew();
+  /** @param {{reason: string, edition?: number}} told */
+  #resync({ reason, edition }) {
+    if (reason === "removed") return this.#refuse(new Refused("removed", "you do not take part in this lesson any more"));
+    if (reason === "imported" && (edition === undefined || edition > this.#edition)) {
+      this.#outdated = true;
+      return void this.catchUp();
+    }
     // Everybody hears this at the same moment: do not ask the server all at once.
     void pause(Math.random() * RESYNC_SPREAD_MS, this.#stop.signal).then(() => this.catchUp());
   }
 
-  #startAnew() {
-    this.#era += 1;
+  /** Nothing of this session may be shown here now. Whoever is let in again is in, without a reload. @param {Refused} refused */
+  #refuse(refused) {
+    if (!this.#refused) {
+      this.#refused = true;
+      this.#joined = false;
+      this.#clear();
+      this.#showPresence([]);
+      this.#on.refused?.(refused);
+    }
+  }
+
+  #admit() {
+    if (!this.#refused) return;
+    this.#refused = false;
+    this.#on.refused?.(null);
+  }
+
+  #clear() {
     this.#transcript.clear();
+    this.#edition = 0;
+    this.#outdated = false;
     this.#on.cleared?.();
-    void this.catchUp();
+  }
+
+  /** The `seq` to read after: from the beginning where what is shown is to be replaced. */
+  get #known() {
+    return this.#outdated ? 0 : this.#transcript.lastSeq;
   }
 
   /** @param {Message} message */
   #takeLive(message) {
     this.#showTyping(message.sender, false);
-    this.#take([message]);
+    if (this.#outdated) return; // it is in what is being read
+    this.#show(this.#transcript.accept([message]));
     if (this.#transcript.hasGap) void this.catchUp();
   }
 
-  /** @param {Message[]} arrived */
-  #take(arrived) {
-    const fresh = this.#transcript.accept(arrived);
+  /** @param {Message[]} fresh  what was not shown yet */
+  #show(fresh) {
     if (fresh.length === 0) return;
     this.#on.messages?.(fresh);
     this.#outbox.settle(fresh.map((one) => one.id));
   }
 
   /**
-   * Pages are asked for from the last message known on: where that is another one now, the session is.
-   * @param {{messages: Message[]}} page @param {number} known
+   * Show a page; false where it does not go with what is shown, which is read anew then.
+   * @param {Page} page @param {number} known  the `seq` it was asked for after
    */
-  #takePage({ messages }, known) {
-    const shrunk = known > 0 && messages.length === 0;
-    if (shrunk || this.#transcript.contradicts(messages)) this.#startAnew();
-    else this.#take(messages);
+  #takePage({ edition = 0, messages }, known) {
+    this.#admit();
+    const another = this.#edition !== 0 && edition !== this.#edition;
+    if (another && edition !== 0 && edition < this.#edition) return false; // asked before what is shown
+    if (another || this.#outdated) {
+      this.#outdated = true;
+      if (known !== 0) return false;
+      this.#clear();
+    }
+    this.#edition = edition || this.#edition;
+    this.#show(this.#transcript.acceptPage(messages));
+    return true;
   }
 
   async #fetchMissing() {
     for (let failures = 0; this.#catchUpAgain && !this.#stop.signal.aborted; ) {
       this.#catchUpAgain = false;
       try {
-        const era = this.#era;
-        const known = this.#transcript.lastSeq;
-        const page = await this.#api.messages(this.#session, Math.max(0, known - 1));
-        if (era === this.#era) this.#takePage(page, known);
-        this.#catchUpAgain ||= page.nextAfter !== null;
+        const known = this.#known;
+        const page = await this.#api.messages(this.#session, known);
+        this.#catchUpAgain ||= !this.#takePage(page, known) || page.nextAfter !== null;
         failures = 0;
       } catch (error) {
         const refused = /** @type {Refused} */ (error);
-        if (!refused.worthRepeating) return this.#on.refused?.(refused);
+        if (!refused.worthRepeating) return this.#refuse(refused);
+        if (this.#outdated && this.#transcript.shown.length > 0) this.#forgetWhatIsShown();
         this.#catchUpAgain = true;
         await pause(backoffMs((failures += 1)), this.#stop.signal);
       }
     }
+  }
+
+  /** What was erased must not stay because the server cannot be asked. */
+  #forgetWhatIsShown() {
+    this.#clear();
+    this.#outdated = true;
   }
 
   /** While the socket is away, or cut off from the others', the history is the way. @param {number} everyMs */
@@ -217,15 +281,16 @@ export class Lesson {
     await this.#connection.settled(this.#stop.signal);
     while (!this.#stop.signal.aborted) {
       if (!this.#joined || this.#connection.degraded) await this.catchUp();
-      await pause(everyMs, this.#stop.signal);
+      if (!this.#joined && !this.#refused && this.#connection.live) void this.#join();
+      await pause(this.#refused ? Math.max(everyMs, REFUSED_POLL_MS) : everyMs, this.#stop.signal);
     }
   }
 
   /** @param {{id: string, text: string}} message */
   async #carry(message) {
-    const era = this.#era;
+    const edition = this.#edition;
     const stored = this.#joined ? await this.#sendLive(message) : await this.#api.send(this.#session, message);
-    if (era === this.#era) this.#take([stored]);
+    if (edition === this.#edition && !this.#outdated) this.#show(this.#transcript.accept([stored]));
     if (this.#transcript.hasGap) void this.catchUp();
   }
 

@@ -1,3 +1,5 @@
+/** @import {Store} from "./store.js" */
+
 import { Refused } from "./api.js";
 import { backoffMs, pause } from "./backoff.js";
 
@@ -27,14 +29,19 @@ export class Outbox {
   #changed;
   #sending = false;
   #stop = new AbortController();
+  #store;
+  #order = 0;
 
   /**
    * @param {(message: {id: string, text: string}) => Promise<unknown>} carry  one try; raises Refused
    * @param {() => void} changed  called when `waiting` differs
+   * @param {Store | null} [store]  keeps them for the next page
    */
-  constructor(carry, changed) {
+  constructor(carry, changed, store = null) {
     this.#carry = carry;
     this.#changed = changed;
+    this.#store = store;
+    if (store) void this.#restore(store);
   }
 
   /** Oldest first. @returns {readonly Outgoing[]} */
@@ -46,6 +53,7 @@ export class Outbox {
   put(text) {
     const id = newId();
     this.#waiting.push({ id, text, refused: null });
+    void this.#store?.keep({ id, text }, Date.now() + (this.#order += 1) / 1000);
     this.#changed();
     void this.#run();
     return id;
@@ -56,12 +64,37 @@ export class Outbox {
     const stored = new Set(ids);
     const left = this.#waiting.filter((one) => !stored.has(one.id));
     if (left.length === this.#waiting.length) return;
+    for (const one of this.#waiting) if (stored.has(one.id)) void this.#store?.drop(one.id);
     this.#waiting = left;
     this.#changed();
   }
 
+  /** Send one that was refused once more, under its id. @param {string} id */
+  retry(id) {
+    const one = this.#waiting.find((waiting) => waiting.id === id);
+    if (!one) return;
+    one.refused = null;
+    this.#changed();
+    void this.#run();
+  }
+
+  /** Give one up. What is on its way may be stored all the same. @param {string} id */
+  drop(id) {
+    this.settle([id]);
+  }
+
   close() {
     this.#stop.abort();
+  }
+
+  /** What an earlier page could not send goes first. @param {Store} store */
+  async #restore(store) {
+    const known = new Set(this.#waiting.map((one) => one.id));
+    const kept = (await store.outgoing()).filter((one) => !known.has(one.id));
+    if (kept.length === 0 || this.#stop.signal.aborted) return;
+    this.#waiting.unshift(...kept.map(({ id, text }) => ({ id, text, refused: null })));
+    this.#changed();
+    void this.#run();
   }
 
   async #run() {

@@ -35,6 +35,7 @@ export class ReportFollower {
   #session;
   #on;
   #pollMs;
+  #release;
 
   /** @param {{connection: Connection, api: Api, session: string, on: ReportEvents, pollMs?: number}} given */
   constructor({ connection, api, session, on, pollMs = POLL_MS }) {
@@ -43,6 +44,7 @@ export class ReportFollower {
     this.#session = session;
     this.#on = on;
     this.#pollMs = pollMs;
+    this.#release = connection.hold(`report of ${session}`);
     const leave = [
       connection.onEvent((event, payload) => this.#heard(event, payload)),
       connection.onState(() => this.#round.abort()),
@@ -57,7 +59,8 @@ export class ReportFollower {
   }
 
   close() {
-    if (this.#way === "socket") this.#connection.ask("report:unwatch", { session: this.#session }).catch(() => {});
+    const last = this.#release();
+    if (this.#way === "socket" && last) this.#connection.ask("report:unwatch", { session: this.#session }).catch(() => {});
     this.#stop.abort();
     this.#round.abort();
   }

@@ -1,36 +1,31 @@
 /** @import {Message} from "./contract.js" */
 
 /**
- * The messages of one session as they are shown: every one once, in the order of `seq`, without a hole.
+ * The messages of one session as they are shown: every one once, in the order of `seq`, without a hole that may yet be
+ * filled.
  *
  * Broadcasts may be lost, come twice or in any order. What arrives beyond a hole is held back until the hole is
- * filled, so that nothing shown ever moves. Pure: no clock, no network.
+ * filled, so that nothing shown ever moves. A page of the record has no such holes: a number that is missing there is
+ * of a message that was deleted. Pure: no clock, no network.
  */
 export class Transcript {
   /** @type {Message[]} */ #shown = [];
   /** @type {Map<number, Message>} */ #held = new Map();
+  #lastSeq = 0;
 
   /** Every message that may be shown, oldest first. @returns {readonly Message[]} */
   get shown() {
     return this.#shown;
   }
 
-  /** The greatest `seq` shown; 0 where there is none: what to ask the history `after`. */
+  /** The `seq` up to which nothing is missing; 0 at the beginning: what to ask the history `after`. */
   get lastSeq() {
-    return this.#shown.length;
+    return this.#lastSeq;
   }
 
   /** Whether messages are missing below one that has arrived: ask the history. */
   get hasGap() {
     return this.#held.size > 0;
-  }
-
-  /**
-   * Whether a message has the `seq` of one shown and another id: the session was imported anew meanwhile.
-   * @param {readonly Message[]} arrived
-   */
-  contradicts(arrived) {
-    return arrived.some(({ seq, id }) => seq <= this.lastSeq && this.#shown[seq - 1].id !== id);
   }
 
   /**
@@ -40,19 +35,38 @@ export class Transcript {
    */
   accept(arrived) {
     for (const message of arrived) {
-      if (message.seq > this.lastSeq) this.#held.set(message.seq, message);
+      if (message.seq > this.#lastSeq) this.#held.set(message.seq, message);
     }
-    const from = this.lastSeq;
-    for (let next = this.#held.get(from + 1); next; next = this.#held.get(this.lastSeq + 1)) {
-      this.#held.delete(next.seq);
-      this.#shown.push(next);
-    }
+    const from = this.#shown.length;
+    for (let next = this.#held.get(this.#lastSeq + 1); next; next = this.#held.get(this.#lastSeq + 1)) this.#show(next);
     return this.#shown.slice(from);
   }
 
-  /** Forget everything: the session was imported anew and its messages may differ. */
+  /**
+   * Take in a page of the record: all that is stored after a `seq` that is known.
+   * @param {readonly Message[]} page  oldest first
+   * @returns {Message[]} what may be shown now and was not before, in order
+   */
+  acceptPage(page) {
+    const from = this.#shown.length;
+    for (const message of page) {
+      if (message.seq > this.#lastSeq) this.#show(message);
+    }
+    this.accept([]);
+    return this.#shown.slice(from);
+  }
+
+  /** Forget everything: what was said is another now. */
   clear() {
     this.#shown = [];
     this.#held.clear();
+    this.#lastSeq = 0;
+  }
+
+  /** @param {Message} message */
+  #show(message) {
+    this.#shown.push(message);
+    this.#lastSeq = message.seq;
+    for (const seq of this.#held.keys()) if (seq <= message.seq) this.#held.delete(seq);
   }
 }

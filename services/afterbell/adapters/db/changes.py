@@ -1,4 +1,4 @@
-"""Which reports have just changed, told by PostgreSQL itself (LISTEN/NOTIFY): it costs no query and no Redis command.
+"""What has just changed, told by PostgreSQL itself (LISTEN/NOTIFY): it costs no query and no Redis command.
 
 What is told is only a hint: whoever needs to be sure asks the tables now and then. So a lost connection, or a pooler
 in front of PostgreSQL that swallows notifications, makes news late and never wrong.
@@ -17,20 +17,32 @@ from afterbell.adapters.db.url import dsn_of
 from afterbell.core.backoff import Backoff
 from afterbell.service import Service, repeat
 
-CHANNEL: Final = "afterbell_reports"
+REPORTS: Final = "afterbell_reports"
+"""A report of a session changed its state."""
+SESSIONS: Final = "afterbell_sessions"
+"""A session has a new edition, or is deleted."""
 BACKOFF: Final = Backoff(longest_s=2.0, jitter=0.9)
 ALIVE_EVERY_S: Final = 20.0
 
 log = structlog.get_logger(__name__)
 
+# Called with tenant and session.
+Heard = Callable[[str, str], None]
 
-class ReportChanges:
-    """Calls ``changed(tenant_id, session_id)`` soon after a report changed, ``missed()`` after a silence."""
 
-    def __init__(self, url: str, *, changed: Callable[[str, str], None], missed: Callable[[], None]) -> None:
+class Changes:
+    """Calls what listens on a channel soon after a change, and every ``missed`` after a silence."""
+
+    def __init__(self, url: str) -> None:
         self._dsn = dsn_of(url)
-        self._changed, self._missed = changed, missed
-        self._service = Service("report_changes", self._run)
+        self._listeners: dict[str, Heard] = {}
+        self._missed: list[Callable[[], None]] = []
+        self._service = Service("record_changes", self._run)
+
+    def on(self, channel: str, changed: Heard, *, missed: Callable[[], None]) -> None:
+        """Hear of every change on ``channel``; before ``start``."""
+        self._listeners[channel] = changed
+        self._missed.append(missed)
 
     def start(self) -> None:
         """Begin to listen, and go on through every absence of PostgreSQL."""
@@ -42,7 +54,7 @@ class ReportChanges:
 
     async def _run(self) -> None:
         passing = (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError)
-        await repeat(self._listen, name="report_changes", backoff=BACKOFF, passing=passing)
+        await repeat(self._listen, name="record_changes", backoff=BACKOFF, passing=passing)
 
     async def _listen(self) -> None:
         connection = await asyncpg.connect(
@@ -52,18 +64,20 @@ class ReportChanges:
             server_settings={"application_name": "afterbell-changes"},
         )
         try:
-            await connection.add_listener(CHANNEL, self._heard)
-            self._missed()
+            for channel in self._listeners:
+                await connection.add_listener(channel, self._heard)
+            for missed in self._missed:
+                missed()
             while True:
                 await asyncio.sleep(ALIVE_EVERY_S)
                 await connection.execute("SELECT 1")
         finally:
             connection.terminate()
 
-    def _heard(self, _connection: Any, _pid: int, _channel: str, payload: str) -> None:
+    def _heard(self, _connection: Any, _pid: int, channel: str, payload: str) -> None:
         try:
             tenant_id, session_id = orjson.loads(payload)
         except ValueError:
-            log.warning("report_change_unreadable", length=len(payload))
+            log.warning("record_change_unreadable", channel=channel, length=len(payload))
             return
-        self._changed(tenant_id, session_id)
+        self._listeners[channel](tenant_id, session_id)
