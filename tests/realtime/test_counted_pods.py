@@ -20,6 +20,7 @@ from tests.support.waiting import eventually
 from afterbell.adapters.bus import fanout
 from afterbell.adapters.bus.api_pods import ApiPods
 from afterbell.adapters.bus.fanout import RedisBus
+from afterbell.adapters.db.changes import Changes
 from afterbell.adapters.db.database import Database
 from afterbell.adapters.queue.keys import QueueKeys
 from afterbell.adapters.queue.subscription import Subscriber
@@ -70,7 +71,7 @@ async def test_a_drain_that_nobody_repeats_ends_by_itself_and_one_for_good_never
     url = "postgresql://nobody@127.0.0.1:1/none"
 
     database = Database(url, pool_size=1)
-    drain = Drain(Rooms(), ReportFeed(database, url), 1.0)
+    drain = Drain(Rooms(), ReportFeed(database, Changes(url)), 1.0)
     drain.asked(wanted=True, now=100.0)
     drain.asked(wanted=True, now=150.0)
     drain.tick(150.0 + DRAIN_KEPT_S)

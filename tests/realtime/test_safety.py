@@ -189,8 +189,11 @@ async def test_invalid_utf8_is_refused(api: Api) -> None:
 
 
 async def test_long_polling_foreign_pages_and_foreign_namespaces_are_refused(api: Api) -> None:
-    assert httpx2.get(api.url + "/socket.io/?EIO=4&transport=polling").status_code == 400
-    assert httpx2.post(api.url + "/socket.io/?EIO=4&transport=polling", content=b"x").status_code == 400
+    polling = api.url + "/socket.io/?EIO=4&transport=polling"
+    assert httpx2.get(polling).text.startswith("0{")
+    assert httpx2.post(polling + "&sid=none", content=b"x").text == "ok"
+    refusal = json.loads(httpx2.get(polling + "&sid=none").text.removeprefix("44"))
+    assert refusal["data"]["code"] == "websocket_only"
 
     with pytest.raises(websockets.InvalidStatus, match="403"):
         await raw(api, origin="https://evil.example")
@@ -231,7 +234,8 @@ async def test_a_reader_that_stops_reading_is_cut_off_and_the_others_are_served(
 
     stalled = socket.create_connection(("127.0.0.1", int(api.url.rpartition(":")[2])))
     stalled.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-    async with raw(api, sock=stalled) as slow, clients((api.url, TUTORS)) as (tutor,):
+    reader = token_for(role="staff", subject=f"reader-{answers_pings}")
+    async with raw(api, sock=stalled) as slow, clients((api.url, reader)) as (tutor,):
         await opened(slow)
         await slow.send(f'421["session:join",{{"session":"{session}"}}]')
         await slow.recv()
@@ -326,3 +330,41 @@ async def test_drain_tells_when_to_come_back_and_sends_everybody_away(serve: Ser
             with pytest.raises(websockets.InvalidStatus, match="503"):
                 await raw(api)
         await eventually(lambda: sockets_of(api) == 0)
+
+
+async def test_a_client_of_the_old_protocol_is_told_what_to_change(api: Api) -> None:
+    length, _, packets = httpx2.get(api.url + "/socket.io/?EIO=3&transport=polling").text.partition(":")
+    assert packets[0] == "0"
+    assert packets[int(length) :].partition(":")[2].startswith('44{"code":"protocol_too_old"')
+    address = api.url.replace("http", "ws") + "/socket.io/?EIO=3&transport=websocket"
+    async with connect(address) as old:
+        assert str(await old.recv()).startswith("0{")
+        assert json.loads(str(await old.recv()).removeprefix("44"))["code"] == "protocol_too_old"
+        assert await code_of(old) == 1003
+
+
+@pytest.mark.parametrize("written", ["https://app.example", "https://App.Example/", " HTTPS://app.example:443 ,x://y"])
+async def test_pages_of_an_allowed_origin_use_rest_streams_and_sockets_and_others_none(
+    serve: Serve, written: str
+) -> None:
+    with serve(allowed_origins=written) as api:
+        path = f"/api/sessions/{lesson(api)}/messages"
+        for origin, allowed in (("https://app.example", True), ("https://evil.example", False)):
+            asks = {"Origin": origin, "Access-Control-Request-Method": "GET"}
+            preflight = httpx2.options(
+                api.url + path, headers=asks | {"Access-Control-Request-Headers": "authorization"}
+            )
+            assert (preflight.status_code == 200) is allowed
+            for answer in (
+                httpx2.get(api.url + path, headers={"Origin": origin, "Authorization": f"Bearer {TUTORS}"}),
+                httpx2.get(api.url + path, headers={"Origin": origin}),
+                httpx2.get(api.url + "/socket.io/?EIO=4&transport=polling", headers={"Origin": origin}),
+            ):
+                shown_to = answer.headers.get("access-control-allow-origin")
+                assert shown_to == (origin if allowed else None), answer.text
+            if allowed:
+                async with raw(api, origin=origin) as connection:
+                    await opened(connection)
+            else:
+                with pytest.raises(websockets.InvalidStatus, match="403"):
+                    await raw(api, origin=origin)

@@ -237,6 +237,14 @@ test("a connection that is dead without a sign is left and made anew when somebo
   await until(() => student.connection.live, "live again");
 });
 
+test("a stock socket.io-client with its default options is told what to change", async () => {
+  const socket = io(first, { auth: { token: tokenFor("tutor") }, reconnection: false, forceNew: true });
+  open.push(socket);
+  const error = await new Promise((resolve) => socket.on("connect_error", resolve));
+  assert.equal(error.data?.code, "websocket_only");
+  assert.match(error.data.message, /transports/);
+});
+
 test("more than a page of history is read to its end", async () => {
   const session = await newSession(spoken(1_203));
   const tutor = sit("tutor", session);

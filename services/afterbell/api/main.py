@@ -19,7 +19,7 @@ from afterbell.adapters.queue.keys import QueueKeys
 from afterbell.adapters.queue.redis_queue import Queue, QueueRules
 from afterbell.adapters.redis import connections
 from afterbell.adapters.webhooks.webhook_client import WebhookClient
-from afterbell.api import classroom, openapi, problems
+from afterbell.api import classroom, cross_origin, openapi, problems
 from afterbell.api.admin.admin_service import AdminService
 from afterbell.api.admin.limits import limits_of
 from afterbell.api.admin.routes import create_admin_app
@@ -126,7 +126,7 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
         if (admin_key := settings.admin_key) is not None:
             service = AdminService(database, queue, Breaker(redis, queue.keys), outbox, limits_of(settings))
             internal_app.mount("/", create_admin_app(service, admin_key))
-        public_app = realtime.beside(create_app(services))
+        public_app = cross_origin.for_origins(realtime.beside(create_app(services)), settings.allowed_origins)
         for serving in (
             Serving(public_app, public, websockets=WebSockets, frame_bytes_max=settings.frame_bytes_max),
             Serving(internal_app, internal),

@@ -18,7 +18,7 @@ from typing import Final
 
 from afterbell.adapters.db import sessions
 from afterbell.adapters.db.database import Database
-from afterbell.adapters.db.sessions import Standing
+from afterbell.adapters.db.sessions import Roster
 from afterbell.core.backoff import Backoff
 from afterbell.realtime.rooms import key_of, room_of
 from afterbell.service import Service, repeat, wait_until
@@ -32,7 +32,7 @@ UNKNOWN: Final = -1
 SOON: Final = Backoff(first_s=0.1, longest_s=1.0, jitter=0.5)
 
 # The room, how it stands now (None: there is no such session), and whether an earlier edition was known here.
-Changed = Callable[[str, Standing | None, bool], None]
+Changed = Callable[[str, Roster | None, bool], None]
 
 
 class Authority:
@@ -40,7 +40,7 @@ class Authority:
 
     def __init__(self, database: Database, wanted: Callable[[], set[str]], changed: Changed) -> None:
         self._database, self._wanted, self._changed = database, wanted, changed
-        self._standings: dict[str, Standing] = {}
+        self._rosters: dict[str, Roster] = {}
         self._held: dict[str, list[tuple[int, Callable[[], None]]]] = {}
         self._doubted: set[str] = set()
         self._stir = asyncio.Event()
@@ -55,23 +55,23 @@ class Authority:
         """Ask no more."""
         await self._service.stop()
 
-    async def standing_of(self, room: str) -> Standing | None:
+    async def roster_of(self, room: str) -> Roster | None:
         """How the session stands now, by the record. Raises StoreUnavailable."""
         async with self._database.statement() as connection:
-            return await sessions.standing(connection, *key_of(room))
+            return await sessions.roster(connection, *key_of(room))
 
-    def learn(self, room: str, standing: Standing) -> Standing:
+    def learn(self, room: str, roster: Roster) -> Roster:
         """What is known of the room once this was read of it: an answer may be overtaken by a later one."""
-        known = self._standings.get(room)
+        known = self._rosters.get(room)
         if known is None:
-            self._standings[room] = standing
-        elif known.edition < standing.edition:
+            self._rosters[room] = roster
+        elif known.edition < roster.edition:
             self.look_at(room)
-        return known if known is not None and known.edition > standing.edition else standing
+        return known if known is not None and known.edition > roster.edition else roster
 
-    def known(self, room: str) -> Standing | None:
+    def known(self, room: str) -> Roster | None:
         """What was last heard of the record, half a second old at the most while PostgreSQL answers."""
-        return self._standings.get(room)
+        return self._rosters.get(room)
 
     def look_at(self, room: str) -> None:
         """Something says that this room may have another edition."""
@@ -85,7 +85,7 @@ class Authority:
 
     def deliver(self, room: str, edition: int, act: Callable[[], None]) -> None:
         """Call ``act`` once the people of the room were judged by this edition: as a rule at once."""
-        known = self._standings.get(room)
+        known = self._rosters.get(room)
         if known is not None and edition <= known.edition:
             if edition == known.edition:
                 act()
@@ -103,24 +103,24 @@ class Authority:
             known = {key_of(room): self._edition_of(room) for room in some}
             async with self._database.statement() as connection:
                 answers = await sessions.changed(connection, known)
-            for key, standing in answers.items():
-                self._take(room_of(*key), standing)
+            for key, roster in answers.items():
+                self._take(room_of(*key), roster)
 
     def _edition_of(self, room: str) -> int:
-        known = self._standings.get(room)
+        known = self._rosters.get(room)
         return UNKNOWN if known is None else known.edition
 
-    def _take(self, room: str, standing: Standing | None) -> None:
-        known = self._standings.get(room)
-        if standing is not None and known is not None and standing.edition <= known.edition:
+    def _take(self, room: str, roster: Roster | None) -> None:
+        known = self._rosters.get(room)
+        if roster is not None and known is not None and roster.edition <= known.edition:
             return  # asked before what is known, answered after it
-        if standing is None:
-            self._standings.pop(room, None)
+        if roster is None:
+            self._rosters.pop(room, None)
         else:
-            self._standings[room] = standing
-        self._changed(room, standing, known is not None)
+            self._rosters[room] = roster
+        self._changed(room, roster, known is not None)
         for edition, act in self._held.pop(room, ()):
-            if standing is not None:
+            if roster is not None:
                 self.deliver(room, edition, act)
 
     async def _run(self) -> None:
@@ -142,8 +142,8 @@ class Authority:
             self._forget_all_but(wanted | self._wanted())
 
     def _forget_all_but(self, wanted: set[str]) -> None:
-        for room in self._standings.keys() - wanted:
-            del self._standings[room]
+        for room in self._rosters.keys() - wanted:
+            del self._rosters[room]
         for room in self._held.keys() - wanted:
             del self._held[room]
 

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from afterbell.adapters.db import sessions
 from afterbell.adapters.db.database import Database
-from afterbell.adapters.db.sessions import Appended, Standing, StoredMessage
+from afterbell.adapters.db.sessions import Appended, Roster, StoredMessage
 from afterbell.core.access import Action, Caller, may, may_in
 from afterbell.core.errors import Forbidden, NotFound
 from afterbell.core.session import MESSAGES_MAX, Message
@@ -64,7 +64,7 @@ class Chat:
         room = room_of(caller.tenant, asked.session)
         if room not in client.rooms and len(client.rooms) + len(client.watches) >= self._rooms_max:
             raise Refused("too_many_rooms", f"limit of {self._rooms_max} sessions per socket reached: leave one first")
-        judged(await self._authority.standing_of(room), caller, "read_messages", asked.session)
+        judged(await self._authority.roster_of(room), caller, "read_messages", asked.session)
         if room not in client.rooms:
             client.rooms.add(room)
             await self._hub.enter(room, client)
@@ -122,8 +122,8 @@ class Chat:
         if asked.after is not None and asked.before is not None:
             raise Refused("invalid_input", "send either after or before, not both", field="before")
         async with self._database.statement() as connection:
-            standing = await sessions.standing(connection, caller.tenant, asked.session)
-            edition = judged(standing, caller, "read_messages", asked.session).edition
+            roster = await sessions.roster(connection, caller.tenant, asked.session)
+            edition = judged(roster, caller, "read_messages", asked.session).edition
             if asked.before is None:
                 page = await _page(connection, caller.tenant, asked.session, asked.after or 0, asked.limit)
                 return {"edition": edition, **page}
@@ -147,19 +147,20 @@ class Chat:
         """Judged again by what is read once the room is entered: whatever changes later is heard of."""
         caller = client.caller
         async with self._database.statement() as connection:
-            found = await sessions.standing(connection, caller.tenant, asked.session)
-            judged(found, caller, "read_messages", asked.session)
+            read = await sessions.roster(connection, caller.tenant, asked.session)
+            edition = judged(read, caller, "read_messages", asked.session).edition
             page = await _page(connection, caller.tenant, asked.session, asked.after, PAGE_MAX)
-        standing = judged(found and self._authority.learn(room, found), caller, "read_messages", asked.session)
+        # Changed again since it was read: judged by the later one, while the page says of which edition it is.
+        roster = judged(read and self._authority.learn(room, read), caller, "read_messages", asked.session)
         return {
             "session": asked.session,
             "you": caller.subject,
-            "edition": found.edition if found else 0,
+            "edition": edition,
             "participants": [
-                {"id": person.id, "role": person.role, "displayName": person.display_name} for person in standing.people
+                {"id": person.id, "role": person.role, "displayName": person.display_name} for person in roster.people
             ],
             "online": sorted(self._hub.presence.online(room)),
-            "lastSeq": max([standing.last_seq, *(message["seq"] for message in page["messages"])]),
+            "lastSeq": max([roster.last_seq, *(message["seq"] for message in page["messages"])]),
             **page,
         }
 
@@ -181,17 +182,17 @@ class Chat:
 
     def _speaks_in(self, client: Client, session_id: str) -> str:
         room = self._joined_room(client, session_id)
-        standing = self._authority.known(room)
-        if standing is None or not may_in(client.caller, "send_message", standing.ids):
+        roster = self._authority.known(room)
+        if roster is None or not may_in(client.caller, "send_message", roster.ids):
             raise Refused("forbidden", f"{client.caller.subject} is not a participant of session {session_id}")
         return room
 
 
-def judged(standing: Standing | None, caller: Caller, action: Action, session_id: str) -> Standing:
-    """The standing, where the caller may do this in it. Raises Refused, the same for none and for one not theirs."""
-    if standing is None or not may_in(caller, action, standing.ids):
+def judged(roster: Roster | None, caller: Caller, action: Action, session_id: str) -> Roster:
+    """The roster, where the caller may do this in it. Raises Refused, the same for none and for one not theirs."""
+    if roster is None or not may_in(caller, action, roster.ids):
         raise Refused("not_found", f"session {session_id} not found, or not accessible to you")
-    return standing
+    return roster
 
 
 async def _page(connection: Any, tenant: str, session_id: str, after: int, limit: int) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from afterbell.observability import metrics
+from afterbell.realtime import other_transports
 from afterbell.realtime.protocol import WIRE
 from afterbell.service import Background
 
@@ -103,10 +104,13 @@ class Gate:
         if not (scope.get("path", "") + "/").startswith(PATH):
             await self._app(scope, receive, send)
         elif scope["type"] != "websocket":
-            await _answer(send, "http.response", 400, b"long polling is off: use the WebSocket transport\n")
+            await other_transports.answer_polling(scope, send)
         elif self.shut or len(self.connections) >= self._sockets_max:
             metrics.RT_HANDSHAKES.labels("draining" if self.shut else "full").inc()
-            await _answer(send, "websocket.http.response", 503, b"no room here now: try again\n")
+            await _no_room(send)
+        elif other_transports.is_old(scope):
+            metrics.RT_HANDSHAKES.labels("protocol_too_old").inc()
+            await other_transports.answer_old_socket(receive, send)
         else:
             await self._serve(scope, receive, send)
 
@@ -140,9 +144,11 @@ def _is_packet(text: Any) -> bool:
     return isinstance(text, str) and text.startswith(_PACKETS)
 
 
-async def _answer(send: Send, kind: str, status: int, body: bytes) -> None:
-    headers = [(b"content-type", b"text/plain; charset=utf-8"), (b"cache-control", b"no-store")]
-    if status == 503:
-        headers.append((b"retry-after", b"5"))
-    await send({"type": f"{kind}.start", "status": status, "headers": headers})
-    await send({"type": f"{kind}.body", "body": body})
+async def _no_room(send: Send) -> None:
+    headers = [
+        (b"content-type", b"text/plain; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"retry-after", b"5"),
+    ]
+    await send({"type": "websocket.http.response.start", "status": 503, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": b"no room here now: try again\n"})

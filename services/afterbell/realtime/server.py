@@ -12,7 +12,7 @@ from starlette.types import ASGIApp
 
 from afterbell.adapters.db.changes import SESSIONS, Changes
 from afterbell.adapters.db.database import Database
-from afterbell.adapters.db.sessions import Appended, Standing
+from afterbell.adapters.db.sessions import Appended, Roster
 from afterbell.core.access import Caller, may, may_in
 from afterbell.core.backoff import every
 from afterbell.core.errors import AfterbellError, StoreUnavailable
@@ -239,7 +239,7 @@ class Realtime:
                 "too_many_rooms",
                 f"limit of {self._settings.rooms_per_socket} sessions per socket reached: leave one first",
             )
-        judged(await self._authority.standing_of(room), caller, "read_report", session_id)
+        judged(await self._authority.roster_of(room), caller, "read_report", session_id)
         key = (caller.tenant, session_id)
         client.watches.add(room)
         self.feed.watch(key, client, lambda name, said: _show(client, name, said))
@@ -275,17 +275,17 @@ class Realtime:
     def _hinted(self, tenant: str, session_id: str) -> None:
         self._authority.look_at(room_of(tenant, session_id))
 
-    def _changed(self, room: str, standing: Standing | None, was_known: bool) -> None:
+    def _changed(self, room: str, roster: Roster | None, was_known: bool) -> None:
         """Who may not hear of the session any more does not; the others forget what they show of it."""
-        for client in [*self.rooms.of(room), *(one for one in self._clients.values() if room in one.watches)]:
-            self._judge(client, room, standing)
-        self.feed.judge(key_of(room), frozenset() if standing is None else standing.ids)
-        if standing is not None and was_known:
-            changed = {"session": session_of(room), "reason": "imported", "edition": standing.edition}
+        for client in [*self.rooms.of(room), *(client for client in self._clients.values() if room in client.watches)]:
+            self._judge(client, room, roster)
+        self.feed.judge(key_of(room), frozenset() if roster is None else roster.ids)
+        if roster is not None and was_known:
+            changed = {"session": session_of(room), "reason": "imported", "edition": roster.edition}
             self.rooms.deliver(room, Event.of("rt:resync", changed))
 
-    def _judge(self, client: Client, room: str, standing: Standing | None) -> None:
-        people: frozenset[str] = frozenset() if standing is None else standing.ids
+    def _judge(self, client: Client, room: str, roster: Roster | None) -> None:
+        people: frozenset[str] = frozenset() if roster is None else roster.ids
         out = False
         if room in client.rooms and not may_in(client.caller, "read_messages", people):
             self.chat.take_out(client, room)

@@ -1,11 +1,13 @@
 """Settings of the live channel."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import NoDecode
 
 from afterbell.settings.group import SettingsGroup
+
+_USUAL_PORT: Final = {"http": ":80", "https": ":443"}
 
 
 class RealtimeSettings(SettingsGroup):
@@ -14,7 +16,8 @@ class RealtimeSettings(SettingsGroup):
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = Field(
         (),
         alias="AFTERBELL_ALLOWED_ORIGINS",
-        description="comma-separated origins whose pages may connect; empty = only the API's own origin",
+        description="comma-separated origins whose pages may use sockets, REST and progress streams; "
+        "empty = only the API's own",
     )
     live_redis_url: SecretStr | None = Field(
         None,
@@ -77,4 +80,13 @@ class RealtimeSettings(SettingsGroup):
     @field_validator("allowed_origins", mode="before")
     @classmethod
     def _origins(cls, value: object) -> object:
-        return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        return tuple(_as_browsers_send(part.strip()) for part in value.split(",") if part.strip())
+
+
+def _as_browsers_send(origin: str) -> str:
+    """An origin is compared letter by letter: browsers send it in small letters, without a slash or a usual port."""
+    written = origin.lower().rstrip("/")
+    scheme = written.partition("://")[0]
+    return written.removesuffix(_USUAL_PORT.get(scheme, "/"))

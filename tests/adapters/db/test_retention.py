@@ -108,7 +108,7 @@ async def test_a_session_that_is_sent_again_after_its_transcript_went_is_stored_
     assert (await after(record, 91))["transcripts"] == 1
     await record.stored()
     async with record.database.transaction() as connection:
-        stored = await sessions.standing(connection, record.tenant, session_id)
+        stored = await sessions.roster(connection, record.tenant, session_id)
     assert stored is not None
     assert stored.last_seq > 0
 

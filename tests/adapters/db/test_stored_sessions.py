@@ -121,7 +121,7 @@ async def test_an_unknown_session_and_another_tenants_are_not_there(record: Reco
     async with record.database.transaction() as connection:
         for tenant, name in ((record.tenant, "none"), ("another", LESSON.id)):
             assert await sessions.load(connection, tenant, name) is None
-            assert await sessions.standing(connection, tenant, name) is None
+            assert await sessions.roster(connection, tenant, name) is None
             with pytest.raises(NotFound):
                 await sessions.append(connection, tenant, name, LESSON.messages[0], 9)
             assert await sessions.read_messages(connection, tenant, name, after=0, limit=9) == []
@@ -132,7 +132,7 @@ LEO = Participant("p-leo", "student", "Leo")
 
 async def edition(record: Record, session_id: str = LESSON.id) -> int:
     async with record.database.transaction() as connection:
-        stands = await sessions.standing(connection, record.tenant, session_id)
+        stands = await sessions.roster(connection, record.tenant, session_id)
     assert stands is not None
     return stands.edition
 

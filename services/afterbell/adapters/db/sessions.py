@@ -30,7 +30,7 @@ class StoredMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class Standing:
+class Roster:
     """Who takes part in a session, as of ``edition``: another number wherever that, or what was said, is changed."""
 
     edition: int
@@ -118,13 +118,13 @@ async def safety_key(connection: AsyncConnection, tenant_id: str) -> bytes:
     return b"" if key is None else bytes(key.bytes)
 
 
-_STANDING: Final = select(sessions.c.edition, sessions.c.participants, sessions.c.last_seq)
+_ROSTER: Final = select(sessions.c.edition, sessions.c.participants, sessions.c.last_seq)
 
 
-async def standing(connection: AsyncConnection, tenant_id: str, session_id: str) -> Standing | None:
+async def roster(connection: AsyncConnection, tenant_id: str, session_id: str) -> Roster | None:
     """How the session stands now, or None where there is none."""
-    row = (await connection.execute(_STANDING.where(_is(tenant_id, session_id)))).one_or_none()
-    return None if row is None else Standing(row.edition, _participants(row.participants), row.last_seq)
+    row = (await connection.execute(_ROSTER.where(_is(tenant_id, session_id)))).one_or_none()
+    return None if row is None else Roster(row.edition, _participants(row.participants), row.last_seq)
 
 
 _CHANGED: Final = text("""
@@ -138,7 +138,7 @@ WHERE s.edition IS DISTINCT FROM asked.edition
 
 async def changed(
     connection: AsyncConnection, known: Mapping[tuple[str, str], int]
-) -> dict[tuple[str, str], Standing | None]:
+) -> dict[tuple[str, str], Roster | None]:
     """Of these (tenant, session), those whose edition is another than the known one; None where there is no session."""
     values = {
         "tenant_ids": [tenant_id for tenant_id, _ in known],
@@ -148,7 +148,7 @@ async def changed(
     return {
         (row.tenant_id, row.id): None
         if row.edition is None
-        else Standing(row.edition, _participants(row.participants), row.last_seq)
+        else Roster(row.edition, _participants(row.participants), row.last_seq)
         for row in await connection.execute(_CHANGED, values)
     }
 

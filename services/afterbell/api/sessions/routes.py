@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path, Query, Request
 
 from afterbell.adapters.db import sessions
-from afterbell.adapters.db.sessions import Standing, StoredMessage
+from afterbell.adapters.db.sessions import Roster, StoredMessage
 from afterbell.api.auth.bearer import CallerFirst, allow
 from afterbell.api.schemas import Id, MessageOut, MessagePage, MessageSend, ProblemOut, SessionIn, SessionStored
 from afterbell.api.services import services_of
@@ -38,7 +38,7 @@ async def import_session(session_id: SessionId, body: SessionIn, request: Reques
     later = {name for name in ("report_language", "time_zone") if getattr(body, name) is None}
     digest = hashlib.sha256(body.model_dump_json(exclude={"id", *later}).encode()).hexdigest()
     async with services_of(request).database.transaction() as connection:
-        known = await sessions.standing(connection, caller.tenant, session_id)
+        known = await sessions.roster(connection, caller.tenant, session_id)
         if known is not None:
             _visible(known, caller, session_id)
         changed = await sessions.save(
@@ -49,7 +49,7 @@ async def import_session(session_id: SessionId, body: SessionIn, request: Reques
             keep_messages=body.messages is None,
             keep_consent=body.ai_processing_allowed is None,
         )
-        stored = await sessions.standing(connection, caller.tenant, session_id)
+        stored = await sessions.roster(connection, caller.tenant, session_id)
     if changed and known is not None:
         services_of(request).realtime.session_changed(caller.tenant, session_id)
     return SessionStored(sessionId=session_id, changed=changed, messages=stored.last_seq if stored else 0)
@@ -66,8 +66,8 @@ async def send_message(session_id: SessionId, body: MessageSend, request: Reques
     at = body.at if body.at is not None and sees_whole_tenant(caller) else datetime.now(UTC)
     message = Message(body.id, sender, body.text, at)
     async with services_of(request).database.transaction() as connection:
-        standing = _visible(await sessions.standing(connection, caller.tenant, session_id), caller, session_id)
-        if sender not in standing.ids:
+        roster = _visible(await sessions.roster(connection, caller.tenant, session_id), caller, session_id)
+        if sender not in roster.ids:
             raise InvalidInput(f"{sender!r} is not a participant of session {session_id}", field="sender")
         appended = await sessions.append(connection, caller.tenant, session_id, message, MESSAGES_MAX)
     if appended is None:
@@ -92,20 +92,20 @@ async def read_messages(
     """Return the messages after ``seq``, in order. ``nextAfter`` is set if there are more."""
     caller = allow(request, "read_messages")
     async with services_of(request).database.transaction() as connection:
-        standing = _visible(await sessions.standing(connection, caller.tenant, session_id), caller, session_id)
+        roster = _visible(await sessions.roster(connection, caller.tenant, session_id), caller, session_id)
         said = await sessions.read_messages(connection, caller.tenant, session_id, after=after, limit=limit + 1)
     page = said[:limit]
     return MessagePage(
-        edition=standing.edition,
+        edition=roster.edition,
         messages=[_out(message) for message in page],
         nextAfter=page[-1].seq if len(said) > limit else None,
     )
 
 
-def _visible(standing: Standing | None, caller: Caller, session_id: str) -> Standing:
-    if standing is None or not takes_part(caller, standing.ids):
+def _visible(roster: Roster | None, caller: Caller, session_id: str) -> Roster:
+    if roster is None or not takes_part(caller, roster.ids):
         raise NotFound(f"session {session_id} not found, or not accessible to you")
-    return standing
+    return roster
 
 
 def _out(stored: StoredMessage) -> MessageOut:
