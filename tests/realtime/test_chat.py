@@ -133,6 +133,20 @@ async def test_presence_tells_who_is_here_on_either_pod_and_forgives_a_reload(po
         assert tutor.events["presence"][1] == {"session": session, "joined": [], "left": ["p-student"]}
 
 
+async def test_somebody_with_a_tab_on_each_pod_is_told_once(pods: Pods) -> None:
+    session = pods.lesson()
+    elsewhere = (pods.a.url, pods.student[1])
+
+    async with clients(pods.tutor, pods.student, elsewhere) as (tutor, student, second):
+        for client in (tutor, student):
+            await client.join(session)
+        await tutor.until(lambda: bool(tutor.events["presence"]))
+        await second.join(session)
+        await student.say("once for me as well")
+        await tutor.until(lambda: bool(tutor.live))
+        assert tutor.events["presence"] == [{"session": session, "joined": ["p-student"], "left": []}]
+
+
 async def test_typing_reaches_the_others_and_not_the_one_who_types(pods: Pods) -> None:
     session = pods.lesson()
 
@@ -167,13 +181,16 @@ async def test_long_messages_come_in_pages_that_a_slow_reader_can_take(pods: Pod
 
     async with clients(pods.tutor) as (tutor,):
         joined = await tutor.join(session)
-        assert 20 < len(joined["messages"]) < 40
+        assert 10 < len(joined["messages"]) < 20
         assert joined["nextAfter"] == joined["messages"][-1]["seq"]
-        rest = await tutor.ask("chat:history", session=session, after=joined["nextAfter"])
-        assert [message["seq"] for message in rest["messages"]] == list(range(joined["nextAfter"] + 1, 51))
+        seqs, after = [message["seq"] for message in joined["messages"]], joined["nextAfter"]
+        while after is not None:
+            page = await tutor.ask("chat:history", session=session, after=after, limit=500)
+            seqs, after = seqs + [message["seq"] for message in page["messages"]], page["nextAfter"]
+        assert seqs == list(range(1, 51))
         before = await tutor.ask("chat:history", session=session, before=51)
         assert before["messages"][-1]["seq"] == 50
-        assert 20 < len(before["messages"]) < 40
+        assert 10 < len(before["messages"]) < 20
 
 
 @pytest.mark.parametrize(

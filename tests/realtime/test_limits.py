@@ -125,6 +125,15 @@ async def test_acknowledgements_are_as_small_as_what_was_written(api: Api) -> No
         assert "\\u" not in answer
 
 
+async def test_the_longest_message_fits_into_a_frame_however_a_client_writes_it(api: Api) -> None:
+    with api.client() as client:
+        session = imported(client, messages=[])
+    async with opened(api, token_for(**STUDENT)) as connection:
+        assert (await asked(connection, f'421["session:join",{{"session":"{session}"}}]'))["ok"]
+        message = {"session": session, "id": uuid.uuid4().hex, "text": "\U0001f600" * 8_000}
+        assert (await asked(connection, "421" + json.dumps(["chat:send", message], ensure_ascii=True)))["ok"]
+
+
 async def test_the_time_of_a_message_is_the_servers_but_for_who_imports(api: Api) -> None:
     with api.client() as client:
         session = imported(client, messages=[])

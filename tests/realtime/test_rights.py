@@ -5,6 +5,7 @@ import signal
 import time
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import httpx2
@@ -16,6 +17,10 @@ from tests.realtime.processes import ApiProcess, in_lesson, lesson, started
 from tests.support.api import PARENT, STAFF, STUDENT, TUTOR, in_transaction, lesson_json, token_for
 from tests.support.promises import Promised
 from tests.support.sockets import Client, clients
+
+from afterbell.adapters.db import retention
+from afterbell.adapters.db.database import Database
+from afterbell.adapters.db.retention import RetentionRules
 
 pytestmark = pytest.mark.engines
 TUTOR_ALONE = [{"id": "p-tutor", "role": "tutor", "display_name": "Okan"}]
@@ -122,6 +127,31 @@ async def test_what_was_erased_or_corrected_is_told_to_every_open_tab_whatever_r
         corrected = await tutor.ask("session:join", session=session, after=0)
         assert [message["text"] for message in corrected["messages"]] == ["Corrected"]
         assert corrected["edition"] > joined["edition"]
+
+
+async def test_after_retention_open_tabs_forget_and_pages_say_what_there_is(
+    pods: list[ApiProcess], database_url: str
+) -> None:
+    session = lesson(pods[0])
+    async with in_lesson(session, *pods) as (tutor, student):
+        for number in range(3):
+            assert (await tutor.say(f"old {number}"))["ok"]
+        await in_transaction(
+            database_url, lambda c: c.execute(text("UPDATE sessions SET updated_at = now() - '1 d'::interval"))
+        )
+        database = Database(database_url, pool_size=1)
+        rules = RetentionRules(0.5, 30, 30, 30, 30, 30)
+        await retention.run(database, rules, now=datetime.now(UTC), by="staff:s")
+        await database.close()
+        for client in (tutor, student):
+            await client.until(lambda client=client: was_changed(client), SOON_S)
+        assert (await student.say("good morning again"))["seq"] == 4
+        joined = await tutor.ask("session:join", session=session, after=0)
+        assert [(message["seq"], message["text"]) for message in joined["messages"]] == [(4, "good morning again")]
+        assert joined["nextAfter"] is None
+
+
+a_day_old = text("UPDATE sessions SET updated_at = now() - interval '1 day'")
 
 
 async def test_a_session_that_is_deleted_is_not_found_and_whoever_was_in_it_is_told(pods: list[ApiProcess]) -> None:

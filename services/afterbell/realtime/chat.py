@@ -28,7 +28,7 @@ from afterbell.realtime.wire import (
 )
 
 Handler = Callable[[Client, object], Awaitable[dict[str, Any]]]
-PAGE_CHARS_MAX: Final = 256 * 1024
+PAGE_BYTES_MAX: Final = 128 * 1024
 
 
 def said(message: StoredMessage) -> dict[str, Any]:
@@ -208,9 +208,9 @@ async def _page(connection: Any, tenant: str, session_id: str, after: int, limit
 
 def _fitting(messages: list[StoredMessage]) -> int:
     """How many fit into one acknowledgement, at least one: a slow reader must not be sent megabytes at once."""
-    chars = 0
+    size = 0
     for number, message in enumerate(messages):
-        chars += len(message.text)
-        if chars > PAGE_CHARS_MAX:
+        size += len(message.text.encode())
+        if size > PAGE_BYTES_MAX:
             return max(number, 1)
     return len(messages)

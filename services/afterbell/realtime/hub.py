@@ -116,10 +116,11 @@ class Hub:
             return
         message = orjson.dumps(["presence", change.room, change.joined, change.left])
         self._bus.publish(shard_of(change.room), message)
-        elsewhere = self.presence.online(change.room) if change.left else set()
-        self._show(
-            Change(change.room, change.joined, tuple(user for user in change.left if user not in elsewhere)), skip=skip
+        elsewhere = self.presence.elsewhere(change.room)
+        joined, left = (
+            tuple(user for user in users if user not in elsewhere) for users in (change.joined, change.left)
         )
+        self._show(Change(change.room, joined, left), skip=skip)
 
     def _show(self, change: Change, *, skip: Client | None = None) -> None:
         if change:

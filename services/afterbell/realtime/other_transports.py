@@ -15,7 +15,7 @@ _ADVICE: Final = {
     "websocket_only": 'long polling is off: connect with {transports: ["websocket"]}',
     "protocol_too_old": "Engine.IO 3 (socket.io-client 2) is not spoken here: use socket.io-client 4",
 }
-_OPEN: Final = {"sid": "none", "upgrades": [], "pingInterval": 25_000, "pingTimeout": 20_000, "maxPayload": 65_536}
+_OPEN: Final = {"sid": "none", "upgrades": [], "pingInterval": 25_000, "pingTimeout": 20_000, "maxPayload": 131_072}
 CLOSED_AS: Final = 1003
 
 

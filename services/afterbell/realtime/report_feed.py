@@ -140,6 +140,11 @@ class ReportFeed:
         """Streams may begin and last again."""
         self._over.clear()
 
+    @staticmethod
+    def may_show(row: ReportRow, caller: Caller) -> bool:
+        """Whether the caller takes part, as of the moment at which the row was read."""
+        return may_in(caller, "read_report", frozenset(person["id"] for person in row.participants))
+
     @property
     def watched(self) -> list[Key]:
         """The sessions whose reports are watched here."""
@@ -218,9 +223,8 @@ class ReportFeed:
             if progress == watched.sent:
                 continue
             watched.sent = progress
-            people = frozenset(person["id"] for person in row.participants)
             for watcher, sink in list(watched.sinks.items()):
-                if not may_in(watcher.caller, "read_report", people):
+                if not self.may_show(row, watcher.caller):
                     continue
                 sink("report:progress", progress)
                 if progress["status"] == "completed":

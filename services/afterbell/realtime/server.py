@@ -239,11 +239,11 @@ class Realtime:
                 "too_many_rooms",
                 f"limit of {self._settings.rooms_per_socket} sessions per socket reached: leave one first",
             )
-        judged(await self._authority.roster_of(room), caller, "read_report", session_id)
+        roster = judged(await self._authority.roster_of(room), caller, "read_report", session_id)
+        judged(self._authority.learn(room, roster), caller, "read_report", session_id)
         key = (caller.tenant, session_id)
         client.watches.add(room)
         self.feed.watch(key, client, lambda name, said: _show(client, name, said))
-        self._authority.look_at(room)
         row = await self.feed.read(key)
         return {"report": None if row is None else self.feed.snapshot(key, row)}
 

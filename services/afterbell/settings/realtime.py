@@ -66,8 +66,9 @@ class RealtimeSettings(SettingsGroup):
     events_burst: int = Field(
         20, ge=1, alias="AFTERBELL_EVENTS_BURST", description="events one user may send in a burst"
     )
+    # The longest message, 8,000 characters, takes 96,000 bytes where a client escapes each beyond the first 65,536.
     frame_bytes_max: int = Field(
-        65_536, ge=1024, alias="AFTERBELL_FRAME_BYTES_MAX", description="maximum size of a packet from a socket"
+        131_072, ge=1024, alias="AFTERBELL_FRAME_BYTES_MAX", description="maximum size of a packet from a socket"
     )
     drain_window_s: float = Field(
         20,

@@ -76,6 +76,8 @@ def _refused(refusal: Refusal, request: Request) -> Response:
 async def _stream(feed: ReportFeed, key: Key, caller: Caller, expires_at: float, last_id: str) -> AsyncIterator[bytes]:
     with feed.streaming(key, caller) as slot:
         row = await feed.read(key)
+        if row is not None and not feed.may_show(row, caller):
+            return
         if row is not None and slot.progress is None:
             slot("report:progress", feed.snapshot(key, row))
         yield b"retry: 3000\n\n"

@@ -41,10 +41,11 @@ class Presence:
 
     def online(self, room: str) -> set[str]:
         """People of all pods."""
-        people = self.here(room)
-        for rooms in self._others.values():
-            people |= rooms.get(room, set())
-        return people
+        return self.here(room) | self.elsewhere(room)
+
+    def elsewhere(self, room: str) -> set[str]:
+        """People of the other pods."""
+        return set[str]().union(*(rooms.get(room, ()) for rooms in self._others.values()))
 
     @property
     def rooms(self) -> list[str]:
