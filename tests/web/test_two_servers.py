@@ -34,11 +34,12 @@ def test_the_client_loses_nothing_on_two_servers(servers: Fleet) -> None:
     )
 
 
-def test_two_people_hold_a_lesson_in_chromium(servers: Fleet, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("file", ["browser.test.js", "keeping.test.js"])
+def test_two_people_hold_a_lesson_in_chromium(servers: Fleet, request: pytest.FixtureRequest, file: str) -> None:
     shots = Path(request.config.rootpath) / "build" / "screenshots"
     urls = ",".join(servers.urls[:2])
     run_tests(
-        "browser.test.js",
+        file,
         AFTERBELL_TEST_URLS=urls,
         AFTERBELL_TEST_BROWSER=browser_program(),
         AFTERBELL_TEST_SCREENSHOTS=str(shots),

@@ -47,6 +47,7 @@ async function openLesson(session, seat) {
   const problem = (/** @type {Refused | null} */ refused) => {
     say(byId("refused", HTMLElement), refused?.message ?? "");
     byId("composer", HTMLFormElement).hidden = refused !== null;
+    document.body.classList.toggle("no-access", refused !== null);
   };
   const on = { ...chat.events, refused: problem };
   const lesson = role === "parent" ? null : new Lesson({ connection, api, session, store, on });

@@ -181,7 +181,7 @@ export class Lesson {
 
   /** @param {{reason: string, edition?: number}} told */
   #resync({ reason, edition }) {
-    if (reason === "removed") return this.#refuse(new Refused("removed", "you do not take part in this lesson any more"));
+    if (reason === "removed") return this.#refuse(new Refused("removed", "You do not take part in this lesson any more"));
     if (reason === "imported" && (edition === undefined || edition > this.#edition)) {
       this.#outdated = true;
       return void this.catchUp();
@@ -196,6 +196,7 @@ export class Lesson {
       this.#refused = true;
       this.#joined = false;
       this.#clear();
+      this.#people = [];
       this.#showPresence([]);
       this.#on.refused?.(refused);
     }
