@@ -23,7 +23,7 @@ from afterbell.core.usage import Usage
 from afterbell.dev.stub.prepared import prepared_for
 
 IMAGE: Final = Path(__file__).parents[1] / "docs" / "images" / "report.png"
-SIZE: Final = "880,1240"
+SIZE: Final = "880,1290"
 
 
 def page() -> str:
