@@ -70,7 +70,8 @@ def _lines(claims: Iterable[dict[str, Any]], say: Any) -> list[Line]:
 
 def _turns(evidence: list[dict[str, Any]]) -> str:
     quotes = [f"“{citation['quote']}”" for citation in evidence if citation["quote"]]
-    turns = ", ".join(turn for citation in evidence for turn in citation["turn_ids"])
+    cited = [turn for citation in evidence for turn in citation["turn_ids"]]
+    turns = ", ".join(sorted(dict.fromkeys(cited), key=lambda turn: (len(turn), turn)))
     return " ".join((f"[{turns}]", *quotes[:1]))
 
 

@@ -221,8 +221,9 @@ def _minutes(seconds: float) -> int:
 
 
 def _numbers(turn_ids: Iterable[str]) -> str:
-    """["t4", "t5"] as "4, 5": turn n is message n."""
-    return ", ".join(turn_id.removeprefix("t") for turn_id in turn_ids)
+    """["t5", "t4"] as "4, 5", in the lesson's order: turn n is message n."""
+    in_order = sorted(turn_ids, key=lambda turn_id: (len(turn_id), turn_id))
+    return ", ".join(turn_id.removeprefix("t") for turn_id in in_order)
 
 
 def _numbered(text: str) -> str:
