@@ -14,7 +14,7 @@ from typing import Final
 from afterbell.api.reports.page import render
 from afterbell.api.schemas import SessionIn
 from afterbell.cli.session_files import read_sessions
-from afterbell.core.report.grounding import examine
+from afterbell.core.report.grounding import examine, speakers_of
 from afterbell.core.report.prompt import PROMPT_VERSION, SCHEMA_VERSION
 from afterbell.core.report.report import PREPARED_MODEL, Provenance, Report, engine_of
 from afterbell.core.report.statistics import measure
@@ -23,7 +23,7 @@ from afterbell.core.usage import Usage
 from afterbell.dev.stub.prepared import prepared_for
 
 IMAGE: Final = Path(__file__).parents[1] / "docs" / "images" / "report.png"
-SIZE: Final = "880,1290"
+SIZE: Final = "880,1235"
 
 
 def page() -> str:
@@ -50,6 +50,7 @@ def page() -> str:
         checks=grounded.checks,
         provenance=provenance,
         created_at=datetime.now(UTC),
+        speakers=speakers_of(grounded.narrative, transcript),
     )
     names = {person.id: person.display_name or person.id for person in lesson.participants}
     return render(report, "parent", ["mina"], session_title=lesson.subject, names=names)
