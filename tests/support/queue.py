@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from redis.asyncio import Redis
@@ -42,14 +42,6 @@ async def admin_of(url: str) -> AsyncIterator[Redis]:
         yield admin
     finally:
         await admin.aclose()
-
-
-def on(url: str, body: Callable[[Queue], Awaitable[None]], rules: QueueRules = UNLIMITED) -> None:
-    async def run() -> None:
-        async with a_queue(url, rules) as queue:
-            await body(queue)
-
-    asyncio.run(run())
 
 
 async def leases_run_out(queue: Queue) -> None:

@@ -42,7 +42,7 @@ class Backends:
         if not self._backends:
             writer.transport.abort()
             return
-        host, port = self._backends[next(self._turn) % len(self._found)]
+        host, port = self._backends[next(self._turn) % len(self._backends)]
         await link(host, port, reader, writer)
 
     def _ready(self, slices: list[dict[str, object]]) -> list[tuple[str, int]]:

@@ -31,7 +31,7 @@ def _unusable(message: str) -> PydanticCustomError:
 def _supported(tag: str) -> str:
     if language_of(tag) is None:
         known = ", ".join(f"{code} ({name})" for code, name in LANGUAGES.items())
-        raise _unusable(f"no report is written in {tag!r}: use one of {known}, with a region (pt-BR) or without")
+        raise _unusable(f"reports cannot be written in {tag!r}: use one of {known}, with or without a region (pt-BR)")
     return tag
 
 
@@ -42,7 +42,7 @@ def _time_zone(name: str) -> str:
     try:
         ZoneInfo(name)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise _unusable(f"{name!r} is no IANA time zone: write it like Europe/Berlin") from None
+        raise _unusable(f"{name!r} is not an IANA time zone: use one such as Europe/Berlin") from None
     return name
 
 

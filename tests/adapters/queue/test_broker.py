@@ -105,26 +105,24 @@ class Bench:
                 await asyncio.sleep(0.01)
 
 
-def on(url: str, body: Callable[[Bench], Awaitable[None]], rules: QueueRules = RULES) -> None:
-    async def run() -> None:
-        bench = Bench(url, rules)
-        try:
-            await body(bench)
-        finally:
-            async for key in bench.admin.scan_iter(match=bench.queue.keys.prefix + "*"):
-                await bench.admin.delete(key)
-            await bench.client.aclose()
-            await bench.admin.aclose()
-
-    asyncio.run(run())
+@asynccontextmanager
+async def a_bench(url: str, rules: QueueRules = RULES) -> AsyncIterator[Bench]:
+    bench = Bench(url, rules)
+    try:
+        yield bench
+    finally:
+        async for key in bench.admin.scan_iter(match=bench.queue.keys.prefix + "*"):
+            await bench.admin.delete(key)
+        await bench.client.aclose()
+        await bench.admin.aclose()
 
 
 async def at_once(_: str) -> None:
     return None
 
 
-def test_jobs_run_once_each_and_leave_the_queue_empty(redis_url: str) -> None:
-    async def body(bench: Bench) -> None:
+async def test_jobs_run_once_each_and_leave_the_queue_empty(redis_url: str) -> None:
+    async with a_bench(redis_url) as bench:
         ids = [f"j{number}" for number in range(30)]
         await bench.put(*ids)
         async with bench.worker(at_once, slots=5), bench.worker(at_once, slots=5):
@@ -132,27 +130,22 @@ def test_jobs_run_once_each_and_leave_the_queue_empty(redis_url: str) -> None:
             await bench.quiet()
         assert sorted(bench.runs.ends) == sorted(ids)
 
-    on(redis_url, body)
+
+async def test_an_idle_worker_starts_a_new_job_on_a_wakeup(redis_url: str) -> None:
+    async with a_bench(redis_url) as bench, bench.worker(at_once):
+        await bench.until(lambda: True)
+        await asyncio.sleep(0.2)
+        put_at = asyncio.get_running_loop().time()
+        await bench.put("a")
+        await bench.until(lambda: bench.runs.ends == ["a"])
+        assert bench.runs.starts[0][1] - put_at < 1
 
 
-def test_an_idle_worker_starts_a_new_job_on_a_wakeup(redis_url: str) -> None:
-    async def body(bench: Bench) -> None:
-        async with bench.worker(at_once):
-            await bench.until(lambda: True)
-            await asyncio.sleep(0.2)
-            put_at = asyncio.get_running_loop().time()
-            await bench.put("a")
-            await bench.until(lambda: bench.runs.ends == ["a"])
-            assert bench.runs.starts[0][1] - put_at < 1
-
-    on(redis_url, body)
-
-
-def test_a_failing_job_is_retried_after_each_back_off_and_then_is_a_dead_letter(redis_url: str) -> None:
+async def test_a_failing_job_is_retried_after_each_back_off_and_then_is_a_dead_letter(redis_url: str) -> None:
     async def fail(_: str) -> None:
         raise RuntimeError("no")
 
-    async def body(bench: Bench) -> None:
+    async with a_bench(redis_url) as bench:
         await bench.put("a")
         async with bench.worker(fail):
             await bench.until(lambda: len(bench.runs.starts) == 4)
@@ -162,12 +155,10 @@ def test_a_failing_job_is_retried_after_each_back_off_and_then_is_a_dead_letter(
         assert all(step * 0.99 <= wait < step + 0.9 for wait, step in zip(waits, BACKOFFS_S, strict=True)), waits
         assert (await bench.queue.stats()).dead == 1
 
-    on(redis_url, body)
-
 
 @pytest.mark.parametrize("payload", [b"not a taskiq message", report_message("nobody.knows.this", "a")])
-def test_what_no_task_can_run_becomes_a_dead_letter_not_nothing(redis_url: str, payload: bytes) -> None:
-    async def body(bench: Bench) -> None:
+async def test_what_no_task_can_run_becomes_a_dead_letter_not_nothing(redis_url: str, payload: bytes) -> None:
+    async with a_bench(redis_url) as bench:
         await bench.queue.enqueue([NewJob("a", payload)])
         async with bench.worker(at_once):
             async with asyncio.timeout(20):
@@ -175,27 +166,23 @@ def test_what_no_task_can_run_becomes_a_dead_letter_not_nothing(redis_url: str, 
                     await asyncio.sleep(0.01)
         assert bench.runs.starts == []
 
-    on(redis_url, body)
 
-
-def test_a_long_job_runs_once_though_it_outlives_its_lease_many_times(redis_url: str) -> None:
+async def test_a_long_job_runs_once_though_it_outlives_its_lease_many_times(redis_url: str) -> None:
     async def long(_: str) -> None:
         await asyncio.sleep(3.5)
 
-    async def body(bench: Bench) -> None:
+    async with a_bench(redis_url) as bench:
         async with bench.worker(long, slots=1), bench.worker(long, slots=1):
             await bench.put("a")
             await bench.until(lambda: bench.runs.ends == ["a"])
         assert len(bench.runs.starts) == 1
 
-    on(redis_url, body)
 
-
-def test_a_stop_lets_running_jobs_finish_and_starts_no_other(redis_url: str) -> None:
+async def test_a_stop_lets_running_jobs_finish_and_starts_no_other(redis_url: str) -> None:
     async def work(_: str) -> None:
         await asyncio.sleep(0.5)
 
-    async def body(bench: Bench) -> None:
+    async with a_bench(redis_url) as bench:
         await bench.put("a", "b", "c", "d")
         async with bench.worker(work, slots=2):
             await bench.until(lambda: len(bench.runs.starts) == 2)
@@ -203,14 +190,12 @@ def test_a_stop_lets_running_jobs_finish_and_starts_no_other(redis_url: str) -> 
         facts = await bench.queue.stats()
         assert (facts.waiting, facts.active) == (2, 0)
 
-    on(redis_url, body)
 
-
-def test_a_stop_with_too_little_time_hands_the_job_back_at_once(redis_url: str) -> None:
+async def test_a_stop_with_too_little_time_hands_the_job_back_at_once(redis_url: str) -> None:
     async def forever(_: str) -> None:
         await asyncio.sleep(60)
 
-    async def body(bench: Bench) -> None:
+    async with a_bench(redis_url) as bench:
         await bench.put("a")
         async with bench.worker(forever, slots=1, drain_s=0.2):
             await bench.until(lambda: len(bench.runs.starts) == 1)
@@ -219,14 +204,12 @@ def test_a_stop_with_too_little_time_hands_the_job_back_at_once(redis_url: str) 
         async with bench.worker(at_once, slots=1):
             await bench.until(lambda: bench.runs.ends == ["a"])
 
-    on(redis_url, body)
 
-
-def test_a_vanished_workers_job_is_run_by_an_idle_worker_without_new_traffic(redis_url: str) -> None:
+async def test_a_vanished_workers_job_is_run_by_an_idle_worker_without_new_traffic(redis_url: str) -> None:
     async def forever(_: str) -> None:
         await asyncio.sleep(60)
 
-    async def body(bench: Bench) -> None:
+    async with a_bench(redis_url) as bench:
         await bench.put("a")
         broker, _, receiving = await bench.start(forever, slots=1, drain_s=1)
         await bench.until(lambda: len(bench.runs.starts) == 1)
@@ -240,10 +223,8 @@ def test_a_vanished_workers_job_is_run_by_an_idle_worker_without_new_traffic(red
             assert bench.runs.starts[-1][1] - gone_at <= RULES.lease_s + 1
         await broker.shutdown()
 
-    on(redis_url, body)
 
-
-def test_a_vanished_workers_job_is_run_by_a_worker_that_was_idle_before_it_began(redis_url: str) -> None:
+async def test_a_vanished_workers_job_is_run_by_a_worker_that_was_idle_before_it_began(redis_url: str) -> None:
     stuck: list[str] = []
 
     async def first_time_forever(job_id: str) -> None:
@@ -251,7 +232,7 @@ def test_a_vanished_workers_job_is_run_by_a_worker_that_was_idle_before_it_began
             stuck.append(job_id)
             await asyncio.sleep(60)
 
-    async def body(bench: Bench) -> None:
+    async with a_bench(redis_url) as bench:
         brokers = [await bench.start(first_time_forever, slots=1, drain_s=0.1) for _ in range(2)]
         async with asyncio.timeout(20):
             while (await bench.queue.stats()).idle_workers < 2:
@@ -272,28 +253,23 @@ def test_a_vanished_workers_job_is_run_by_a_worker_that_was_idle_before_it_began
         await other.shutdown()
         await gone.shutdown()
 
-    on(redis_url, body)
+
+async def test_after_redis_was_emptied_the_first_job_wakes_the_workers_it_has_forgotten(redis_url: str) -> None:
+    async with a_bench(redis_url) as bench, bench.worker(at_once):
+        async with asyncio.timeout(20):
+            while (await bench.queue.stats()).idle_workers < 1:
+                await asyncio.sleep(0.01)
+        async for key in bench.admin.scan_iter(match=bench.queue.keys.prefix + "*"):
+            await bench.admin.delete(key)
+        await bench.put("a")
+        await bench.until(lambda: bench.runs.ends == ["a"])
 
 
-def test_after_redis_was_emptied_the_first_job_wakes_the_workers_it_has_forgotten(redis_url: str) -> None:
-    async def body(bench: Bench) -> None:
-        async with bench.worker(at_once):
-            async with asyncio.timeout(20):
-                while (await bench.queue.stats()).idle_workers < 1:
-                    await asyncio.sleep(0.01)
-            async for key in bench.admin.scan_iter(match=bench.queue.keys.prefix + "*"):
-                await bench.admin.delete(key)
-            await bench.put("a")
-            await bench.until(lambda: bench.runs.ends == ["a"])
-
-    on(redis_url, body)
-
-
-def test_a_worker_outlives_connections_that_are_cut(redis_url: str) -> None:
+async def test_a_worker_outlives_connections_that_are_cut(redis_url: str) -> None:
     async def work(_: str) -> None:
         await asyncio.sleep(0.3)
 
-    async def body(bench: Bench) -> None:
+    async with a_bench(redis_url) as bench:
         puts = Queue(bench.admin, bench.queue.keys, bench.rules)  # whose connection is spared
         async with bench.worker(work, slots=1):
             for number in range(3):
@@ -305,8 +281,6 @@ def test_a_worker_outlives_connections_that_are_cut(redis_url: str) -> None:
             await bench.quiet()
         assert len(bench.runs.starts) == 3
 
-    on(redis_url, body)
-
 
 def test_a_message_written_without_taskiq_is_the_one_taskiq_writes() -> None:
     message = TaskiqMessage(
@@ -317,10 +291,8 @@ def test_a_message_written_without_taskiq_is_the_one_taskiq_writes() -> None:
     assert JSONFormatter().loads(report_message("work", "report-1")) == message
 
 
-def test_a_worker_stops_however_soon_after_its_start_it_is_told_to(redis_url: str) -> None:
-    async def body(bench: Bench) -> None:
+async def test_a_worker_stops_however_soon_after_its_start_it_is_told_to(redis_url: str) -> None:
+    async with a_bench(redis_url) as bench:
         for milliseconds in range(25):
             async with asyncio.timeout(20), bench.worker(at_once):
                 await asyncio.sleep(milliseconds / 1000)
-
-    on(redis_url, body)

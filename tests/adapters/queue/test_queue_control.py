@@ -3,16 +3,16 @@
 import asyncio
 
 import pytest
-from tests.support.queue import admin_of, breaker_of, jobs, on, settle, take_one
+from tests.support.queue import a_queue, admin_of, breaker_of, jobs, settle, take_one
 
-from afterbell.adapters.queue.redis_queue import Queue, QueueRules
+from afterbell.adapters.queue.redis_queue import QueueRules
 from afterbell.core.queue.outcomes import Cancelled, Dead, Defer, HandBack, Outcome, Retry
 
 pytestmark = pytest.mark.engines
 
 
-def test_jobs_can_be_cancelled_promoted_removed_and_retried_each_once(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_jobs_can_be_cancelled_promoted_removed_and_retried_each_once(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue(jobs("run", "wait", "gone"))
         grant = await take_one(queue)
         await queue.enqueue(jobs("later", delay_s=60))
@@ -29,23 +29,19 @@ def test_jobs_can_be_cancelled_promoted_removed_and_retried_each_once(redis_url:
         facts = await queue.stats()
         assert (facts.waiting, facts.due, facts.dead) == (0, 0, 0)
 
-    on(redis_url, body)
-
 
 @pytest.mark.parametrize("outcome", [Retry(0, "timeout"), Defer(0, "429"), HandBack()])
-def test_a_job_cancelled_while_it_ran_never_starts_again(redis_url: str, outcome: Outcome) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_job_cancelled_while_it_ran_never_starts_again(redis_url: str, outcome: Outcome) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue(jobs("a"))
         grant = await take_one(queue)
         await queue.apply("cancel", ["a"])
         assert (await settle(queue, "w", grant, outcome, free=1)).grants == ()
         assert await queue.enqueue(jobs("a")) == ["cancelled"]
 
-    on(redis_url, body)
 
-
-def test_a_cancelled_job_whose_worker_vanished_never_starts_again(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_cancelled_job_whose_worker_vanished_never_starts_again(redis_url: str) -> None:
+    async with a_queue(redis_url, QueueRules(lease_s=0.1, starts_max=0)) as queue:
         await queue.enqueue(jobs("a"))
         await take_one(queue, "gone")
         await queue.apply("cancel", ["a"])
@@ -53,11 +49,9 @@ def test_a_cancelled_job_whose_worker_vanished_never_starts_again(redis_url: str
         assert (await queue.poll("w", 1)).grants == ()
         assert await queue.enqueue(jobs("a")) == ["cancelled"]
 
-    on(redis_url, body, QueueRules(lease_s=0.1, starts_max=0))
 
-
-def test_a_retried_dead_letter_is_free_of_a_cancellation_that_came_too_late(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_retried_dead_letter_is_free_of_a_cancellation_that_came_too_late(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue(jobs("a"))
         grant = await take_one(queue)
         await queue.apply("cancel", ["a"])
@@ -65,11 +59,9 @@ def test_a_retried_dead_letter_is_free_of_a_cancellation_that_came_too_late(redi
         await queue.apply("retry", ["a"])
         assert (await queue.poll("w", 0, [await take_one(queue)])).cancelled == frozenset()
 
-    on(redis_url, body)
 
-
-def test_a_shorter_hold_never_ends_a_longer_one(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_shorter_hold_never_ends_a_longer_one(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue(jobs("a"))
         await breaker_of(queue).apply("wait", "m", 300, 1, 0, 0)
         assert (await queue.poll("w", 1)).come_back_s == pytest.approx(0.3, abs=0.05)
@@ -79,13 +71,11 @@ def test_a_shorter_hold_never_ends_a_longer_one(redis_url: str) -> None:
         await asyncio.sleep(0.3)
         await take_one(queue)
 
-    on(redis_url, body)
 
-
-def test_a_dead_letter_whose_hash_is_gone_is_unknown_and_leaves_the_dead(redis_url: str) -> None:
+async def test_a_dead_letter_whose_hash_is_gone_is_unknown_and_leaves_the_dead(redis_url: str) -> None:
     """Hashes of dead letters expire after 14 days, and a Redis that evicts may lose one before."""
 
-    async def body(queue: Queue) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue(jobs("a", "b", "c", "d"))
         for _ in range(4):
             await settle(queue, "w", await take_one(queue), Dead("broken"))
@@ -97,11 +87,9 @@ def test_a_dead_letter_whose_hash_is_gone_is_unknown_and_leaves_the_dead(redis_u
         assert await queue.enqueue(jobs("a")) == ["enqueued"]
         assert (await take_one(queue)).job_id == "a"
 
-    on(redis_url, body)
 
-
-def test_dead_letters_leave_the_list_after_the_days_their_hashes_are_kept(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_dead_letters_leave_the_list_after_the_days_their_hashes_are_kept(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue(jobs("old", "new"))
         for _ in range(2):
             await settle(queue, "w", await take_one(queue), Dead("broken"))
@@ -111,5 +99,3 @@ def test_dead_letters_leave_the_list_after_the_days_their_hashes_are_kept(redis_
         assert (await queue.stats()).dead == 1, "it is not counted any more"
         await queue.poll("w", 0)
         assert await queue._client.zrange(dead, 0, -1) == [b"new"], "and gone with the next exchange"
-
-    on(redis_url, body)

@@ -11,7 +11,7 @@ from prometheus_client import REGISTRY
 from tests.faults.servers import LOOPBACK, TcpValkey
 from tests.support.engines import require_wheels
 from tests.support.forward import link
-from tests.support.queue import UNLIMITED, admin_of, jobs, on
+from tests.support.queue import UNLIMITED, a_queue, admin_of, jobs
 
 from afterbell.adapters.queue.keys import QueueKeys
 from afterbell.adapters.queue.redis_queue import Queue
@@ -27,8 +27,8 @@ def failures(script: str) -> float:
     return REGISTRY.get_sample_value("afterbell_queue_script_errors_total", {"script": script}) or 0.0
 
 
-def test_a_key_of_the_wrong_type_is_a_fault_of_ours_and_no_outage(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_key_of_the_wrong_type_is_a_fault_of_ours_and_no_outage(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         before = failures("enqueue")
         async with admin_of(redis_url) as admin:
             await admin.set(queue.keys.prefix + "lanes", "not a sorted set")
@@ -40,16 +40,12 @@ def test_a_key_of_the_wrong_type_is_a_fault_of_ours_and_no_outage(redis_url: str
         assert isinstance(outcome_of(raised.value, failures=1, backoff_s=(2,)), Dead), "it is not deferred for ever"
         assert await queue._client.ping()
 
-    on(redis_url, body)
 
-
-def test_a_bug_in_a_script_is_a_fault_of_ours(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_bug_in_a_script_is_a_fault_of_ours(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         queue._scripts._registered["stats"] = queue._client.register_script("return nobody.knows")
         with pytest.raises(QueueScriptError, match="nobody"):
             await queue.stats()
-
-    on(redis_url, body)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from tests.support.queue import jobs, on, settle, take_one
+from tests.support.queue import a_queue, jobs, settle, take_one
 
 from afterbell.adapters.queue.keys import QueueKeys
 from afterbell.adapters.queue.redis_queue import Queue
@@ -20,22 +20,19 @@ pytestmark = pytest.mark.engines
 POD = "worker-5d9f-abcde"
 
 
-def test_the_load_is_told_after_every_change_without_a_question(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
-        async with loads_of(queue) as next_load:
-            assert await next_load() is None, "something may have been missed before"
-            await queue.enqueue(jobs("a", "b"))
-            assert (await next_load()).waiting == 2
-            grant = await take_one(queue)
-            await settle(queue, "w", grant, Retry(60, "later"))
-            after = await next_load()
-            assert (after.waiting, after.active, after.due, after.due_soon, after.puts) == (1, 0, 1, 1, 2)
-            await queue.pause()
-            assert (await next_load()).paused
-            await queue.apply("cancel", ["b"])
-            assert (await next_load()).waiting == 0
-
-    on(redis_url, body)
+async def test_the_load_is_told_after_every_change_without_a_question(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue, loads_of(queue) as next_load:
+        assert await next_load() is None, "something may have been missed before"
+        await queue.enqueue(jobs("a", "b"))
+        assert (await next_load()).waiting == 2
+        grant = await take_one(queue)
+        await settle(queue, "w", grant, Retry(60, "later"))
+        after = await next_load()
+        assert (after.waiting, after.active, after.due, after.due_soon, after.puts) == (1, 0, 1, 1, 2)
+        await queue.pause()
+        assert (await next_load()).paused
+        await queue.apply("cancel", ["b"])
+        assert (await next_load()).waiting == 0
 
 
 @asynccontextmanager
@@ -51,17 +48,15 @@ async def loads_of(queue: Queue) -> AsyncIterator[Callable[[], Awaitable[Any]]]:
         await subscriber.stop()
 
 
-def test_a_job_due_in_an_hour_is_not_due_soon(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_job_due_in_an_hour_is_not_due_soon(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue(jobs("a", delay_s=3600))
         load, _ = await queue.fleet()
         assert (load.due, load.due_soon) == (1, 0)
 
-    on(redis_url, body)
 
-
-def test_a_drained_pod_is_granted_nothing_whatever_its_worker_is_called(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_drained_pod_is_granted_nothing_whatever_its_worker_is_called(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         for worker in (POD, f"{POD}-0a1b2c3d"):
             assert (await queue.poll(worker, 1)).grants == ()
         await queue.drain(POD)
@@ -72,11 +67,9 @@ def test_a_drained_pod_is_granted_nothing_whatever_its_worker_is_called(redis_ur
         await queue.enqueue(jobs("b"))
         assert len((await queue.poll(f"{POD}-0a1b2c3d", 1)).grants) == 1
 
-    on(redis_url, body)
 
-
-def test_the_fleet_says_who_runs_how_many_and_who_is_drained(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_the_fleet_says_who_runs_how_many_and_who_is_drained(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue(jobs("a", "b", "c"))
         taken = await queue.poll(f"{POD}-0a1b2c3d", 2)
         await take_one(queue, "other")
@@ -87,60 +80,50 @@ def test_the_fleet_says_who_runs_how_many_and_who_is_drained(redis_url: str) -> 
             await settle(queue, f"{POD}-0a1b2c3d", grant, Done(), free=1)
         assert dict((await queue.fleet())[1].running) == {"other": 1}
 
-    on(redis_url, body)
+
+async def test_a_wakeup_that_reached_a_worker_as_it_was_drained_goes_on_to_the_next(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue, queue._client.pubsub() as channel:
+        await channel.subscribe(queue.keys.wakeup("drained"), queue.keys.wakeup("other"))
+        for _ in range(2):
+            await channel.get_message(timeout=1)
+        await queue.poll("drained", 1)
+        await queue.enqueue(jobs("a"))  # calls the only idle worker
+        await queue.poll("other", 0)
+        await queue.drain("drained")
+        assert (await queue.poll("drained", 1)).gate == "drained"
+        load, _ = await queue.fleet()
+        assert load.waiting == 1
+        assert len((await queue.poll("other", 1)).grants) == 1
 
 
-def test_a_wakeup_that_reached_a_worker_as_it_was_drained_goes_on_to_the_next(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
-        async with queue._client.pubsub() as channel:
-            await channel.subscribe(queue.keys.wakeup("drained"), queue.keys.wakeup("other"))
-            for _ in range(2):
-                await channel.get_message(timeout=1)
-            await queue.poll("drained", 1)
-            await queue.enqueue(jobs("a"))  # calls the only idle worker
-            await queue.poll("other", 0)
-            await queue.drain("drained")
-            assert (await queue.poll("drained", 1)).gate == "drained"
-            load, _ = await queue.fleet()
-            assert load.waiting == 1
-            assert len((await queue.poll("other", 1)).grants) == 1
-
-    on(redis_url, body)
-
-
-def test_a_subscription_that_breaks_is_an_error_and_no_silence(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
-        async with loads_of(queue) as next_load:
-            assert await next_load() is None
-            await queue._client.client_kill_filter(_type="pubsub")
-            lost = await next_load()
-            assert isinstance(lost, StoreUnavailable)
-            assert "subscription" in str(lost)
-            assert await next_load() is None, "it subscribes again by itself"
-
-    on(redis_url, body)
+async def test_a_subscription_that_breaks_is_an_error_and_no_silence(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue, loads_of(queue) as next_load:
+        assert await next_load() is None
+        await queue._client.client_kill_filter(_type="pubsub")
+        lost = await next_load()
+        assert isinstance(lost, StoreUnavailable)
+        assert "subscription" in str(lost)
+        assert await next_load() is None, "it subscribes again by itself"
 
 
 def test_a_worker_belongs_to_the_pod_it_is_named_after() -> None:
     assert pod_of(f"{POD}-0a1b2c3d") == pod_of(POD) == POD
 
 
-def test_one_subscriber_receives_more_queues_than_a_client_has_connections(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_one_subscriber_receives_more_queues_than_a_client_has_connections(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         client = connect(redis_url)
         subscriber, heard = Subscriber(client), {}
         subscriber.start()
         queues = [Queue(client, QueueKeys(f"{queue.keys.name}-{number}"), queue.rules) for number in range(12)]
-        for number, queue in enumerate(queues):
-            await subscriber.subscribe_load(queue.keys, lambda news, number=number: heard.__setitem__(number, news))
+        for number, other in enumerate(queues):
+            await subscriber.subscribe_load(other.keys, lambda news, number=number: heard.__setitem__(number, news))
         async with asyncio.timeout(5):
             while len(heard) < len(queues):  # the confirmations
                 await asyncio.sleep(0.01)
-            for queue in queues:
-                await queue.enqueue(jobs("a"))
+            for other in queues:
+                await other.enqueue(jobs("a"))
             while any(news is None or news.waiting != 1 for news in heard.values()):
                 await asyncio.sleep(0.01)
         await subscriber.stop()
         await client.aclose()
-
-    on(redis_url, body)

@@ -3,7 +3,7 @@
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from tests.support.queue import UNLIMITED, on
+from tests.support.queue import UNLIMITED, a_queue
 
 from afterbell.adapters.queue.keys import QueueKeys
 from afterbell.adapters.queue.redis_queue import LANE_CHARS_MAX, JobClass, NewJob, Queue, lane_of
@@ -15,13 +15,11 @@ from afterbell.settings import WorkerSettings, read
 pytestmark = pytest.mark.engines
 
 
-def test_a_payload_over_the_limit_is_refused_with_its_size(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_payload_over_the_limit_is_refused_with_its_size(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         with pytest.raises(PayloadTooLarge, match=f"{PAYLOAD_BYTES_MAX + 1} bytes"):
             await queue.enqueue([NewJob("big", b"x" * (PAYLOAD_BYTES_MAX + 1))])
         assert (await queue.stats()).waiting == 0
-
-    on(redis_url, body)
 
 
 @pytest.mark.parametrize("name", ["", "{x}", "a b", "a\nb", "A", "x" * 64])
@@ -40,13 +38,11 @@ async def test_an_unreachable_redis_is_told_without_its_password() -> None:
 
 
 @pytest.mark.parametrize("tenant", ["{x}", "a b", "a\nb", "über", "a:b"])
-def test_any_tenant_id_makes_a_lane_of_its_own_and_never_a_broken_key(redis_url: str, tenant: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_any_tenant_id_makes_a_lane_of_its_own_and_never_a_broken_key(redis_url: str, tenant: str) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue([NewJob("a", b"p", tenant=tenant), NewJob("b", b"p", tenant="x")])
         assert (await queue.stats()).lanes == 2
         assert len((await queue.poll("w", 2)).grants) == 2
-
-    on(redis_url, body)
 
 
 ANY_TEXT = st.text(max_size=64)
@@ -75,8 +71,8 @@ def test_a_long_lane_is_no_other_tenants_name() -> None:
 
 @given(tenants=st.lists(ANY_TEXT, min_size=1, max_size=4), delay_s=st.sampled_from((0, 60)))
 @QUICK
-def test_a_job_of_any_tenant_is_put_started_and_ended(redis_url: str, tenants: list[str], delay_s: float) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_job_of_any_tenant_is_put_started_and_ended(redis_url: str, tenants: list[str], delay_s: float) -> None:
+    async with a_queue(redis_url) as queue:
         jobs = [NewJob(f"j{n}", b"p", delay_s, tenant) for n, tenant in enumerate(tenants)]
         assert await queue.enqueue(jobs) == ["enqueued"] * len(jobs)
         if delay_s:
@@ -84,15 +80,13 @@ def test_a_job_of_any_tenant_is_put_started_and_ended(redis_url: str, tenants: l
         granted = (await queue.poll("w", len(jobs))).grants
         assert {grant.job_id for grant in granted} == {job.job_id for job in jobs}
 
-    on(redis_url, body)
-
 
 @given(worker=st.text("abcXYZ019._-", min_size=1, max_size=200))
 @QUICK
-def test_every_worker_name_that_settings_and_api_take_can_run_and_be_drained(redis_url: str, worker: str) -> None:
+async def test_every_worker_name_that_settings_and_api_take_can_run_and_be_drained(redis_url: str, worker: str) -> None:
     assert read(WorkerSettings, worker_name=worker).name == worker
 
-    async def body(queue: Queue) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue([NewJob("a", b"p"), NewJob("b", b"p")])
         assert len((await queue.poll(worker, 1)).grants) == 1
         await queue.drain(worker)
@@ -100,8 +94,6 @@ def test_every_worker_name_that_settings_and_api_take_can_run_and_be_drained(red
         workers, drained = await queue.workers()
         assert worker in drained
         assert worker in {known.name for known in workers}
-
-    on(redis_url, body)
 
 
 @pytest.mark.parametrize("name", ["a b", "ünit", "a\nb", "x" * 201])
@@ -111,12 +103,10 @@ def test_a_worker_name_that_the_admin_api_could_not_name_is_refused(name: str) -
 
 
 @pytest.mark.parametrize("job_id", ["", "{a}", "a b", "a\nb", "x" * 10_000])
-def test_a_job_id_that_could_break_a_key_is_refused_before_anything_is_sent(redis_url: str, job_id: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_job_id_that_could_break_a_key_is_refused_before_anything_is_sent(redis_url: str, job_id: str) -> None:
+    async with a_queue(redis_url) as queue:
         with pytest.raises(InvalidInput, match="not usable"):
             await queue.enqueue([NewJob("fine", b"p"), NewJob(job_id, b"p")])
         with pytest.raises(InvalidInput, match="not usable"):
             await queue.apply("retry", [job_id])
         assert (await queue.stats()).waiting == 0
-
-    on(redis_url, body)

@@ -5,18 +5,18 @@ import math
 
 import pytest
 from redis.asyncio import Redis
-from tests.support.queue import jobs, next_wakeup, on, settle, take_one
+from tests.support.queue import a_queue, jobs, next_wakeup, settle, take_one
 
 from afterbell.adapters.queue.consumer import Timer, timer_of
-from afterbell.adapters.queue.redis_queue import Queue, QueueRules
+from afterbell.adapters.queue.redis_queue import QueueRules
 from afterbell.adapters.redis.connections import connect
 from afterbell.core.queue.outcomes import Done
 
 pytestmark = pytest.mark.engines
 
 
-def test_a_worker_that_is_not_subscribed_is_passed_over(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_worker_that_is_not_subscribed_is_passed_over(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         client = connect(redis_url)
         async with client.pubsub() as channel:
             await channel.subscribe(queue.keys.wakeup("alive"))
@@ -27,8 +27,6 @@ def test_a_worker_that_is_not_subscribed_is_passed_over(redis_url: str) -> None:
             assert await channel.get_message(ignore_subscribe_messages=True, timeout=1) is not None
         await client.aclose()
 
-    on(redis_url, body)
-
 
 async def until_heard_by(client: Redis, channel: str, listeners: int) -> None:
     async with asyncio.timeout(10):
@@ -36,8 +34,8 @@ async def until_heard_by(client: Redis, channel: str, listeners: int) -> None:
             await asyncio.sleep(0.01)
 
 
-def test_of_many_idle_workers_two_that_live_watch_for_an_event_and_the_others_sleep(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_of_many_idle_workers_two_that_live_watch_for_an_event_and_the_others_sleep(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue(jobs("a"))
         await take_one(queue, "busy")
         client = connect(redis_url)
@@ -58,20 +56,16 @@ def test_of_many_idle_workers_two_that_live_watch_for_an_event_and_the_others_sl
         assert hints[2:] == [None, None, None]
         assert after_its_death is not None, "a promise ends with who made it"
 
-    on(redis_url, body)
 
-
-def test_a_worker_that_never_heard_of_its_job_comes_back_when_the_lease_ends(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_worker_that_never_heard_of_its_job_comes_back_when_the_lease_ends(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         await queue.enqueue(jobs("a"))
         await take_one(queue, "w")  # whose answer was lost: the next exchange does not name the job
         assert (await queue.poll("w", 1)).come_back_s == pytest.approx(1.0, abs=0.1)
 
-    on(redis_url, body)
 
-
-def test_a_start_appoints_an_idle_worker_to_watch_it_and_the_end_releases_it(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_start_appoints_an_idle_worker_to_watch_it_and_the_end_releases_it(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         client = connect(redis_url)
         async with client.pubsub(ignore_subscribe_messages=True) as channel:
             for worker in ("w1", "w2"):
@@ -92,11 +86,9 @@ def test_a_start_appoints_an_idle_worker_to_watch_it_and_the_end_releases_it(red
             assert (released, timer_of(word)) == (idle, Timer(math.inf, timer_of(word).at_ms))
         await client.aclose()
 
-    on(redis_url, body)
 
-
-def test_a_watcher_of_a_moment_that_another_used_is_told_the_next_one(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_a_watcher_of_a_moment_that_another_used_is_told_the_next_one(redis_url: str) -> None:
+    async with a_queue(redis_url) as queue:
         queue.rules = QueueRules(lease_s=60, starts_max=1, window_s=1)
         client = connect(redis_url)
         async with client.pubsub(ignore_subscribe_messages=True) as channel:
@@ -114,11 +106,9 @@ def test_a_watcher_of_a_moment_that_another_used_is_told_the_next_one(redis_url:
             assert (woken, notice is not None and notice.in_s) == ("w2", pytest.approx(1, abs=0.1))
         await client.aclose()
 
-    on(redis_url, body)
 
-
-def test_workers_that_each_run_a_suspect_job_do_not_call_each_other_for_a_third(redis_url: str) -> None:
-    async def body(queue: Queue) -> None:
+async def test_workers_that_each_run_a_suspect_job_do_not_call_each_other_for_a_third(redis_url: str) -> None:
+    async with a_queue(redis_url, QueueRules(lease_s=0.5, starts_max=0, deliveries_max=2)) as queue:
         await queue.enqueue(jobs("a", "b", "c"))
         assert len((await queue.poll("gone", 3)).grants) == 3
         await asyncio.sleep(0.51)
@@ -137,5 +127,3 @@ def test_workers_that_each_run_a_suspect_job_do_not_call_each_other_for_a_third(
             assert await channel.get_message(timeout=0.05) is None, "an idle worker was called for what it cannot take"
             assert [grant.job_id for grant in (await settle(queue, "w1", held["w1"], Done(), free=1)).grants] == ["c"]
         await client.aclose()
-
-    on(redis_url, body, QueueRules(lease_s=0.5, starts_max=0, deliveries_max=2))

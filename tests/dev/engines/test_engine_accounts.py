@@ -86,12 +86,12 @@ def test_a_folder_that_is_not_writable_is_named(nobody: dict[str, Any], user: Ca
     closed.mkdir(mode=0o755)
     said = user(closed / "data", **nobody).rest()
     assert said.startswith(f"data directory {closed}/data is not writable: ")
-    assert said.endswith("name another")
+    assert said.endswith("choose another")
 
 
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "data").touch()
-    with pytest.raises(EnginesError, match=r"data directory .*/data is not writable: .*; name another"):
+    with pytest.raises(EnginesError, match=r"data directory .*/data is not writable: .*; choose another"):
         engines(tmp_path / "data").__enter__()
 
 
@@ -121,7 +121,7 @@ def test_a_socket_folder_that_somebody_else_made_is_refused(tmp_path: Path) -> N
     planted.mkdir(mode=0o777)
     os.chown(planted, NOBODY, NOBODY)
     try:
-        with pytest.raises(EnginesError, match="is somebody else's: remove it, or set TMPDIR"):
+        with pytest.raises(EnginesError, match="belongs to another user: remove it, or set TMPDIR"):
             engines(tmp_path, postgres=False).__enter__()
         assert planted.stat().st_uid == NOBODY
     finally:

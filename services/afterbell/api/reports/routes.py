@@ -142,7 +142,7 @@ def _status(row: ReportRow) -> dict[str, Any]:
 def visible(row: ReportRow | None, caller: Caller, session_id: str) -> ReportRow:
     """The row, where the caller takes part in its session. Raises NotFound."""
     if row is None or not takes_part(caller, (person["id"] for person in row.participants)):
-        raise NotFound(f"no report of session {session_id} found that you may read: request one with POST first")
+        raise NotFound(f"session {session_id} has no report that you may read: request one with POST first")
     return row
 
 

@@ -168,7 +168,7 @@ def read_blocks(text: str) -> dict[str, list[Any]]:
     fence, after = re.escape(fenced.group(1)), fenced.group(3) or ""
     blocks = re.compile(_BLOCK.replace("{fence}", fence), re.DOTALL)
     if blocks.sub("", after).strip():
-        raise InvalidInput("After the session stands something that is no block of ours.", field="transcript")
+        raise InvalidInput("Something other than our blocks follows the session.", field="transcript")
     return {name: [_parsed(line) for line in body.split("\n")] for name, body in blocks.findall(after)}
 
 

@@ -96,7 +96,7 @@ class Membership:
             self._users = open_lock(folder.lock("users"))
             os.close(open_lock(folder.lock("guardian")))
         except OSError as error:
-            raise EnginesError(f"data directory {folder.home} is not writable: {error}; name another") from error
+            raise EnginesError(f"data directory {folder.home} is not writable: {error}; choose another") from error
         fcntl.flock(self._users, fcntl.LOCK_SH)  # the guardian holds it from "nobody is left" to its end
 
     def start_if_unguarded(self) -> None:

@@ -70,6 +70,6 @@ def fresh_socket_dir(path: Path) -> None:
     if os.path.lexists(path):
         status = path.lstat()
         if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.geteuid():
-            raise PermissionError(f"{path} is somebody else's: remove it, or set TMPDIR to a folder of yours")
+            raise PermissionError(f"{path} belongs to another user: remove it, or set TMPDIR to a folder of your own")
         shutil.rmtree(path)
     path.mkdir(mode=PRIVATE_DIR)

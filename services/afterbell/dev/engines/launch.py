@@ -33,7 +33,7 @@ def launcher(death_signal: signal.Signals, account: tuple[int, int] | None = Non
     """
     setpriv = shutil.which("setpriv") if sys.platform == "linux" else None
     if setpriv is None and account is not None:
-        raise OSError("PostgreSQL refuses to run as root: install setpriv (util-linux) or be another user")
+        raise OSError("PostgreSQL refuses to run as root: install setpriv (util-linux) or run as another user")
     if setpriv is None:
         return []
     words = [setpriv, "--pdeathsig", death_signal.name]
