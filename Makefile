@@ -22,7 +22,7 @@ IMAGES_AS = $(if $(BASE),--base $(BASE)) $(if $(OTEL),--otel) $(if $(STORAGE),--
   $(if $(PIP_CONFIG),--pip-config $(PIP_CONFIG)) $(if $(CERTIFICATES),--certificates $(CERTIFICATES))
 version_of = $(shell awk '$$1 == "$(2)" { print $$2; exit }' tools/$(1)/go.mod)
 GO_BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags
-.PHONY: $(CHECKS) pure lint docs lint-workflows release wheel help setup demo dev web images test-node node test test-chart lint-chart test-cluster test-web test-faults test-observability test-realtime test-wheel loadtest soak tools check format reference manifests lock clean \
+.PHONY: $(CHECKS) pure lint docs lint-workflows release wheel help setup demo dev web images test-node node test test-chart lint-chart test-cluster test-edge test-web test-faults test-observability test-realtime test-wheel loadtest soak tools check format reference manifests lock clean \
 	$(addprefix bench-,admin api queue operator realtime reports)
 
 help:  ## Show this help
@@ -71,6 +71,9 @@ test-node: node  ## Install the chart on a real node from real images, and break
 
 test-web: $(INSTALLED) web  ## Run the tests of the client module and of the classroom page, in Node and in Chromium
 	$(BIN)/pytest tests/web $(ARGS)
+
+test-edge: $(INSTALLED) tools  ## Try what strangers, old tokens and a stolen account of the operator may try; prints attack, before, now
+	$(BIN)/pytest -q -m edge --attacks $(ARGS)
 
 test-cluster: $(INSTALLED) tools  ## Run the tests that need a Kubernetes cluster: a real control plane, pods as processes
 	$(BIN)/pytest -m cluster --timed $(ARGS)

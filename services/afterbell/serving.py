@@ -2,21 +2,26 @@
 
 import asyncio
 import errno
+import resource
 import signal
 import socket
 from collections.abc import Iterator
 from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import partial
 from typing import Any, Final, Self, cast
 
 import uvicorn
 from starlette.types import ASGIApp
 
 from afterbell.core.errors import SettingsError
+from afterbell.http_protocol import HttpLimits, LimitedHttp, OpenConnections
 from afterbell.service import Service
 from afterbell.startup import started
 
 BACKLOG: Final = 2048
 LOOPBACK: Final = "127.0.0.1"
+# File descriptors for everything but clients: stores, files, the other port.
+DESCRIPTORS_APART: Final = 512
 
 
 def bind(host: str, port: int, *, variable: str) -> socket.socket:
@@ -49,7 +54,30 @@ def port_of(listening: socket.socket) -> int:
     return port
 
 
+def room_for(connections: int) -> int:
+    """How many of ``connections`` this process can hold, after asking the system for as many descriptors as it gives.
+
+    Without a descriptor for it, a connection can be neither served nor refused.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = connections + DESCRIPTORS_APART
+    if soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    return min(connections, max(soft - DESCRIPTORS_APART, soft // 2))
+
+
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, open_connections: OpenConnections) -> None:
+        super().__init__(config)
+        self._open_connections = open_connections
+
+    async def on_tick(self, counter: int) -> bool:
+        """Ten times a second."""
+        if counter % 10 == 0:
+            self._open_connections.tick(asyncio.get_running_loop().time())
+        return await super().on_tick(counter)
+
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Leave signals to ``until_signalled``: one process may run several servers."""
@@ -71,8 +99,11 @@ class Serving:
         grace_s: int = 10,
         websockets: type[asyncio.Protocol] | None = None,
         frame_bytes_max: int = 0,
+        limits: HttpLimits | None = None,
     ) -> None:
         self._socket = listening
+        open_connections = OpenConnections(limits or HttpLimits())
+        protocol: Any = partial(LimitedHttp, open_connections=open_connections)
         self._server = _Server(
             uvicorn.Config(
                 cast("Any", app),  # uvicorn types ASGI more narrowly than starlette does
@@ -82,12 +113,12 @@ class Serving:
                 date_header=True,
                 timeout_graceful_shutdown=grace_s,
                 lifespan="off",
-                http="httptools",
+                http=protocol,
                 ws=websockets or "none",
                 ws_max_size=frame_bytes_max,
                 ws_per_message_deflate=False,  # doubles a socket's memory for messages of 200 bytes
-                timeout_keep_alive=75,
-            )
+            ),
+            open_connections,
         )
         self._service = Service("http_server", self._serve, finish=self._server.end)
 

@@ -17,9 +17,9 @@ from afterbell.adapters.db.database import Database
 from afterbell.adapters.db.migrate import upgrade
 from afterbell.api import main as api
 from afterbell.api.auth.bearer import mint
-from afterbell.dev.stub.app import create_app as create_stub
+from afterbell.dev.stub import app as stub_app
 from afterbell.dev.stub.settings import StubSettings
-from afterbell.serving import Serving, bind, port_of
+from afterbell.serving import bind, port_of
 from afterbell.settings import DEVELOPMENT_SECRET, ApiSettings, WorkerSettings, read
 from afterbell.worker import main as worker
 
@@ -144,9 +144,7 @@ async def platform(
         stack.push_async_callback(database.close)
         await upgrade(database)
         listening = bind("127.0.0.1", 0, variable="stub")
-        serving = Serving(create_stub(stub), listening)
-        await serving.start()
-        stack.push_async_callback(serving.stop)
+        await stack.enter_async_context(stub_app.serving(stub, listening))
         stub_url = f"http://127.0.0.1:{port_of(listening)}"
         ports = await stack.enter_async_context(api.running(read(ApiSettings, port=0, **_known(ApiSettings, given))))
         given |= {"api_key": SecretStr("test"), "base_url": f"{stub_url}/v1"}

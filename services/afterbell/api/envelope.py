@@ -1,4 +1,4 @@
-"""Around every request: its id, its trace, its size limit before anything is parsed, its time in the metrics."""
+"""Around every request: its id, its trace, its time in the metrics."""
 
 import re
 import secrets
@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from afterbell.api.problems import BodyTooLarge, too_large, unexpected
+from afterbell.api.problems import unexpected
 from afterbell.core import trace
 from afterbell.core.trace import Trace
 from afterbell.observability import spans
@@ -19,7 +19,6 @@ from afterbell.observability.spans import Span
 _CLIENT_ID: Final = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _HEADER: Final = b"x-request-id"
 _TRACE_HEADER: Final = b"traceparent"
-DISCARDED_BYTES_MAX: Final = 16 * 1024 * 1024
 
 log = structlog.get_logger(__name__)
 
@@ -27,8 +26,8 @@ log = structlog.get_logger(__name__)
 class Envelope:
     """Pure ASGI, because a middleware that wraps requests in objects costs more than the route."""
 
-    def __init__(self, app: ASGIApp, *, body_bytes_max: int) -> None:
-        self._app, self._body_bytes_max = app, body_bytes_max
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one request."""
@@ -50,7 +49,7 @@ class Envelope:
 
         with structlog.contextvars.bound_contextvars(request_id=request_id, trace_id=traced.trace_id):
             try:
-                await self._limited(scope, receive, send_with_id)
+                await self._app(scope, receive, send_with_id)
             except Exception:
                 log.exception("request_failed", path=scope["path"])
                 if started_to_answer:
@@ -60,34 +59,6 @@ class Envelope:
                 route = getattr(scope.get("route"), "path", "unknown")
                 HTTP_REQUESTS.labels(scope["method"], route, status).observe(perf_counter() - started)
                 spans.tell(_span(scope["method"], route, status, traced, caller, began_ns))
-
-    async def _limited(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if _announced_length(scope) > self._body_bytes_max:
-            await _discard_body(receive)
-            answer = too_large(self._body_bytes_max, scope["request_id"])
-            await answer(scope, receive, send)
-            return
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self._body_bytes_max:
-                raise BodyTooLarge(self._body_bytes_max)
-            return message
-
-        await self._app(scope, counted, send)
-
-
-async def _discard_body(receive: Receive) -> None:
-    """Read on for a while: a client that is still sending would see a reset connection instead of the answer."""
-    discarded = 0
-    while discarded < DISCARDED_BYTES_MAX:
-        message = await receive()
-        discarded += len(message.get("body", b""))
-        if not message.get("more_body", False):
-            return
 
 
 def _request_id(scope: Scope) -> str:
@@ -115,10 +86,3 @@ def _span(method: str, route: str, status: int, traced: Trace, caller: Trace | N
     facts = {"http.request.method": method, "http.route": route, "http.response.status_code": status}
     failed = "server error" if status >= 500 else None
     return Span(f"{method} {route}", "server", traced, caller, began_ns, time_ns(), failed, facts)
-
-
-def _announced_length(scope: Scope) -> int:
-    for name, value in scope["headers"]:
-        if name == b"content-length" and value.isdigit():
-            return int(value)
-    return 0

@@ -22,7 +22,7 @@ from afterbell.adapters.webhooks.webhook_client import WebhookClient
 from afterbell.api import classroom, cross_origin, openapi, problems
 from afterbell.api.admin.admin_service import AdminService
 from afterbell.api.admin.limits import limits_of
-from afterbell.api.admin.routes import create_admin_app
+from afterbell.api.admin.routes import ADMIN_BODY_BYTES_MAX, create_admin_app
 from afterbell.api.auth.bearer import Check, Verifier
 from afterbell.api.envelope import Envelope
 from afterbell.api.queue_gauges import QueueGauges
@@ -39,13 +39,14 @@ from afterbell.api.webhooks.sender import WebhookSender
 from afterbell.core.errors import StoreUnavailable
 from afterbell.core.live.stream_limits import StreamLimits
 from afterbell.core.webhooks.destinations import networks_of
+from afterbell.http_protocol import HttpLimits
 from afterbell.observability.export import exporting
 from afterbell.observability.internal_app import create_internal_app
 from afterbell.observability.metrics import BUILD
 from afterbell.realtime.bus import Bus, NoBus
 from afterbell.realtime.protocol import WebSockets
 from afterbell.realtime.server import Realtime
-from afterbell.serving import Serving, bind, port_of
+from afterbell.serving import Serving, bind, port_of, room_for
 from afterbell.settings import ApiSettings, required
 
 if TYPE_CHECKING:
@@ -75,7 +76,7 @@ def create_app(services: Services) -> FastAPI:
     if services.settings.serves_classroom:
         classroom.install(app, services.settings)
     openapi.describe(app)
-    app.add_middleware(Envelope, body_bytes_max=services.settings.body_bytes_max)
+    app.add_middleware(Envelope)
     return app
 
 
@@ -128,8 +129,14 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
             internal_app.mount("/", create_admin_app(service, admin_key))
         public_app = cross_origin.for_origins(realtime.beside(create_app(services)), settings.allowed_origins)
         for serving in (
-            Serving(public_app, public, websockets=WebSockets, frame_bytes_max=settings.frame_bytes_max),
-            Serving(internal_app, internal),
+            Serving(
+                public_app,
+                public,
+                websockets=WebSockets,
+                frame_bytes_max=settings.frame_bytes_max,
+                limits=_limits(settings),
+            ),
+            Serving(internal_app, internal, limits=HttpLimits(body_bytes=ADMIN_BODY_BYTES_MAX)),
         ):
             await stack.enter_async_context(serving)
         realtime.start()
@@ -173,6 +180,14 @@ def _realtime(settings: ApiSettings, database: Database, prefix: str, verifier: 
     live = required(settings.live_redis_url or settings.redis_url, "REDIS_URL")
     bus: Bus = NoBus() if live == "none" else RedisBus(live, prefix)
     return Realtime(database, url, bus, settings, verifier.check)
+
+
+def _limits(settings: ApiSettings) -> HttpLimits:
+    return HttpLimits(
+        connections=room_for(settings.connections_max),
+        connections_per_address=settings.connections_per_address,
+        body_bytes=settings.body_bytes_max,
+    )
 
 
 def _drain(settings: ApiSettings, realtime: Realtime) -> Any:

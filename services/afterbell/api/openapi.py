@@ -5,7 +5,7 @@ from typing import Any, Final
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from afterbell.api.problems import MEDIA_TYPE
+from afterbell.core.problem import PROBLEM_MEDIA_TYPE
 
 _ERRORS_FROM: Final = 400
 _METHODS: Final = ("get", "put", "post", "patch", "delete")
@@ -57,4 +57,4 @@ def _finish(status: str, response: dict[str, Any]) -> None:
     response["headers"] = {name: {"$ref": f"#/components/headers/{name}"} for name in names}
     content = response.get("content", {})
     if int(status) >= _ERRORS_FROM and "application/json" in content:
-        content[MEDIA_TYPE] = content.pop("application/json")
+        content[PROBLEM_MEDIA_TYPE] = content.pop("application/json")

@@ -19,10 +19,10 @@ from afterbell.core.errors import (
     PayloadTooLarge,
     StoreUnavailable,
 )
+from afterbell.core.problem import PROBLEM_MEDIA_TYPE, problem_details
 
 log = structlog.get_logger(__name__)
 
-MEDIA_TYPE: Final = "application/problem+json"
 RETRY_AFTER_S: Final = 5
 _OUR_FAULT: Final = "internal error: the server log has the details under this request id"
 _SHOWN_CHARS_MAX: Final = 120
@@ -40,29 +40,12 @@ _STATUS: Final[tuple[tuple[type[AfterbellError], HTTPStatus], ...]] = (
 )
 
 
-class BodyTooLarge(HTTPException):
-    """Found while the body came in. An HTTPException, because FastAPI lets only those out of its body reading."""
-
-    def __init__(self, limit: int) -> None:
-        super().__init__(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
-        self.limit = limit
-
-
 def problem(
     status: int, code: str, detail: str, *, request_id: str = "", headers: dict[str, str] | None = None, **more: Any
 ) -> Response:
     """One problem-details answer."""
-    body = {
-        "type": f"urn:afterbell:problem:{code}",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "code": code,
-        "success": False,
-        "requestId": request_id,
-        **more,
-    }
-    return Response(orjson.dumps(body), status_code=status, media_type=MEDIA_TYPE, headers=headers)
+    body = orjson.dumps(problem_details(status, code, detail, request_id, **more))
+    return Response(body, status_code=status, media_type=PROBLEM_MEDIA_TYPE, headers=headers)
 
 
 def install(app: FastAPI) -> None:
@@ -126,19 +109,9 @@ def _message(entry: dict[str, Any]) -> str:
 
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  # registered for this class only
-    if isinstance(error, BodyTooLarge):
-        return too_large(error.limit, _request_id(request))
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     headers = dict(error.headers or {})
     return problem(error.status_code, code, str(error.detail), request_id=_request_id(request), headers=headers)
-
-
-def too_large(limit: int, request_id: str) -> Response:
-    """The answer to a body over ``limit`` bytes. The rest of it is not read, so the connection ends."""
-    detail = f"request body too large: the limit is {limit} bytes (AFTERBELL_BODY_BYTES_MAX)"
-    return problem(
-        413, "payload_too_large", detail, request_id=request_id, headers={"Connection": "close"}, limit=limit
-    )
 
 
 def unexpected(request_id: str) -> Response:

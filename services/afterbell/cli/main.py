@@ -230,19 +230,17 @@ def llm_stub(
     pace: Annotated[StubPace, typer.Option(help="Speed of the stub model.")] = StubPace.real,
 ) -> None:
     """Run the OpenAI-compatible stub model alone, on loopback."""
-    from afterbell.dev.stub.app import create_app
+    from afterbell.dev.stub.app import serving
     from afterbell.dev.stub.settings import PACES
-    from afterbell.serving import LOOPBACK, Serving, bind, port_of, until_signalled
+    from afterbell.serving import LOOPBACK, bind, port_of, until_signalled
 
     _log()
     listening = bind(LOOPBACK, port, variable="--port")
 
     async def run() -> None:
-        serving = Serving(create_app(PACES[pace.value]), listening)
-        await serving.start()
-        typer.echo(f"OPENAI_BASE_URL=http://{LOOPBACK}:{port_of(listening)}/v1", err=True)
-        await until_signalled()
-        await serving.stop()
+        async with serving(PACES[pace.value], listening):
+            typer.echo(f"OPENAI_BASE_URL=http://{LOOPBACK}:{port_of(listening)}/v1", err=True)
+            await until_signalled()
 
     _run(run())
 

@@ -12,9 +12,9 @@ from afterbell.adapters.db.migrate import upgrade
 from afterbell.api import main as api
 from afterbell.core.report.report import STUB_MODEL
 from afterbell.dev.engines.engines import engines
-from afterbell.dev.stub.app import create_app as create_stub
+from afterbell.dev.stub import app as stub
 from afterbell.dev.stub.settings import PACES
-from afterbell.serving import LOOPBACK, Serving, bind, port_of
+from afterbell.serving import LOOPBACK, bind, port_of
 from afterbell.settings import ApiSettings, ModelSettings, StoreSettings, WorkerSettings, read, required
 from afterbell.worker import main as worker
 
@@ -86,8 +86,7 @@ async def _model_or_stub(stack: AsyncExitStack, pace: str) -> _Model:
         where = settings.base_url or "OpenAI"
         return _Model(settings.model, settings.api_key, settings.base_url, (settings.model, f"at {where}"))
     listening = bind(LOOPBACK, 0, variable="OPENAI_BASE_URL")
-    serving = Serving(create_stub(PACES[pace]), listening)
-    await stack.enter_async_context(serving)
+    await stack.enter_async_context(stub.serving(PACES[pace], listening))
     base_url = f"http://{LOOPBACK}:{port_of(listening)}/v1"
     return _Model(
         STUB_MODEL, SecretStr(secrets.token_hex(8)), base_url, ("a bundled stub", "OPENAI_API_KEY sets a real one")

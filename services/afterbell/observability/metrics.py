@@ -113,6 +113,9 @@ REDIS_COMMANDS: Final = Counter(
 REDIS_BUDGET_USED: Final = Gauge(
     "afterbell_redis_budget_used_ratio", "Commands all processes have sent today / AFTERBELL_REDIS_COMMANDS_PER_DAY"
 )
+HTTP_REFUSED: Final = Counter(
+    "afterbell_http_refused_total", "Requests and connections refused before the app saw them, by reason", ["reason"]
+)
 HTTP_REQUESTS: Final = Histogram(
     "afterbell_http_request_duration_seconds",
     "Time to answer a request",

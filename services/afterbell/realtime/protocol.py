@@ -2,6 +2,7 @@
 
 import socket
 from asyncio import BaseTransport
+from collections.abc import Callable
 from typing import Any, Final
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -16,6 +17,15 @@ SEND_BUFFER_BYTES: Final = 128 * 1024
 
 class WebSockets(WebSocketsSansIOProtocol):
     """Closing waits until what was sent has been read, so a stalled reader would keep its buffers for minutes."""
+
+    on_lost: Callable[[], None] | None = None
+    """Called once it is gone: gives the connection's place back."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Clean up."""
+        super().connection_lost(exc)
+        if self.on_lost is not None:
+            self.on_lost()
 
     def connection_made(self, transport: BaseTransport) -> None:
         """Take over a connection on which a handshake has begun."""

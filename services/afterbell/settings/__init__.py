@@ -74,6 +74,20 @@ class ApiSettings(
     body_bytes_max: int = Field(
         BODY_BYTES_MAX, ge=1024, alias="AFTERBELL_BODY_BYTES_MAX", description="maximum size of a request body"
     )
+    connections_max: int = Field(
+        10_000,
+        ge=16,
+        alias="AFTERBELL_CONNECTIONS_MAX",
+        description="maximum connections to the public port, sockets included; further ones get 503. Fewer where the "
+        "system gives the process fewer file descriptors",
+    )
+    connections_per_address: int = Field(
+        0,
+        ge=0,
+        alias="AFTERBELL_CONNECTIONS_PER_ADDRESS",
+        description="maximum connections from one address, which behind a proxy is the proxy's; 0 = half of "
+        "AFTERBELL_CONNECTIONS_MAX",
+    )
     sweep_s: float = Field(
         30,
         gt=0,

@@ -27,7 +27,7 @@ from afterbell.core.queue.outcomes import ReportStatus, job_id_of, report_id_of
 from afterbell.core.report.attempt_log import harmless
 
 router = APIRouter(prefix="/admin", route_class=AdminFirst)
-BODY_BYTES_MAX: Final = 64 * 1024
+ADMIN_BODY_BYTES_MAX: Final = 64 * 1024
 PAGE_MAX: Final = 200
 Text = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
 Age = Annotated[float, Field(ge=0, le=10 * 366 * 86400)]
@@ -84,7 +84,7 @@ def create_admin_app(service: AdminService, secret: str) -> FastAPI:
     app.state.service, app.state.admin_secret, app.state.refusals = service, secret, Refusals(service.database)
     problems.install(app)
     app.include_router(router)
-    app.add_middleware(Envelope, body_bytes_max=BODY_BYTES_MAX)
+    app.add_middleware(Envelope)
     return app
 
 

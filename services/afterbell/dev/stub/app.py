@@ -9,6 +9,7 @@ import asyncio
 import hmac
 import json
 import math
+import socket
 import time
 import uuid
 from collections import deque
@@ -30,9 +31,11 @@ from afterbell.dev.stub.api_errors import ApiError
 from afterbell.dev.stub.faults import Fault
 from afterbell.dev.stub.quota import Admission, MinuteQuota
 from afterbell.dev.stub.replies import read_tokens, write_answer
-from afterbell.dev.stub.request import StubRequest, read
+from afterbell.dev.stub.request import BODY_BYTES_MAX, StubRequest, read
 from afterbell.dev.stub.settings import StubSettings
 from afterbell.dev.stub.stream import EventStream
+from afterbell.http_protocol import HttpLimits
+from afterbell.serving import Serving
 
 LOG_LENGTH: Final = 1_000
 QUEUE_LENGTH_MAX: Final = 1_000
@@ -212,6 +215,11 @@ def create_app(settings: StubSettings) -> Starlette:
         Route("/_stub/log", provider.log),
     ]
     return Starlette(routes=routes, exception_handlers={404: _unknown_address})
+
+
+def serving(settings: StubSettings, listening: socket.socket) -> Serving:
+    """The stub on a socket; it takes the long bodies that a model takes."""
+    return Serving(create_app(settings), listening, limits=HttpLimits(body_bytes=2 * BODY_BYTES_MAX))
 
 
 def serve(host: str, port: int, settings: StubSettings) -> None:
