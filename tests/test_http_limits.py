@@ -125,7 +125,7 @@ REFUSED: Final[list[tuple[str, str, int, bytes]]] = [
     ("an Expect of its own", "ignored", 417, POST + b"Expect: 200-ok\r\nContent-Length: 0\r\n\r\n"),
     ("half a header", "open for ever", 408, GET + HOST + b"X: a"),
     ("half a body", "open for ever", 408, POST + b"Content-Length: 4\r\n\r\nab"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.edge
@@ -156,7 +156,7 @@ ACCEPTED: Final[list[tuple[str, bytes, list[int], bytes]]] = [
     ("a body in chunks of one byte", POST + CHUNKED + b"\r\n" + b"1\r\na\r\n" * 50_000 + b"0\r\n\r\n", [200], b"50000"),
     ("trailers", POST + CHUNKED + b"\r\n1\r\na\r\n0\r\nAuthorization: Bearer x\r\n\r\n", [200], b"1"),
     ("twelve requests at once", (GET + HOST + b"\r\n") * 12, [200] * 12, b"0"),
-]  # fmt: skip
+]
 
 
 @pytest.mark.parametrize(("name", "sent", "statuses", "body"), ACCEPTED, ids=[name for name, *_ in ACCEPTED])
