@@ -33,9 +33,10 @@ PIPELINED_MAX: Final = 16
 CHUNKS_BYTES_MAX: Final = 1024 * 1024
 # Content-Length beyond this many digits fits no file system.
 LENGTH_DIGITS_MAX: Final = 15
-# What a refused client may still send, and for how long, before the connection is cut.
+# What a refused client may still send of its body or of its head, and for how long, before the connection is cut.
 LINGER_S: Final = 5.0
-LINGER_BYTES_MAX: Final = 16 * 1024 * 1024
+LINGER_BODY_BYTES_MAX: Final = 16 * 1024 * 1024
+LINGER_HEAD_BYTES_MAX: Final = 256 * 1024
 
 # Two of these, and two readers could take one request for two different ones.
 _SINGLE: Final = (b"host", b"content-length", b"transfer-encoding", b"authorization")
@@ -159,9 +160,7 @@ class LimitedHttp(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         """Parse what came, a piece at a time."""
         if self._refused:
-            self._discarded += len(data)
-            if self._discarded > LINGER_BYTES_MAX:
-                self.transport.abort()
+            self._discard(data)
             return
         if len(data) <= PIECE_BYTES:
             self._parse(data)
@@ -266,6 +265,11 @@ class LimitedHttp(HttpToolsProtocol):
             self._overhead += self._piece
             if self._overhead > self._limits.head_bytes:
                 self._check_overhead()
+
+    def _discard(self, data: bytes) -> None:
+        self._discarded += len(data)
+        if self._discarded > (LINGER_BODY_BYTES_MAX if self._refusal[0] == 413 else LINGER_HEAD_BYTES_MAX):
+            self.transport.abort()
 
     @property
     def _ended(self) -> bool:
