@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+from base64 import urlsafe_b64encode
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -52,7 +53,8 @@ class Platform:
                 platform.asked += 1
                 self.send_response(500 if platform.answer is None else 200)
                 self.end_headers()
-                self.wfile.write(json.dumps(platform.answer).encode())
+                answer = platform.answer
+                self.wfile.write(answer if isinstance(answer, bytes) else json.dumps(answer).encode())
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -108,8 +110,9 @@ async def test_every_kind_of_key_holds_and_many_at_once_cost_one_fetch(platform:
         signed(exp=1),
         signed(role="king"),
         "garbage",
+        urlsafe_b64encode(b'{"alg":["RS256"]}').decode() + ".e30.x",
     ],
-    ids=["secret", "unsigned", "stranger", "other kid", "other algorithm", "expired", "role", "garbage"],
+    ids=["secret", "unsigned", "stranger", "other kid", "other algorithm", "expired", "role", "garbage", "alg list"],
 )
 async def test_no_other_signature_holds(platform: Platform, token: str) -> None:
     async with within(platform) as verifier:
@@ -143,9 +146,12 @@ async def test_known_keys_hold_while_their_server_is_away(platform: Platform) ->
         assert platform.asked > 1
 
 
-async def test_without_any_key_yet_waiting_helps_and_it_heals(platform: Platform) -> None:
+@pytest.mark.parametrize(
+    "nonsense", [b'{"keys": "nonsense"}', b"[]", b"[" * 100_000, b"\xff", b'{"keys":[{"kty":["RSA"]}]}']
+)
+async def test_without_any_key_yet_waiting_helps_and_it_heals(platform: Platform, nonsense: bytes) -> None:
     async with within(platform, refetch_s=0.1) as verifier:
-        platform.answer = {"keys": "nonsense"}
+        platform.answer = nonsense
         with pytest.raises(KeysUnavailable):
             await verifier.check(signed(), NOW)
         platform.answer = published("ES256")

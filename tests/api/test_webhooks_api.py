@@ -98,6 +98,21 @@ async def test_what_is_refused_is_tried_again_under_the_same_id_with_a_new_signa
                 Webhook(hook["secret"]).verify(got.body, got.headers)
 
 
+async def test_an_attempt_that_makes_us_fail_is_an_attempt_like_any_other(sending: Api) -> None:
+    async with receiver() as at:
+        with sending.client("fails", **ADMIN) as client:
+            hook = await call(client, "POST", HOOKS, {"url": at.url})
+            endpoint_id = hook["webhook"]["id"]
+            spoil = text("UPDATE webhook_endpoints SET secret = 'unusable' WHERE id = :id").bindparams(
+                id=uuid.UUID(endpoint_id)
+            )
+            await asyncio.to_thread(sending.record, lambda connection: connection.execute(spoil))
+            await call(client, "POST", f"{HOOKS}/{endpoint_id}/test")
+            (waiting,) = await delivered(client, endpoint_id, "pending")
+            assert (waiting["error"], waiting["attempts"]) == ("failed: InvalidInput", 1)
+            assert at.got == []
+
+
 async def test_a_slow_receiver_holds_up_nobody_else(redis_url: str, database_url: str) -> None:
     patient = {"webhook_allow": ("127.0.0.0/8",), "webhook_timeout_s": 30}
     async with receiver(answers=[""]) as slow, receiver() as quick:

@@ -22,7 +22,13 @@
 Status codes, retries and conditions are decided at the edges: ``api/problems.py``, ``core/queue/retry_policy.py``.
 """
 
+from typing import Final
+
 from afterbell.core.usage import Usage
+
+# What parsers raise at bytes from outside: json at a thousand brackets, int at 5,000 digits, dates at a zone of a year.
+# Whoever reads such bytes catches these together, and answers with an error of ours or with nothing.
+MALFORMED: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, RecursionError)
 
 
 class AfterbellError(Exception):

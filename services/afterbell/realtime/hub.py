@@ -20,6 +20,7 @@ from typing import Any
 import orjson
 import structlog
 
+from afterbell.core.errors import MALFORMED
 from afterbell.core.live.heartbeat import PodVerb
 from afterbell.core.live.presence import Change, Presence
 from afterbell.realtime.authority import Authority
@@ -131,7 +132,7 @@ class Hub:
         pod, _, messages = body.partition(b"\n")
         try:
             batch = list(orjson.loads(messages))
-        except (ValueError, TypeError) as error:
+        except MALFORMED as error:
             log.warning("bus_message_unreadable", length=len(body), error=type(error).__name__)
             return
         for message in batch:

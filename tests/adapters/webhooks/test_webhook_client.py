@@ -102,7 +102,9 @@ async def test_the_next_address_is_tried_where_one_does_not_connect() -> None:
 
 
 async def test_how_long_to_wait_is_read_in_both_of_its_forms() -> None:
-    for header, expected in (("120", 120.0), ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0), ("soon", None)):
+    zone_of_years = "Mon, 30 Nov 2026 12:00:00 +99999999999999"
+    dated = ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0)
+    for header, expected in (("120", 120.0), dated, ("soon", None), (zone_of_years, None)):
         said, _ = await posted(lambda at: post(at.url), answers=[answer(503, f"Retry-After: {header}")])
         assert said.retry_after_s == expected
 

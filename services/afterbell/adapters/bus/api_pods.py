@@ -10,7 +10,7 @@ from redis.exceptions import RedisError
 from afterbell.adapters.bus.fanout import ALIVE, channel_of_pod, channel_of_pods
 from afterbell.adapters.queue.keys import QueueKeys
 from afterbell.adapters.queue.subscription import Subscriber
-from afterbell.core.errors import StoreUnavailable
+from afterbell.core.errors import MALFORMED, StoreUnavailable
 from afterbell.core.live.heartbeat import PodHeartbeat, PodVerb, heartbeat_in
 
 # In front of what the operator says; a process is named by twelve hexadecimal digits.
@@ -54,7 +54,7 @@ def _heartbeats_in(body: bytes) -> Iterator[tuple[str, PodHeartbeat]]:
     token, _, messages = body.partition(b"\n")
     try:
         batch = list(orjson.loads(messages))
-    except (ValueError, TypeError):
+    except MALFORMED:
         return
     for words in batch:
         if isinstance(words, list) and words[:1] == [ALIVE]:

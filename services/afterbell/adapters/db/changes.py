@@ -15,6 +15,7 @@ import structlog
 from afterbell.adapters.db.database import CONNECT_TIMEOUT_S, STATEMENT_TIMEOUT_S
 from afterbell.adapters.db.url import dsn_of
 from afterbell.core.backoff import Backoff
+from afterbell.core.errors import MALFORMED
 from afterbell.service import Service, repeat
 
 REPORTS: Final = "afterbell_reports"
@@ -77,7 +78,7 @@ class Changes:
     def _heard(self, _connection: Any, _pid: int, channel: str, payload: str) -> None:
         try:
             tenant_id, session_id = orjson.loads(payload)
-        except ValueError:
+        except MALFORMED:
             log.warning("record_change_unreadable", channel=channel, length=len(payload))
             return
         self._listeners[channel](tenant_id, session_id)

@@ -21,7 +21,7 @@ from openai import AsyncOpenAI, AsyncStream, DefaultAsyncHttpxClient
 from afterbell.adapters.models import failures, narrative_codec
 from afterbell.adapters.models.answer import ModelProgress, StreamEnd
 from afterbell.adapters.models.section_counter import SectionCounter
-from afterbell.core.errors import ModelAnswerUnusable, ModelError, ModelUnavailable, SettingsError
+from afterbell.core.errors import MALFORMED, ModelAnswerUnusable, ModelError, ModelUnavailable, SettingsError
 from afterbell.core.money import tokens
 from afterbell.core.report.prompt import Prompt
 from afterbell.core.usage import Usage
@@ -39,7 +39,7 @@ _SILENCE_S: Final = 10.0
 # The read timeout is between two bytes: a trickling stream outlives it, hence the timeout of the attempt.
 _TIMEOUT: Final = httpx2.Timeout(connect=5.0, read=60.0, write=30.0, pool=10.0)
 # What the SDK lets out besides its own tree: transport errors, broken JSON or UTF-8 inside a stream.
-SDK_FAULTS: Final = (openai.OpenAIError, httpx2.HTTPError, ValueError)
+SDK_FAULTS: Final = (openai.OpenAIError, httpx2.HTTPError, *MALFORMED)
 
 OnProgress = Callable[[ModelProgress], Awaitable[None]]
 

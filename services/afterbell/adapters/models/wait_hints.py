@@ -5,12 +5,13 @@ Sources: RFC 9110 (Retry-After), OpenAI's and Azure's ``retry-after-ms`` and ``x
 "try again in 11.5s" in messages.
 """
 
-import email.utils
 import math
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
+
+from afterbell.core.http_dates import seconds_until
 
 # "1h2m3.5s", "34s", "3ms", "42"
 _DURATION: Final = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(ms|s)?)?", re.ASCII)
@@ -54,7 +55,7 @@ def _read(text: str, now: datetime) -> float | None:
     number = _number(text)
     if number is None:
         length = _duration(text.strip())
-        return _until(text, now) if length is None else length
+        return seconds_until(text, now) if length is None else length
     if number >= _EPOCH_S:
         return max(0.0, number / (1000 if number >= _EPOCH_MS else 1) - now.timestamp())
     return number
@@ -66,15 +67,6 @@ def _duration(text: str) -> float | None:
         return None
     hours, minutes, last, unit = match.groups()
     return int(hours or 0) * 3600 + int(minutes or 0) * 60 + float(last or 0) * (0.001 if unit == "ms" else 1)
-
-
-def _until(text: str, now: datetime) -> float | None:
-    try:
-        date = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    aware = date if date.tzinfo else date.replace(tzinfo=UTC)
-    return max(0.0, (aware - now).total_seconds())
 
 
 def _said(message: str) -> float | None:

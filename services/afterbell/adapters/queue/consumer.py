@@ -20,6 +20,7 @@ from redis.exceptions import RedisError
 
 from afterbell.adapters.queue.redis_queue import Ended, Grant, Polled, Queue
 from afterbell.core.backoff import Backoff, every
+from afterbell.core.errors import MALFORMED
 from afterbell.core.queue.command_budget import pace_of
 from afterbell.core.queue.outcomes import Cancelled, Dead, HandBack, Outcome
 from afterbell.observability.metrics import (
@@ -49,11 +50,14 @@ class Timer:
 
 def timer_of(message: bytes) -> Timer | None:
     """``watch <ms> <now ms>`` or ``quiet <now ms>``; None for a message that wakes."""
-    word, *numbers = message.split()
-    if word == b"watch":
-        return Timer(float(numbers[0]) / 1000, int(numbers[1]))
-    if word == b"quiet":
-        return Timer(float("inf"), int(numbers[0]))
+    try:
+        match message.split():
+            case [b"watch", in_ms, at_ms]:
+                return Timer(float(in_ms) / 1000, int(at_ms))
+            case [b"quiet", at_ms]:
+                return Timer(float("inf"), int(at_ms))
+    except MALFORMED:
+        log.warning("queue_message_unreadable", length=len(message))
     return None
 
 

@@ -12,7 +12,7 @@ from redis.exceptions import RedisError, ResponseError
 from afterbell.adapters.queue.keys import QueueKeys
 from afterbell.adapters.queue.redis_queue import load_of
 from afterbell.core.backoff import every
-from afterbell.core.errors import StoreUnavailable
+from afterbell.core.errors import MALFORMED, StoreUnavailable
 from afterbell.core.queue.stats import QueueLoad
 from afterbell.service import Service, repeat
 
@@ -120,5 +120,5 @@ def _load_in(message: object) -> QueueLoad | None:
     """None for the subscription's own confirmation and for what another version said."""
     try:
         return load_of([int(float(number)) for number in message.split()]) if isinstance(message, bytes) else None
-    except ValueError:
+    except MALFORMED:
         return None

@@ -4,11 +4,11 @@ import ssl
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx2
 
+from afterbell.core.http_dates import seconds_until
 from afterbell.core.webhooks.destinations import Address, Destination
 from afterbell.core.webhooks.signing import Answer
 
@@ -67,9 +67,4 @@ def _seconds(retry_after: str) -> float | None:
     """A Retry-After header in either of its forms, as seconds from now."""
     if retry_after.isascii() and retry_after.isdigit():
         return float(retry_after[:9])
-    try:
-        moment = parsedate_to_datetime(retry_after)
-    except ValueError:
-        return None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max((aware - datetime.now(UTC)).total_seconds(), 0.0)
+    return seconds_until(retry_after, datetime.now(UTC))

@@ -10,7 +10,7 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from afterbell.api.auth.bearer import ALGORITHM, LEEWAY_S, Unauthenticated
-from afterbell.core.errors import Forbidden
+from afterbell.core.errors import MALFORMED, Forbidden
 from afterbell.core.session import ID_CHARS_MAX
 
 AUDIENCE: Final = "afterbell-admin"
@@ -50,7 +50,7 @@ def admin_of(token: str, secret: str) -> Admin:
         )
     except jwt.ExpiredSignatureError:
         raise Unauthenticated("the admin token has expired: create a new one with `afterbell token --admin`") from None
-    except jwt.InvalidTokenError as error:
+    except (jwt.InvalidTokenError, *MALFORMED) as error:
         raise Unauthenticated(f"invalid admin token for this installation ({type(error).__name__})") from None
     subject, role = claims["sub"], claims.get("role")
     if not 0 < len(subject) <= ID_CHARS_MAX or not subject.isprintable():

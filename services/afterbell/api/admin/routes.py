@@ -1,7 +1,6 @@
 """The admin API: the queue, its jobs and workers, inspected and controlled. On the internal port only."""
 
 import base64
-import binascii
 from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final
@@ -22,7 +21,7 @@ from afterbell.api.admin.refusals import Refusals
 from afterbell.api.envelope import Envelope
 from afterbell.api.schemas import ReasonIn
 from afterbell.core import trace
-from afterbell.core.errors import Conflict, InvalidInput, NotFound
+from afterbell.core.errors import MALFORMED, Conflict, InvalidInput, NotFound
 from afterbell.core.queue.outcomes import ReportStatus, job_id_of, report_id_of
 from afterbell.core.report.attempt_log import harmless
 
@@ -277,5 +276,5 @@ def _cursor(token: str | None) -> Cursor | None:
     try:
         created_at, report_id = base64.urlsafe_b64decode(token.encode()).decode().split(" ")
         return Cursor(datetime.fromisoformat(created_at).astimezone(UTC), UUID(report_id))
-    except (ValueError, OverflowError, binascii.Error):
+    except MALFORMED:
         raise InvalidInput("invalid page cursor: pass `nextPage` from a previous response", field="page") from None

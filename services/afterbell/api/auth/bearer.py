@@ -11,12 +11,13 @@ from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
 from afterbell.core.access import Action, Caller, may
-from afterbell.core.errors import AfterbellError, Forbidden
+from afterbell.core.errors import MALFORMED, AfterbellError, Forbidden
 from afterbell.core.report.report import ROLES, Role
 from afterbell.core.session import ID_CHARS_MAX
 
 ALGORITHM: Final = "HS256"
 LEEWAY_S: Final = 10
+EXPIRES_AT_MAX: Final = int(datetime.max.replace(tzinfo=UTC).timestamp())
 REMEMBERED_MAX: Final = 4096
 Key = str | jwt.PyJWK
 
@@ -90,9 +91,9 @@ def verified(token: str, key: Key, *, audience: str | None, issuer: str | None =
         )
     except jwt.ExpiredSignatureError:
         raise _expired() from None
-    except jwt.InvalidTokenError as error:
+    except (jwt.InvalidTokenError, *MALFORMED) as error:
         raise Unauthenticated(f"invalid token: {error}") from None
-    return Verified(_caller(claims), int(claims["exp"]))
+    return Verified(_caller(claims), min(int(claims["exp"]), EXPIRES_AT_MAX))
 
 
 def mint(

@@ -13,7 +13,7 @@ import jwt
 import structlog
 
 from afterbell.api.auth.bearer import REMEMBERED_MAX, Checked, Unauthenticated, remembering, unexpired
-from afterbell.core.errors import StoreUnavailable
+from afterbell.core.errors import MALFORMED, StoreUnavailable
 from afterbell.service import Background
 
 ALGORITHMS: Final = frozenset(
@@ -75,7 +75,7 @@ class SigningKeys:
     async def _fetch(self, now: float) -> None:
         try:
             keys = _keys_in(await self._read())
-        except (httpx2.HTTPError, TimeoutError, ValueError, jwt.PyJWTError) as error:
+        except (httpx2.HTTPError, TimeoutError, jwt.PyJWTError, *MALFORMED) as error:
             log.warning(
                 "signing_keys_fetch_failed", error=f"{type(error).__name__}: {error}"[:200], kept=len(self._keys)
             )
@@ -119,9 +119,10 @@ class KeyVerifier:
 def _key_id(token: str) -> str:
     try:
         header = jwt.get_unverified_header(token)
-    except jwt.InvalidTokenError as error:
+        known = header.get("alg") in ALGORITHMS
+    except (jwt.InvalidTokenError, *MALFORMED) as error:
         raise Unauthenticated(f"invalid token: {error}") from None
-    if header.get("alg") not in ALGORITHMS:
+    if not known:
         raise Unauthenticated("invalid token: it must be signed with one of the platform's published keys")
     key_id = header.get("kid", "")
     return key_id if isinstance(key_id, str) else ""

@@ -18,7 +18,7 @@ from afterbell.adapters.db.webhooks.deliveries import DueDelivery
 from afterbell.adapters.webhooks.webhook_client import WebhookClient
 from afterbell.core.backoff import every
 from afterbell.core.errors import StoreUnavailable
-from afterbell.core.webhooks.signing import headers, verdict
+from afterbell.core.webhooks.signing import Answer, headers, verdict
 from afterbell.observability.metrics import WEBHOOK_ATTEMPTS, WEBHOOK_SECONDS
 from afterbell.service import Background, Service, repeat, stop_all
 
@@ -91,19 +91,24 @@ class WebhookSender:
         self._sending -= 1
         self._wake.set()
 
-    async def _send(self, due: DueDelivery) -> None:
+    async def _attempt(self, due: DueDelivery) -> Answer:
+        """What became of it. A receiver that makes us fail has used an attempt like any other that failed."""
         try:
             signed = headers(due.secrets, due.message_id, int(self._now().timestamp()), due.body)
             with WEBHOOK_SECONDS.time():
-                answer = await self._client.post(due.url, signed, due.body)
-            decided = verdict(due.attempt, answer, chance=random.random())  # noqa: S311  # spreads load, guards nothing
+                return await self._client.post(due.url, signed, due.body)
+        except Exception as error:
+            log.exception("webhook_failed", delivery=str(due.delivery_id))
+            return Answer(None, f"failed: {type(error).__name__}")
+
+    async def _send(self, due: DueDelivery) -> None:
+        answer = await self._attempt(due)
+        decided = verdict(due.attempt, answer, chance=random.random())  # noqa: S311  # spreads load, guards nothing
+        try:
             async with self._database.transaction() as connection:
                 await deliveries.settle(connection, due, answer, decided)
         except StoreUnavailable as error:
             log.warning("webhook_settle_failed", delivery=str(due.delivery_id), error=str(error))
-            return
-        except Exception:  # its lease ends, and it is tried again
-            log.exception("webhook_failed", delivery=str(due.delivery_id))
             return
         result = type(decided).__name__.lower()
         WEBHOOK_ATTEMPTS.labels(result).inc()
