@@ -50,7 +50,7 @@ def signed(claims: bytes, header: bytes = b'{"alg":"HS256"}') -> str:
 
 
 def token(claims: bytes) -> Any:
-    return Verifier(SECRET, None).verified_at(signed(claims), NOW.timestamp())
+    return Verifier((SECRET,), None).verified_at(signed(claims), NOW.timestamp())
 
 
 def answer_of_a_model(body: bytes) -> Any:
@@ -82,9 +82,9 @@ def text(parse: Callable[[str], Any]) -> Callable[[bytes], Any]:
 PARSERS: Final[dict[str, Callable[[bytes], Any]]] = {
     "a token's claims": token,
     "a token's header": lambda given: _key_id(signed(b"{}", given)),
-    "a token": text(lambda given: Verifier(SECRET, None).verified_at(given, NOW.timestamp())),
-    "an admin token": text(lambda given: admin_of(given, SECRET)),
-    "an admin token's claims": lambda given: admin_of(signed(given), SECRET),
+    "a token": text(lambda given: Verifier((SECRET,), None).verified_at(given, NOW.timestamp())),
+    "an admin token": text(lambda given: admin_of(given, (SECRET,))),
+    "an admin token's claims": lambda given: admin_of(signed(given), (SECRET,)),
     "a key server's keys": keys,
     "a traceparent": text(trace.read),
     "an Accept-Language": text(preferred),

@@ -29,6 +29,7 @@ TYPES: Final = {bool: "boolean", int: "integer", float: "number", str: "string",
 DECIDED: Final = frozenset(
     {
         "APP_ENV",
+        "NODE_ENV",
         "PORT",
         "AFTERBELL_HOST",
         "AFTERBELL_INTERNAL_PORT",

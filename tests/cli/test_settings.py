@@ -1,6 +1,9 @@
 """Settings that make no sense are refused by name before anything is started, and no value of a secret is shown."""
 
+from collections.abc import Callable
+
 import pytest
+from tests.support.attacks import Attack
 
 from afterbell.core.errors import SettingsError
 from afterbell.settings import (
@@ -95,6 +98,83 @@ def test_production_refuses_the_development_secret_and_listens_everywhere(monkey
     monkeypatch.setenv("APP_ENV", "development")
     settings = read(ApiSettings)
     assert (settings.bind, settings.jwt_secret.get_secret_value()) == ("127.0.0.1", DEVELOPMENT_SECRET)
+
+
+OTHER = SECRET[::-1]
+PRODUCTION = {"APP_ENV": "production", "AFTERBELL_JWT_SECRET": SECRET}
+OPEN = {"AFTERBELL_HOST": "0.0.0.0"}  # noqa: S104
+JWKS = {"APP_ENV": "production", "AFTERBELL_JWKS_URL": "https://platform.example/keys"}
+UNPROTECTED: list[tuple[str, dict[str, str], str]] = [
+    ("no APP_ENV beyond loopback", OPEN, "AFTERBELL_JWT_SECRET is the development secret"),
+    ("no APP_ENV, public admin", OPEN | {"AFTERBELL_JWT_SECRET": SECRET}, "AFTERBELL_ADMIN_SECRET is the development"),
+    ("NODE_ENV=production", {"NODE_ENV": "production"}, "AFTERBELL_JWT_SECRET is the development secret"),
+    ("NODE_ENV=staging", {"NODE_ENV": "staging"}, "NODE_ENV"),
+    ("two environments", {"NODE_ENV": "production", "APP_ENV": "development"}, "NODE_ENV says production"),
+    (
+        "public admin secret",
+        PRODUCTION | {"AFTERBELL_ADMIN_SECRET": DEVELOPMENT_SECRET},
+        "AFTERBELL_ADMIN_SECRET is the",
+    ),
+    ("short admin secret", PRODUCTION | {"AFTERBELL_ADMIN_SECRET": "short"}, "AFTERBELL_ADMIN_SECRET is shorter"),
+    ("admin secret = JWT secret", PRODUCTION | {"AFTERBELL_ADMIN_SECRET": SECRET}, "the same as AFTERBELL_JWT_SECRET"),
+    ("a pattern", PRODUCTION | {"AFTERBELL_JWT_SECRET": "ab" * 20}, "repeats a few characters"),
+    (
+        "public previous",
+        PRODUCTION | {"AFTERBELL_JWT_SECRET_PREVIOUS": DEVELOPMENT_SECRET},
+        "PREVIOUS is the development",
+    ),
+    (
+        "previous admin secret = JWT secret",
+        PRODUCTION | {"AFTERBELL_ADMIN_SECRET": OTHER, "AFTERBELL_ADMIN_SECRET_PREVIOUS": SECRET},
+        "AFTERBELL_ADMIN_SECRET_PREVIOUS is the same as AFTERBELL_JWT_SECRET",
+    ),
+    ("shared keys without audience", JWKS, "AFTERBELL_JWT_AUDIENCE is not set"),
+]
+
+
+REFUSED_BEFORE = {"short admin secret"}
+
+
+@pytest.mark.edge
+@pytest.mark.parametrize(("name", "environment", "said"), UNPROTECTED, ids=[name for name, *_ in UNPROTECTED])
+def test_an_api_whose_secrets_protect_nothing_does_not_start(
+    name: str,
+    environment: dict[str, str],
+    said: str,
+    monkeypatch: pytest.MonkeyPatch,
+    attacked: Callable[[Attack], None],
+) -> None:
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    with pytest.raises(SettingsError, match=said) as refused:
+        read(ApiSettings)
+    assert SECRET not in str(refused.value)
+    attacked(Attack(f"settings: {name}", "refused" if name in REFUSED_BEFORE else "started", "does not start"))
+
+
+@pytest.mark.parametrize(
+    "environment",
+    [
+        {},
+        {"AFTERBELL_HOST": "127.0.0.9"},
+        {"AFTERBELL_HOST": "::1"},
+        OPEN | {"APP_ENV": "development"},
+        OPEN | {"AFTERBELL_JWT_SECRET": SECRET, "AFTERBELL_ADMIN_SECRET": OTHER},
+        PRODUCTION,
+        PRODUCTION | {"AFTERBELL_ADMIN_SECRET": OTHER},
+        {"NODE_ENV": "production", "AFTERBELL_JWT_SECRET": SECRET},
+        {"NODE_ENV": "test"},
+        JWKS | {"AFTERBELL_JWT_AUDIENCE": "afterbell"},
+        JWKS | {"AFTERBELL_JWT_AUDIENCE": "*"},
+    ],
+)
+def test_an_api_that_is_told_what_it_is_or_is_alone_starts(
+    environment: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variable, value in environment.items():
+        monkeypatch.setenv(variable, value)
+    settings = read(ApiSettings)
+    assert settings.production == ("production" in (environment.get("APP_ENV"), environment.get("NODE_ENV")))
 
 
 @pytest.mark.parametrize(("old", "new"), RENAMED.items())

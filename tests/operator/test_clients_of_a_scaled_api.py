@@ -77,6 +77,7 @@ def deploy_api(workload: Workload, redis_url: str, database_url: str, queue: str
         "REDIS_URL": redis_url,
         "DATABASE_URL": database_url,
         "AFTERBELL_QUEUE": queue,
+        "APP_ENV": "development",
         "AFTERBELL_JWT_SECRET": SECRET,
         "AFTERBELL_SOCKETS_MAX": str(TAKES),
         "AFTERBELL_DRAIN_WINDOW_SECONDS": "2",

@@ -17,6 +17,12 @@
 
 {{- define "afterbell.authEnv" -}}
 {{ include "afterbell.secretEnv" (dict "root" . "name" "AFTERBELL_JWT_SECRET" "own" .Values.auth) }}
+- name: AFTERBELL_JWT_SECRET_PREVIOUS
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "afterbell.secret" (dict "root" . "own" .Values.auth) }}
+      key: AFTERBELL_JWT_SECRET_PREVIOUS
+      optional: true
 {{- end -}}
 
 {{/* The admin API is there where the Secret has this key. */}}
@@ -26,6 +32,12 @@
     secretKeyRef:
       name: {{ include "afterbell.secret" (dict "root" . "own" .Values.auth) }}
       key: AFTERBELL_ADMIN_SECRET
+      optional: true
+- name: AFTERBELL_ADMIN_SECRET_PREVIOUS
+  valueFrom:
+    secretKeyRef:
+      name: {{ include "afterbell.secret" (dict "root" . "own" .Values.auth) }}
+      key: AFTERBELL_ADMIN_SECRET_PREVIOUS
       optional: true
 {{- end -}}
 

@@ -48,6 +48,7 @@ from afterbell.realtime.protocol import WebSockets
 from afterbell.realtime.server import Realtime
 from afterbell.serving import Serving, bind, port_of, room_for
 from afterbell.settings import ApiSettings, required
+from afterbell.settings.auth import ANY_AUDIENCE
 
 if TYPE_CHECKING:
     from afterbell.api.auth.signing_keys import SigningKeys
@@ -124,9 +125,9 @@ async def running(settings: ApiSettings) -> AsyncIterator[Ports]:
             background.start()
             stack.push_async_callback(background.stop)
         internal_app = create_internal_app(_readiness(database, realtime), drain=_drain(settings, realtime))
-        if (admin_key := settings.admin_key) is not None:
+        if admin_keys := settings.admin_keys:
             service = AdminService(database, queue, Breaker(redis, queue.keys), outbox, limits_of(settings))
-            internal_app.mount("/", create_admin_app(service, admin_key))
+            internal_app.mount("/", create_admin_app(service, admin_keys))
         public_app = cross_origin.for_origins(realtime.beside(create_app(services)), settings.allowed_origins)
         for serving in (
             Serving(
@@ -171,8 +172,9 @@ def _verifier(settings: ApiSettings, keys: "SigningKeys | None") -> Check:
     if keys is not None:
         from afterbell.api.auth.signing_keys import KeyVerifier
 
-        return KeyVerifier(keys, settings.jwt_audience, settings.jwt_issuer)
-    return Verifier(settings.jwt_secret.get_secret_value(), settings.jwt_audience)
+        audience = None if settings.jwt_audience == ANY_AUDIENCE else settings.jwt_audience
+        return KeyVerifier(keys, audience, settings.jwt_issuer)
+    return Verifier(settings.jwt_keys, settings.jwt_audience)
 
 
 def _realtime(settings: ApiSettings, database: Database, prefix: str, verifier: Check) -> Realtime:

@@ -51,9 +51,12 @@ def _variables(up: Platform) -> Iterator[tuple[str, str]]:
             audience=auth.jwt_audience,
         ),
     )
-    if (key := read(ApiSettings).admin_key) is not None:
+    if keys := read(ApiSettings).admin_keys:
         yield "AFTERBELL_ADMIN_URL", up.internal_url
-        yield "AFTERBELL_ADMIN_TOKEN", mint_admin(key, subject="dev", role="operator", now=now, lifetime=TOKEN_LIFETIME)
+        yield (
+            "AFTERBELL_ADMIN_TOKEN",
+            mint_admin(keys[0], subject="dev", role="operator", now=now, lifetime=TOKEN_LIFETIME),
+        )
 
 
 def _write_private(path: Path, text: str) -> None:

@@ -11,13 +11,13 @@ def admin_token(text: str, sub: str, hours: float) -> str:
     from afterbell.api.admin.admin_tokens import ADMIN_ROLES, mint_admin
     from afterbell.settings import ApiSettings, read
 
-    key = read(ApiSettings).admin_key
-    if key is None:
+    keys = read(ApiSettings).admin_keys
+    if not keys:
         raise InvalidInput("AFTERBELL_ADMIN_SECRET is not set: production has no admin API without it")
     for role in ADMIN_ROLES:
         if role == text:
             lifetime = timedelta(hours=hours)
-            return mint_admin(key, subject=sub, role=role, now=datetime.now(UTC), lifetime=lifetime)
+            return mint_admin(keys[0], subject=sub, role=role, now=datetime.now(UTC), lifetime=lifetime)
     raise InvalidInput(f"--admin {text!r} is not one of {', '.join(ADMIN_ROLES)}", field="admin")
 
 

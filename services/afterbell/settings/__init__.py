@@ -14,7 +14,7 @@ from pydantic import Field, SecretStr, ValidationError, model_validator
 from afterbell.core.errors import SettingsError
 from afterbell.core.session import BODY_BYTES_MAX
 from afterbell.settings.admin import AdminSettings
-from afterbell.settings.auth import DEVELOPMENT_SECRET, SECRET_BYTES_MIN, AuthSettings
+from afterbell.settings.auth import DEVELOPMENT_SECRET, AuthSettings, check_secrets
 from afterbell.settings.environment import renamed, unknown
 from afterbell.settings.group import SettingsGroup
 from afterbell.settings.model_calls import ModelSettings, MoneySettings, ProviderSettings
@@ -133,25 +133,53 @@ class ApiSettings(
         return not self.production if self.classroom is None else self.classroom
 
     @property
-    def admin_key(self) -> str | None:
-        """The secret of the admin API's tokens, None where there is no admin API."""
-        if self.admin_secret is not None:
-            return self.admin_secret.get_secret_value()
-        return None if self.production else DEVELOPMENT_SECRET
+    def jwt_keys(self) -> tuple[str, ...]:
+        """The secrets of the tokens, the one that signs new ones first."""
+        return _values(self.jwt_secret, self.jwt_secret_previous)
+
+    @property
+    def admin_keys(self) -> tuple[str, ...]:
+        """The secrets of the admin API's tokens, the signing one first; none where there is no admin API."""
+        if self.admin_secret is None and self.production:
+            return ()
+        return _values(self.admin_secret or SecretStr(DEVELOPMENT_SECRET), self.admin_secret_previous)
 
     @model_validator(mode="after")
     def _safe_in_production(self) -> Self:
-        if self.jwks_url is not None:
-            if self.production and not self.jwks_url.startswith("https://"):
+        if self.jwks_url is not None and self.production:
+            if not self.jwks_url.startswith("https://"):
                 raise ValueError("AFTERBELL_JWKS_URL must begin with https:// in production")
-            return self
-        if self.production and self.jwt_secret.get_secret_value() == DEVELOPMENT_SECRET:
-            raise ValueError("AFTERBELL_JWT_SECRET is the development secret; set one of your own in production")
-        if len(self.jwt_secret.get_secret_value().encode()) < SECRET_BYTES_MIN:
-            raise ValueError(
-                f"AFTERBELL_JWT_SECRET is shorter than {SECRET_BYTES_MIN} bytes; HS256 needs that much (RFC 7518)"
-            )
+            if self.jwt_audience is None:
+                raise ValueError(
+                    "AFTERBELL_JWT_AUDIENCE is not set: the keys of AFTERBELL_JWKS_URL may sign tokens for other "
+                    "services; set it to the `aud` of ours, or to * if there are no others"
+                )
         return self
+
+    @model_validator(mode="after")
+    def _secrets_protect(self) -> Self:
+        tokens = () if self.jwks_url is not None else self.jwt_keys
+        admin = self.admin_keys
+        names = ("AFTERBELL_JWT_SECRET", "AFTERBELL_JWT_SECRET_PREVIOUS")
+        admin_names = ("AFTERBELL_ADMIN_SECRET", "AFTERBELL_ADMIN_SECRET_PREVIOUS")
+        secrets = dict(zip(names, tokens, strict=False)) | dict(zip(admin_names, admin, strict=False))
+        try:
+            check_secrets(secrets, public_allowed=not (self.production or self.reached_by_accident))
+        except ValueError as error:
+            raise ValueError(f"{error}{_beyond_loopback(self)}") from None
+        return self
+
+
+def _beyond_loopback(settings: ProcessSettings) -> str:
+    if not settings.reached_by_accident:
+        return ""
+    return (
+        f" (AFTERBELL_HOST={settings.bind} lets other machines in, and APP_ENV says neither production nor development)"
+    )
+
+
+def _values(*secrets: SecretStr | None) -> tuple[str, ...]:
+    return tuple(secret.get_secret_value() for secret in secrets if secret is not None)
 
 
 class ModelCheckSettings(ModelSettings, MoneySettings):

@@ -11,7 +11,11 @@ class AdminSettings(SettingsGroup):
     admin_secret: SecretStr | None = Field(
         None,
         alias="AFTERBELL_ADMIN_SECRET",
-        min_length=32,
         description="HS256 secret that signs admin tokens, at least 32 bytes; empty disables the admin "
         "API in production and uses the public development secret in development",
+    )
+    admin_secret_previous: SecretStr | None = Field(
+        None,
+        alias="AFTERBELL_ADMIN_SECRET_PREVIOUS",
+        description="secret that signed admin tokens until it was replaced; remove it once they have expired",
     )

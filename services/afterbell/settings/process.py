@@ -1,8 +1,9 @@
 """Settings of every process."""
 
-from typing import Literal
+import ipaddress
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from afterbell.settings.group import SettingsGroup
 
@@ -10,10 +11,16 @@ from afterbell.settings.group import SettingsGroup
 class ProcessSettings(SettingsGroup):
     """Settings of every process."""
 
-    app_env: Literal["development", "production"] = Field(
-        "development",
+    app_env: Literal["development", "production"] | None = Field(
+        None,
         alias="APP_ENV",
-        description='"production" refuses development secrets and listens on every interface',
+        description='"production" refuses development secrets and listens on every interface; empty = NODE_ENV, '
+        "then development, but on loopback only: a process that others reach must be told what it is",
+    )
+    node_env: Literal["development", "production", "test"] | None = Field(
+        None,
+        alias="NODE_ENV",
+        description="what platforms made for Node set: decides where APP_ENV is empty, and may not contradict it",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", alias="AFTERBELL_LOG_LEVEL", description="lowest level that is logged"
@@ -37,7 +44,12 @@ class ProcessSettings(SettingsGroup):
     @property
     def production(self) -> bool:
         """True where safe defaults must hold."""
-        return self.app_env == "production"
+        return (self.app_env or self.node_env) == "production"
+
+    @property
+    def reached_by_accident(self) -> bool:
+        """Whether other machines reach a process that nobody told what it is."""
+        return self.app_env is None and not self.production and not _is_loopback(self.bind)
 
     @property
     def bind(self) -> str:
@@ -50,3 +62,16 @@ class ProcessSettings(SettingsGroup):
         if self.log_format == "auto":
             return "json" if self.production else "text"
         return self.log_format
+
+    @model_validator(mode="after")
+    def _one_environment(self) -> Self:
+        if self.app_env == "development" and self.node_env == "production":
+            raise ValueError("NODE_ENV says production and APP_ENV development: set APP_ENV to the one that is meant")
+        return self
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

@@ -9,7 +9,7 @@ import jwt
 from fastapi import Request, Response
 from fastapi.routing import APIRoute
 
-from afterbell.api.auth.bearer import ALGORITHM, LEEWAY_S, Unauthenticated
+from afterbell.api.auth.bearer import ALGORITHM, LEEWAY_S, OtherSignature, Unauthenticated, with_any
 from afterbell.core.errors import MALFORMED, Forbidden
 from afterbell.core.session import ID_CHARS_MAX
 
@@ -37,8 +37,12 @@ def mint_admin(secret: str, *, subject: str, role: AdminRole, now: datetime, lif
     return jwt.encode(claims, secret, ALGORITHM)
 
 
-def admin_of(token: str, secret: str) -> Admin:
-    """Whose token it is. Raises Unauthenticated with the reason, never with the token."""
+def admin_of(token: str, secrets: tuple[str, ...]) -> Admin:
+    """Whose token it is, signed with any of the secrets. Raises Unauthenticated with the reason, never the token."""
+    return with_any(secrets, lambda secret: _admin(token, secret))
+
+
+def _admin(token: str, secret: str) -> Admin:
     try:
         claims = jwt.decode(
             token,
@@ -50,6 +54,8 @@ def admin_of(token: str, secret: str) -> Admin:
         )
     except jwt.ExpiredSignatureError:
         raise Unauthenticated("the admin token has expired: create a new one with `afterbell token --admin`") from None
+    except jwt.InvalidSignatureError:
+        raise OtherSignature("invalid admin token for this installation (InvalidSignatureError)") from None
     except (jwt.InvalidTokenError, *MALFORMED) as error:
         raise Unauthenticated(f"invalid admin token for this installation ({type(error).__name__})") from None
     subject, role = claims["sub"], claims.get("role")
@@ -63,7 +69,7 @@ def admin_of(token: str, secret: str) -> Admin:
 class AdminFirst(APIRoute):
     """Knows the administrator before the body is read; only an operator gets past anything but a GET.
 
-    The app's ``state`` has ``admin_secret``, and ``refusals`` to write down who was turned away.
+    The app's ``state`` has ``admin_secrets``, and ``refusals`` to write down who was turned away.
     """
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
@@ -91,4 +97,4 @@ def _authenticated(request: Request) -> Admin:
     scheme, _, token = header.partition(" ")
     if scheme.lower() != "bearer" or not token:
         raise Unauthenticated("missing admin token: send Authorization: Bearer <JWT> (`afterbell token --admin`)")
-    return admin_of(token.strip(), request.app.state.admin_secret)
+    return admin_of(token.strip(), request.app.state.admin_secrets)

@@ -77,10 +77,10 @@ class ListIn(Where):
         return None if value in ("", [""], ["any"]) else value
 
 
-def create_admin_app(service: AdminService, secret: str) -> FastAPI:
+def create_admin_app(service: AdminService, secrets: tuple[str, ...]) -> FastAPI:
     """The admin API, for the internal port."""
     app = FastAPI(title="Afterbell's admin API", openapi_url=None, docs_url=None, redoc_url=None)
-    app.state.service, app.state.admin_secret, app.state.refusals = service, secret, Refusals(service.database)
+    app.state.service, app.state.admin_secrets, app.state.refusals = service, secrets, Refusals(service.database)
     problems.install(app)
     app.include_router(router)
     app.add_middleware(Envelope)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache, partial
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 import jwt
 from fastapi import Request, Response
@@ -20,12 +20,17 @@ LEEWAY_S: Final = 10
 EXPIRES_AT_MAX: Final = int(datetime.max.replace(tzinfo=UTC).timestamp())
 REMEMBERED_MAX: Final = 4096
 Key = str | jwt.PyJWK
+Known = TypeVar("Known")
 
 
 class Unauthenticated(AfterbellError):
     """No token, or one that does not hold."""
 
     code = "unauthenticated"
+
+
+class OtherSignature(Unauthenticated):
+    """Signed with another secret than the one it was checked with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +58,8 @@ class Verifier:
     At the most ``remembered_max`` tokens, the least recently used go first. A token that did not hold is checked anew.
     """
 
-    def __init__(self, secret: str, audience: str | None, *, remembered_max: int = REMEMBERED_MAX) -> None:
-        self._secret = secret
+    def __init__(self, secrets: tuple[str, ...], audience: str | None, *, remembered_max: int = REMEMBERED_MAX) -> None:
+        self._secrets = secrets
         self._verified = remembering(audience, None, remembered_max)
 
     async def check(self, token: str, now: float) -> Checked:
@@ -63,7 +68,20 @@ class Verifier:
 
     def verified_at(self, token: str, now: float) -> Checked:
         """The caller, and when the token ends (seconds since 1970). Raises Unauthenticated."""
-        return unexpired(self._verified(token, self._secret), now)
+        return unexpired(with_any(self._secrets, lambda secret: self._verified(token, secret)), now)
+
+
+def with_any(secrets: tuple[str, ...], check: Callable[[str], Known]) -> Known:
+    """What ``check`` says with the first secret that made the signature: while secrets change, there are two.
+
+    Raises what it raises.
+    """
+    for secret in secrets[:-1]:
+        try:
+            return check(secret)
+        except OtherSignature:
+            continue
+    return check(secrets[-1])
 
 
 def remembering(audience: str | None, issuer: str | None, remembered_max: int) -> "Callable[[str, Key], Verified]":
@@ -91,6 +109,8 @@ def verified(token: str, key: Key, *, audience: str | None, issuer: str | None =
         )
     except jwt.ExpiredSignatureError:
         raise _expired() from None
+    except jwt.InvalidSignatureError as error:
+        raise OtherSignature(f"invalid token: {error}") from None
     except (jwt.InvalidTokenError, *MALFORMED) as error:
         raise Unauthenticated(f"invalid token: {error}") from None
     return Verified(_caller(claims), min(int(claims["exp"]), EXPIRES_AT_MAX))
