@@ -154,7 +154,7 @@ def test_a_rollout_never_has_fewer_pods_than_before() -> None:
 def test_every_variable_the_chart_sets_is_one_the_code_reads() -> None:
     known = set(chart_reference.free_settings()) | chart_reference.DECIDED
     known |= {"DATABASE_URL", "REDIS_URL", "OPENAI_API_KEY", "AFTERBELL_FALLBACK_API_KEY"}
-    known |= {"AFTERBELL_JWT_SECRET", "AFTERBELL_ADMIN_SECRET"}
+    known |= {f"AFTERBELL_{of}_SECRET{which}" for of in ("JWT", "ADMIN") for which in ("", "_PREVIOUS")}
     objects = rendered("production", values=EVERYTHING)
     data = named(objects, "ConfigMap", "afterbell-settings")["data"]
     env = {
