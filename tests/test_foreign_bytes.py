@@ -105,7 +105,14 @@ PARSERS: Final[dict[str, Callable[[bytes], Any]]] = {
     "a socket's payload": lambda given: parsed(JoinRequest, given.decode("latin-1")),
     "a socket's token": lambda given: parsed(RefreshRequest, {"token": given.decode("latin-1")}),
 }
-BROKE: Final = {"a token's header", "a key server's keys", "a date", "a Retry-After", "Redis: the queue's load"}
+BROKE: Final = {
+    "a token's header",
+    "a key server's keys",
+    "a date",
+    "a Retry-After",
+    "Redis: the queue's load",
+    "Redis: a timer",
+}
 DEEP: Final = b"[" * 100_000
 KNOWN: Final = (
     b"",
