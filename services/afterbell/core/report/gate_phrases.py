@@ -9,14 +9,14 @@ from typing import Final
 
 GRADES: Final = re.compile(
     r"\b(?:noten? (?:von |ist |war )?[1-6]\b|note:? ?(?:[1-6]\b|sehr gut|gut\b|befriedigend)|volle punktzahl"
-    r"|\d+ von \d+ punkten)"
+    r"|\d+ von \d+ punkten|(?:eine )?glatte (?:eins|zwei|drei|vier|fünf|sechs))"
     r"|\b(?:nota (?:de |final |: ?)?(?:\d|dez\b|diez\b|m[áa]xima)|\d{1,2}(?:[.,]\d)? sobre 10\b|sobresaliente\b"
     r"|matr[íi]cula de honor)"
     r"|\bnote (?:de |: ?)?\d|\b\d{1,2}(?:[.,]\d)? sur (?:10|20)\b|\bmention (?:très )?bien\b"
     r"|\b(?:10|100) üzerinden \d|\btam (?:puan|not)\b|\b\d{1,3} puan (?:aldı|verdi)"
     r"|(?:10|१०) में से (?:\d|[०-९])|पूरे अंक|ग्रेड [A-Fa-f]"
     r"|满分|(?:得|打|评)了? ?\d{1,3} ?分(?![钟之数母子米别成])|[A-Fa-f] ?级"
-    r"|(?:العلامة|الدرجة) (?:الكاملة|النهائية)|(?:علامة|تقدير):? ?\d",
+    r"|(?:العلامة|الدرجة) (?:الكاملة|النهائية)|(?:علامة|درجة) كاملة|(?:علامة|تقدير):? ?\d",
     re.IGNORECASE,
 )
 """A grade."""
@@ -46,8 +46,9 @@ COMPARISONS: Final = re.compile(
 """A comparison with other children."""
 
 TRAITS: Final = re.compile(
-    r"\b(?:ihr kind (?:ist|war)|du (?:bist|warst)) (?:(?:sehr|so|wirklich|ein|eine) ){0,3}(?:(?:hoch)?begabt|talentiert"
-    r"|klug|schlau|intelligent|genial|faul|dumm)|\b(?:hoch)?begabte[rs]? (?:kind|schüler)"
+    r"\b(?:ihr kind (?:ist|war)|du (?:bist|warst)) (?:(?:sehr|so|wirklich|echt|ein|eine) ){0,3}(?:(?:hoch)?begabt"
+    r"|talentiert|klug|schlau|intelligent|genial|faul|dumm)|\b(?:(?:hoch)?begabt|talentiert)e[nrs]? (?:kind|schüler"
+    r"|mädchen|junge)"
     r"|\b(?:su hij[oa] (?:es|fue)|eres) (?:(?:muy|tan|realmente|una?|niñ[oa]|alumn[oa]) ){0,3}(?:superdotad[oa]"
     r"|talentos[oa]|inteligente|brillante|list[oa]|perezos[oa])\b"
     r"|\b(?:votre enfant (?:est|était)|tu (?:es|étais)) (?:(?:très|si|vraiment|une?|enfant|élève) ){0,3}"

@@ -1,7 +1,7 @@
 """What a narrative is checked against: which turns it may cite, what was said of them, what its prose may rest on."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from afterbell.core.narrative import Evidence, Narrative
@@ -80,7 +80,10 @@ def ledger_of(narrative: Narrative, transcript: Transcript, hostile: frozenset[s
     harmful = (_cited_for(narrative, _OUTRIGHT) & turns.keys()) | {
         alarm.turn.id for alarm in alarms if alarm.is_said_outright
     }
-    facts = _facts(transcript, turns, kept, partly, harmful, labels)
+    facts = replace(
+        _facts(transcript, turns, kept, partly, harmful, labels),
+        harm_was_told=bool(called_harm) or any(alarm.may_tell_of_harm for alarm in alarms),
+    )
     return Ledger(turns, hostile, kept, partly, labels, replies, facts)
 
 

@@ -19,7 +19,17 @@ _STEM_LETTERS: Final = 5
 _NAME_LETTERS_MIN: Final = 3
 _WORD: Final = re.compile(r"[^\W\d_]+")
 _UNSPACED: Final = re.compile("[\u3040-\u30ff\u3400-\u9fff]+")
-_OWN: Final = r"(?:\b(?:on|all by) (?:his|her|their|your)?(?: ?own|self|selves)\b|\bwithout (?:any )?help\b)"
+_OWN: Final = (
+    r"(?:\bon (?:his|her|their|your) own\b|\b(?:all )?by (?:him|her|them|your)sel(?:f|ves)\b"
+    r"|\bwithout (?:any |further |more )?(?:help|support|assistance|guidance)\b|\balone(?=[.,;!]|$))"
+)
+# Its own "not" is part of it, so that it is no suggestion.
+_NEEDS_NONE: Final = re.compile(
+    r"\b(?:no longer needs?|(?:does|do)(?: not|n['\u2019]t) need) (?:any |more |further |your |the )*(?:help|support"
+    r"|hints?|assistance|guidance|practice)\b"
+    r"|\bno (?:further|more) (?:practice|help|support) (?:is )?(?:needed|necessary|required)\b",
+    re.IGNORECASE,
+)
 _ALONE: Final = re.compile(
     r"\b(?:can|could|did|does|has|have|is able to|was able to|solves?|solved|works?|worked|now|shows?|showed|shown"
     r"|came|comes|finds?|found|gets?|got|gives?|gave|explains?|writes?|wrote|reaches|\w{2,}ed)\b[^.!?]{0,60}?"
@@ -82,7 +92,7 @@ def is_unproven(sentence: str, proven: Proven) -> bool:
     if _says(sentence, _GOAL_MET, GOAL_MET):
         return not proven.goal
     mastered = _says(sentence, _MASTERED, MASTERED)
-    if not mastered and not _says(sentence, _ALONE, ALONE):
+    if not mastered and not _says(sentence, _ALONE, ALONE) and not _NEEDS_NONE.search(sentence):
         return False
     if not proven.alone:
         return True

@@ -11,7 +11,7 @@ Prose has no citations of its own, so only what can be decided is decided. A sen
   see ``mastery``);
 - is about harm to a child, names a turn that only the staff reads, has four words in a row of it, or, where it tells
   of harm, a word of it that nobody says elsewhere (``kept_turn``): it is retold in the third person as well, see
-  ``retelling``;
+  ``retelling``, or only hinted at, see ``hints``;
 - names another student of the lesson in a text about one (``other_student``);
 - holds an e-mail address, a link, a phone number or the like (``contact``).
 
@@ -28,6 +28,7 @@ from afterbell.core.privacy.contacts import holds_contact
 from afterbell.core.privacy.cues import Searched
 from afterbell.core.privacy.names import NameFinder
 from afterbell.core.report.gate_phrases import COMPARISONS, EARLIER_LESSONS, GRADES, TRAITS
+from afterbell.core.report.hints import hints_at_harm
 from afterbell.core.report.mastery import NOTHING_PROVEN, Proven, is_unproven
 from afterbell.core.report.retelling import names_harm, retells_harm
 from afterbell.core.report.wording import sentences
@@ -46,6 +47,8 @@ REPEATED_WORDS_MIN: Final = 4
 
 _TURN_ID: Final = re.compile(r"\bt\d{1,5}\b")
 _QUOTED: Final = re.compile(r"[“\"„«]([^“”\"„«»]{8,})[”\"“»]")
+# Single marks, where they are no apostrophes.
+_QUOTED_SINGLY: Final = re.compile(r"(?<!\w)['‘](?=\w)((?:[^'‘’\n]|(?<=\w)['’](?=\w)){8,}?)['’](?!\w)")  # noqa: RUF001
 # "Next, ask yourself" before a quotation mark: what follows is a proposal, and nobody's words.
 _TO_SAY: Final = re.compile(
     r"(?:^|[,;:(] ?|\b(?:and|then|please|(?:you|to) (?:could|can|might|should|may want to)) )"
@@ -60,6 +63,11 @@ _GRADE: Final = re.compile(
     r"(?:[A-F](?:[+-](?!\w)|(?![\w+'\u2019]))|\d{1,3} ?(?:%|(?:/|out of) ?\d+)|(?i:full|top)\b)"
     r"|\b(?i:gets?|got|earn(?:s|ed)|deserves?|received|worth|awarded) an? (?:solid |clear "
     r"|strong )?[A-F](?:[+-]|(?![\w+'\u2019]))"
+    r"|\b(?i:an? (?:solid|strong)) [A-F](?:[+-]|(?![\w+'\u2019]| (?:major|minor|flat|sharp|chord|string)))"
+    r"|\b\d(?:[.,]\d)?(?: ?/ ?| out of )10 (?i:(?:in|on) (?:an?|the|this) (?:test|exam|quiz))"
+    r"|\b(?i:scored?) \d{1,3} ?(?:/|out of|of) ?\d{1,3}(?=[.,;!]|$| (?i:on|in|correct|right|marks|questions))"
+    r"|\b(?i:an? (?:strong|clear|solid|comfortable|good) pass\b|(?:would|will) (?:easily )?(?:pass|fail) (?:the|a|this)"
+    r" (?:test|exam|quiz)\b)"
     r"|(?<![\d.,/])10(?: ?/ ?| out of )10\b|\b\d(?:[.,]\d)?(?: ?/ ?| out of )10 (?i:points|stars"
     r"|(?:for|in) (?:effort|participation|attention|understanding))"
     r"|\b(?i:rat(?:e[sd]?|ing)|scor(?:ed|es))\b[^.!?]{0,30}\b\d{1,3}(?:[.,]\d)?(?: ?/ ?| out of )(?:5|10|20|100)\b"
@@ -76,6 +84,17 @@ _COMPARISON: Final = re.compile(
     r"|(?:of )?(?:the|his|her|their|your) (?:class|classmates|peers|age group|year group)|peers|classmates)\b"
     r"|\b(?:top|best|first|head|bottom) (?:of|in) (?:the|his|her|their|your) (?:class|group|year|school)\b"
     r"|\b(?:above|below) (?:the )?(?:average|level) (?:for|of (?:his|her|their|the) (?:age|class|peers))\b"
+    r"|\b(?:faster|quicker|slower|better|worse|further|stronger|smarter|more \w+ly)\b[^.!?]{0,24}?\bthan (?:his|her"
+    r"|their|your|my) (?:\w+ )?(?:friend|brother|sister|sibling|cousin|partner|neighbou?r|twin)s?\b"
+    r"|\b(?:few|not many|hardly any) (?:other )?(?:children|students|pupils|kids|learners)\b"
+    r"|\b(?:children|students|pupils|kids|boys|girls|learners) (?:of|at) (?:his|her|their|your|this|that|the same)"
+    r" age\b"
+    r"|\bnot (?:everyone|everybody|all (?:children|students|pupils|kids))\b[^.!?]{0,20}"
+    r"\b(?:quick\w*|fast|soon|easily)\b"
+    r"|\bothers? in (?:the|his|her|their|your) (?:class|group|year)\b|\btop \d{1,2} ?(?:%|per ?cent)"
+    r"|\bahead of (?:where|what) (?:we|you|one|they|i) (?:would |might )?expect"
+    r"|(?:^|\b(?:he|she|they|you|your child|the student)(?: is| are|['\u2019]s|['\u2019]re)? )(?:well |far |clearly )?"
+    r"(?:above|below) average\b|\bbest (?:\w+ ){1,3}(?:i|we)(?:['\u2019]ve| have)? ever\b"
     r"|\bfor (?:his|her|their|your child's) age\b|\b(?:above|below|ahead of|at) (?:grade|age)[- ]level\b",
     re.IGNORECASE,
 )
@@ -83,8 +102,15 @@ _TRAIT: Final = re.compile(
     r"(?:^(?:is|was)|\b(?:your child|the student|he|she|they|you)(?:['\u2019]re| is| are| was| were))"
     r" (?:(?:clearly|really|truly|obviously|just|very|so|such|quite|extremely|incredibly|an?) ){0,3}"
     r"(?:gifted|talented|brilliant|clever|smart|bright|intelligent|genius|natural(?! number)|lazy|stupid)\b"
-    r"|\b(?:gifted|talented) (?:young )?(?:mathematician|student|child|learner|writer|reader|musician)\b"
-    r"|\bnatural (?:talent|gift)\b",
+    r"|\b(?:gifted|talented|brilliant|born|exceptional|outstanding|extraordinary) (?:young )?(?:mathematician|student"
+    r"|child|girl|boy|learner|writer|reader|musician|storyteller|thinker|artist|scientist)\b"
+    r"|\bnatural (?:talent|gift)\b|\b(?:a|her|his|their|your) (?:(?:real|true|great|rare) )?(?:gift|talent) for\b"
+    r"|\bsuperstar\b|\bprodigy\b"
+    # Nor what it may have: nobody here is a doctor.
+    r"|\b(?:has|have|had|signs of|symptoms of|looks? like|sounds? like|possible|possibly|suspected|suggests?"
+    r"|indicates?) (?:\w+ ){0,2}?(?:dyslexia|dyscalculia|dyspraxia|adhd|autism|depression|an? (?:learning"
+    r"|attention|anxiety) (?:disability|disorder|deficit))\b"
+    r"|\b(?:is|are|be|was|seems?) (?:\w+ ){0,2}?(?:dyslexic|dyscalculic|dyspraxic|autistic)\b",
     re.IGNORECASE,
 )
 _THEN: Final = (
@@ -97,6 +123,11 @@ _EARLIER: Final = re.compile(
     rf"|than (?:usual|ever))\b"
     rf"|\b(?:since|compared (?:to|with)|unlike|as in) (?:the |our |his |her |their |your )?{_THEN}"
     r"|\b(?:has|have) (?:really |clearly |greatly )?improved (?:a lot|much|greatly|significantly|enormously)\b"
+    r"|\b(?:come|came) a long way\b|\bthan (?:he|she|they|you|i) (?:used to|remember)\b"
+    r"|\b(?:he|she|they|you|your child|the student) used to (?!be (?:asked|told|given))\w+"
+    r"|\b(?:progress|improve\w*)\b[^.!?]{0,20}\b(?:this|over the|during the) (?:term|year|month|semester)\b"
+    r"|\b(?:better|more \w+) (?:every|each|with (?:every|each)) (?:week|lesson|time|day|session|month)\b"
+    r"|\bkeeps? (?:on )?(?:growing|getting (?:better|faster|stronger))\b"
     r"|\b(?:keeps|continues to|kept) (?:on )?improv\w+|\bover (?:the )?(?:last|past) (?:few )?(?:weeks|months"
     r"|lessons|sessions)\b",
     re.IGNORECASE,
@@ -107,6 +138,13 @@ _NEVER_SAID: Final = (
     (EARLIER, _EARLIER, EARLIER_LESSONS),
     (TRAIT, _TRAIT, TRAITS),
 )
+# Another student of a lesson for several, without a name.
+_UNNAMED: Final = re.compile(
+    r"\b(?:(?:the|his|her|their|your) (?:other|second|first|older|younger) (?:student|child|pupil|learner|boy|girl)"
+    r"|(?:his|her|their|your) (?:lesson |learning )?(?:partner|classmate|friend|neighbou?r)s?"
+    r"|the (?:student|child|pupil|boy|girl) (?:next to|beside|with))\b",
+    re.IGNORECASE,
+)
 Grams = frozenset[tuple[str, ...]]
 
 
@@ -116,7 +154,8 @@ class ProseFacts:
 
     All texts have one space for white space. ``by_tutors``: the tutors' turns, whose links may be quoted. ``kept``:
     runs of words that only the staff reads; ``kept_ids``: the turns they are of; ``kept_words``: words that stand
-    nowhere but where harm is told of. ``for_staff``: nobody else reads the prose, so it may say what it is about.
+    nowhere but where harm is told of. ``harm_was_told``: a turn may be about harm to a child. ``for_staff``: nobody
+    else reads the prose, so it may say what it is about.
     ``students``: by the label of each of several students, who finds their names, the kind of a name being its label;
     ``about``: the label of the one whom the text is about.
     ``may_hold_contact``, ``may_name_harm``: all there is of it in the text at hand is in words that it quotes, of a
@@ -132,6 +171,7 @@ class ProseFacts:
     kept: Grams = frozenset()
     kept_ids: frozenset[str] = frozenset()
     kept_words: frozenset[str] = frozenset()
+    harm_was_told: bool = False
     for_staff: bool = False
     students: Mapping[str, NameFinder] = field(default_factory=dict)
     about: str | None = None
@@ -212,7 +252,7 @@ def _problems(sentence: str, facts: ProseFacts) -> Iterator[str]:
 
 def _attributed(sentence: str) -> Iterator[str]:
     """What a sentence quotes as said, rather than proposes to say."""
-    for quoted in _QUOTED.finditer(sentence):
+    for quoted in (*_QUOTED.finditer(sentence), *_QUOTED_SINGLY.finditer(sentence)):
         if not _TO_SAY.search(sentence[: quoted.start()]):
             yield quoted[1]
 
@@ -225,12 +265,16 @@ def _gives_contact(sentence: str, subject: str) -> bool:
 def _names_another(sentence: str, facts: ProseFacts) -> bool:
     """Whether a sentence about one student names another."""
     finder = facts.students.get(facts.about or "")
-    return finder is not None and any(span.kind != facts.about for span in finder.spans(Searched(sentence)))
+    if finder is None:
+        return False
+    return bool(_UNNAMED.search(sentence)) or any(span.kind != facts.about for span in finder.spans(Searched(sentence)))
 
 
 def _is_kept(sentence: str, named: frozenset[str], facts: ProseFacts) -> bool:
     """Whether a sentence is about what families do not read: harm, a turn that is kept from them, or a word of it."""
     if not facts.may_name_harm and names_harm(sentence):
+        return True
+    if facts.harm_was_told and hints_at_harm(sentence):
         return True
     if not facts.kept_ids:
         return False

@@ -89,6 +89,10 @@ _TAKES_BACK: Final = re.compile(r"\b(?:but|however|although|except|aber|pero|mai
 # "That's right if …" is no verdict; "Well done. Now if …" is one, and goes on.
 _CONDITION: Final = re.compile(r"[^.!?]*?\bif\b")
 _TAKEN_BACK_WITHIN: Final = 80
+# "Well done. … There is one small error" is said of the answer however far it stands from the praise.
+_FINDS_FAULT: Final = re.compile(
+    r"\b(?:an?|one|another|some|few|small|little|slight|minor|tiny) (?:\w+ )?(?:errors?|mistakes?|slips?)\b"
+)
 
 
 def sentences(text: str) -> list[str]:
@@ -110,7 +114,7 @@ def verdict(text: str, *, spoken: bool = False) -> bool | None:
 def _is_qualified(right: re.Match[str], low: str, stated: str) -> bool:
     """Whether what confirms is taken back, doubted in the turn, or limited in its own sentence."""
     end = right.end() + _TAKEN_BACK_WITHIN
-    doubted = _TAKES_BACK.search(stated, 0, end) or _DOUBTS.search(low, 0, end)
+    doubted = _TAKES_BACK.search(stated, 0, end) or _DOUBTS.search(low, 0, end) or _FINDS_FAULT.search(stated)
     rest = stated[right.end() :]
     # What confirms may end with the mark that ends its sentence: "yes!"
     conditional = _CONDITION.search(stated, 0, right.end()) or (right[0][-1] not in ".!" and _CONDITION.match(rest))

@@ -71,6 +71,11 @@ class Alarm:
         """Whether a phrase about harm stands in the turn, rather than words that add up to a hint."""
         return self.topic in _ABOUT_HARM - {HINT}
 
+    @property
+    def may_tell_of_harm(self) -> bool:
+        """Whether a child may have told of harm done to them, outright or by hints."""
+        return self.topic in _ABOUT_HARM | {"bullying"}
+
 
 def alarms_in(transcript: Transcript) -> tuple[Alarm, ...]:
     """The turns to look at and those in doubt, in order; a turn is there once for each topic it may be about."""
