@@ -74,7 +74,10 @@ SETS_WORK: Final = re.compile(
     rf"|at home)\b[^!?]*?\b(?:{_TASKS})\b"
     rf"|\b(?:{_TASKS})\b[^!?]*?\b(?:(?:for|as) homework|(?:for|until|before|by) (?:our |the )?next (?:time"
     rf"|week|session|lesson)"
-    r"|at home)\b|^homework:? \w+",
+    r"|at home)\b|^homework:? \w+"
+    # By a day only as a request: "He must read 40 pages by Friday" is a word problem.
+    rf"|^(?:(?:please|ok(?:ay)?|so|and|then),? ){{0,3}}(?:{_TASKS})\b[^!?]*?\b(?:for|until|till|before|by) "
+    r"(?:(?:mon|tues|wednes|thurs|fri|satur|sun)day|tomorrow)\b",
     re.IGNORECASE,
 )
 """A tutor setting work: something to do, and when or as what."""

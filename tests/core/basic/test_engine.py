@@ -189,6 +189,8 @@ def test_a_question_put_off_stays_open_and_an_answered_one_does_not() -> None:
         "For next time please finish page 41.",
         "For homework, add @property to your Circle class before next week.",
         "Homework: page 12.",
+        "Please do exercise 4 on page 62 for Thursday.",
+        "Practise the scale every day until Friday.",
         "Please do the quiz at realpython.com/quizzes/property for next week.",
     ],
 )
@@ -208,6 +210,7 @@ def test_homework_is_quoted_as_the_tutor_put_it_links_and_all(said: str) -> None
         "No homework again? We said next time you would bring it.",
         "I do not give homework at home on holidays, so next week there is none.",
         "You did your homework really well.",
+        "She must read 40 pages by Friday.",
     ],
 )
 def test_talk_of_homework_sets_none(said: str) -> None:
@@ -297,6 +300,34 @@ def test_two_students_are_two_people() -> None:
     assert "7/8" not in ben.parent_summary
     assert "your child" not in narrative.parent_summary.lower()
     assert not any(word in narrative.parent_summary + narrative.student_note for word in ("7/8", "2/6"))
+
+
+def test_a_question_left_open_is_a_task_about_the_student_who_asked_it() -> None:
+    both = two_students()
+    asked = (
+        Message("q1", "b", "What if the bottoms are not the same?"),
+        Message("q2", "t", "We will come back to that next time."),
+    )
+    narrative = check(transcript_of(replace(both, messages=(*both.messages, *asked))))
+    assert [action.student for action in narrative.actions if action.owner == "tutor"] == ["student_2"]
+
+
+def test_a_long_answer_is_told_by_a_sentence_and_quoted_in_whole_ones() -> None:
+    working = "I took the 90 dollars and thought about what each of them costs. " * 4
+    session = transcript(*SLIP, f"S: {working}She can invite 2 extra friends. 2", f"T: Correct. {working}And so on.")
+    (skill,) = check(session).skills
+    assert skill.name == "“She can invite 2 extra friends”"
+    answer, reply = (item.quote or "" for item in skill.evidence)
+    assert answer == "She can invite 2 extra friends."
+    assert reply.startswith("Correct.")
+    assert reply.endswith("costs.")
+
+
+def test_a_student_is_sent_back_only_to_what_was_not_put_right() -> None:
+    note = check(transcript(*SLIP, "S: so 3/4 of it", "T: Exactly.")).student_note
+    assert "very next answer got a yes" in note
+    assert "have another look" not in note
+    assert "have another look" in check(transcript(*SLIP, "S: hmm why?", "T: Look at it.")).student_note
 
 
 def test_the_example_lesson_gets_a_record_worth_reading() -> None:

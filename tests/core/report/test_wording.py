@@ -8,6 +8,7 @@ from afterbell.core.report.wording import sentences, verdict
 @pytest.mark.parametrize(
     "said",
     [
+        "Well done. The method is right and the work was done with care from start to end. There is one small error.",
         "hmm that is weird, you got it in the first try",
         "Hmm, that is weird. You have got it wrong.",
         "not quite, good try",

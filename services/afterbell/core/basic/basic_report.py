@@ -126,7 +126,7 @@ def _topic(plan: Quoted, story: Story) -> Topic:
 def _skill(answer: StudentAnswer, story: Story) -> Skill:
     name = story.quoted(prose.gist(answer.said.text), 80)
     why = story.wording.gettext(prose.CONFIRMED)
-    evidence = (_cite(answer.said), _cite(answer.reply))
+    evidence = (_cite_answer(answer.said), _cite(answer.reply))
     return Skill(name, "with_help", "first_seen", why, evidence, story.label_of(answer.said))
 
 
@@ -137,9 +137,9 @@ def _misconceptions(story: Story) -> tuple[Misconception, ...]:
 
 
 def _misconception(correction: Correction, story: Story) -> Misconception:
-    cited = [_cite(correction.answer.said), _cite(correction.answer.reply)]
+    cited = [_cite_answer(correction.answer.said), _cite(correction.answer.reply)]
     if correction.settled is not None:
-        cited.append(_cite(correction.settled.said))
+        cited.append(_cite_answer(correction.settled.said))
         if correction.status == "resolved":
             cited[1] = Evidence((correction.answer.reply.id, correction.settled.reply.id), cited[1].quote)
     description = prose.correction(correction, story)
@@ -153,4 +153,9 @@ def _question(question: Quoted, story: Story) -> OpenQuestion:
 
 
 def _cite(turn: Turn, words: str | None = None) -> Evidence:
-    return Evidence((turn.id,), prose.cut(words or turn.text, QUOTE_CHARS_MAX))
+    return Evidence((turn.id,), prose.excerpt(words or turn.text, QUOTE_CHARS_MAX))
+
+
+def _cite_answer(turn: Turn) -> Evidence:
+    """An answer too long to quote is cited by the part of it that is told."""
+    return _cite(turn, turn.text if len(turn.text) <= QUOTE_CHARS_MAX else prose.gist(turn.text))

@@ -28,6 +28,7 @@ _GIST_CHARS: Final = 76
 _GOAL_CHARS_MIN: Final = 8
 _NAMED_MAX: Final = 3
 _TASKS_MAX: Final = 3
+_ACTIONS_MAX: Final = 6
 _SHORT: Final = 40
 # Written small within an English sentence; names of languages are not.
 _PLAIN_SUBJECTS: Final = words(
@@ -36,7 +37,7 @@ _PLAIN_SUBJECTS: Final = words(
 ) | {"computer science"}
 
 _HEADLINES: Final = {
-    TOO_THIN: gettext_noop("%(subject)s: a brief lesson"),
+    TOO_THIN: gettext_noop("%(subject)s: little on record"),
     OTHER_LANGUAGE: gettext_noop("%(subject)s: the lesson in numbers"),
     NO_STUDENT: gettext_noop("%(subject)s: nothing from the student"),
     NO_TUTOR: gettext_noop("%(subject)s: nothing from the tutor"),
@@ -165,10 +166,12 @@ def actions(story: Story) -> tuple[Action, ...]:
         Action("student", say("As the tutor put it: %(task)s", task=quote(work.text, 150)), None, "before_next_session")
         for work in story.record.work_set[:_TASKS_MAX]
     ]
-    if story.record.left_open:
-        task = say("Come back to the question that stayed open.")
-        tasks.append(Action("tutor", task, None, "before_next_session"))
-    return tuple(tasks)
+    task = say("Come back to the question that stayed open.")
+    whose = dict.fromkeys(
+        story.label_of(question.turn) if story.is_group else None for question in story.record.left_open
+    )
+    tasks.extend(Action("tutor", task, None, "before_next_session", student) for student in whose)
+    return tuple(tasks[:_ACTIONS_MAX])
 
 
 def unknown(story: Story) -> tuple[str, ...]:
@@ -186,7 +189,9 @@ def correction(corrected: Correction, story: Story) -> str:
     say = story.wording.gettext
     answer = story.quoted(gist(corrected.answer.said.text), 75)
     if corrected.settled is None:
-        return say("The tutor corrected %(answer)s. No answer confirmed right after it is on record.", answer=answer)
+        return say(
+            "The tutor corrected %(answer)s. The tutor did not say yes to an answer right after it.", answer=answer
+        )
     following = story.quoted(gist(corrected.settled.said.text), 55)
     sentence = say(
         "The tutor corrected %(answer)s and confirmed the next answer, %(following)s.",
@@ -198,11 +203,25 @@ def correction(corrected: Correction, story: Story) -> str:
 
 
 def gist(text: str) -> str:
-    """The part of an answer to show where there is no room for all: its last sentence with a number, else its first."""
+    """The part of an answer to show where there is no room for all: its last sentence with a number, else its first.
+
+    A number by itself says nothing: "… 2 extra friends. 2" is told by the sentence before.
+    """
     if len(text) <= _GIST_CHARS:
         return text
     parts = sentences(text[:2_000]) or [text]
-    return next((part for part in reversed(parts) if any(map(str.isdigit, part))), parts[0])
+    return next((part for part in reversed(parts) if any(map(str.isdigit, part)) and " " in part), parts[0])
+
+
+def excerpt(text: str, most: int) -> str:
+    """The beginning of a text, at most ``most`` characters: whole sentences where at least one fits."""
+    end = 0
+    for sentence in sentences(text[: 2 * most]):
+        after = text.index(sentence, end) + len(sentence)
+        if after > most:
+            break
+        end = after
+    return text[:end].strip() or cut(text, most)
 
 
 def quoted(text: str, most: int, wording: Wording) -> str:
@@ -301,11 +320,11 @@ def _own_answers(story: Story) -> Iterator[str]:
             confirmed,
             answers=_named(story),
         )
-    if corrected:
+    if unsettled := corrected - settled:
         yield say.ngettext(
             "One answer was not there yet: have another look at it below.",
             "%(count)s answers were not there yet: have another look at them below.",
-            corrected,
+            unsettled,
         )
     if settled:
         yield say.gettext("After a correction your very next answer got a yes.")
