@@ -243,6 +243,7 @@ def test_a_slip_that_was_cleared_up_is_nothing_that_somebody_can_do(role: Role) 
     cleared = Misconception("Took more pieces for more", "resolved", proof)
     text = read(role, misconceptions=(cleared, replace(cleared, description="Mixed up the parts", status="partly")))
     assert text.index("What was cleared up") < text.index("Took more pieces for more")
+    assert "Took more pieces for more thought at first" in text
     assert "Mixed up the parts partly cleared up" in text
     can = {"parent": "What your child can do", "student": "What you can do"}.get(role, "What was shown")
     assert can not in read(role, skills=(), misconceptions=(cleared,))
