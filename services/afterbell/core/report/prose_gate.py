@@ -93,13 +93,13 @@ _COMPARISON: Final = re.compile(
     r"\b(?:quick\w*|fast|soon|easily)\b"
     r"|\bothers? in (?:the|his|her|their|your) (?:class|group|year)\b|\btop \d{1,2} ?(?:%|per ?cent)"
     r"|\bahead of (?:where|what) (?:we|you|one|they|i) (?:would |might )?expect"
-    r"|(?:^|\b(?:he|she|they|you|your child|the student)(?: is| are|['\u2019]s|['\u2019]re)? )(?:well |far |clearly )?"
-    r"(?:above|below) average\b|\bbest (?:\w+ ){1,3}(?:i|we)(?:['\u2019]ve| have)? ever\b"
+    r"|\b(?:(?<!\w )|(?:he|she|they|you|your child|the student)(?: is| are|['\u2019]s|['\u2019]re)? )"
+    r"(?:well |far |clearly )?(?:above|below) average\b|\bbest (?:\w+ ){1,3}(?:i|we)(?:['\u2019]ve| have)? ever\b"
     r"|\bfor (?:his|her|their|your child's) age\b|\b(?:above|below|ahead of|at) (?:grade|age)[- ]level\b",
     re.IGNORECASE,
 )
 _TRAIT: Final = re.compile(
-    r"(?:^(?:is|was)|\b(?:your child|the student|he|she|they|you)(?:['\u2019]re| is| are| was| were))"
+    r"\b(?:(?<!\w )(?:is|was)|(?:your child|the student|he|she|they|you)(?:['\u2019]re| is| are| was| were))"
     r" (?:(?:clearly|really|truly|obviously|just|very|so|such|quite|extremely|incredibly|an?) ){0,3}"
     r"(?:gifted|talented|brilliant|clever|smart|bright|intelligent|genius|natural(?! number)|lazy|stupid)\b"
     r"|\b(?:gifted|talented|brilliant|born|exceptional|outstanding|extraordinary) (?:young )?(?:mathematician|student"
