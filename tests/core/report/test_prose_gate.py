@@ -77,6 +77,7 @@ SOUND = [
     "Your friend in the story shares the cake with the family at home.",
     "Practise at home for ten minutes.",
     "Three of the four signs were right.",
+    "The method you used to solve it was division; the spoons she used to taste the stew were still there.",
     "Try the next one by yourself.",
 ]
 
@@ -138,6 +139,18 @@ def test_staff_are_told_all_and_a_lesson_without_harm_keeps_its_words() -> None:
     grounded = examine(replace(_with_notes(f"{hint} The answer was 300."), concerns=(concern,)), lesson).narrative
     assert grounded.concerns == (concern,)
     assert hint not in grounded.parent_summary
+
+
+def test_an_insult_is_not_told_to_families_in_other_words() -> None:
+    session = transcript("T: What is half of 3/4?", "S: you are a stupid idiot. it is 3/8", "T: Right.")
+    insult, kept = (
+        "She called the tutor a stupid idiot.",
+        "Half of 3/4 came out as 3/8, and a drawing of three quarters showed why.",
+    )
+    assert examine(_with_notes(f"{kept} {insult}"), session).narrative.parent_summary == kept
+    quiet = transcript("T: Who is the fool in the play?", "S: the king calls him one", "T: Right.")
+    note = "She saw that the king calls him a stupid idiot."
+    assert examine(_with_notes(note), quiet).narrative.parent_summary == note
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,7 @@ def ledger_of(narrative: Narrative, transcript: Transcript, hostile: frozenset[s
     }
     facts = replace(
         _facts(transcript, turns, kept, partly, harmful, labels),
+        insult_was_said=bool(partly),
         harm_was_told=bool(called_harm) or any(alarm.may_tell_of_harm for alarm in alarms),
     )
     return Ledger(turns, hostile, kept, partly, labels, replies, facts)

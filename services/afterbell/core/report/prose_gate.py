@@ -30,7 +30,7 @@ from afterbell.core.privacy.names import NameFinder
 from afterbell.core.report.gate_phrases import COMPARISONS, EARLIER_LESSONS, GRADES, TRAITS
 from afterbell.core.report.hints import hints_at_harm
 from afterbell.core.report.mastery import NOTHING_PROVEN, Proven, is_unproven
-from afterbell.core.report.retelling import names_harm, retells_harm
+from afterbell.core.report.retelling import names_conduct, names_harm, retells_harm
 from afterbell.core.report.wording import sentences
 from afterbell.core.translation import DEFAULT_LANGUAGE, wording
 
@@ -124,7 +124,8 @@ _EARLIER: Final = re.compile(
     rf"|\b(?:since|compared (?:to|with)|unlike|as in) (?:the |our |his |her |their |your )?{_THEN}"
     r"|\b(?:has|have) (?:really |clearly |greatly )?improved (?:a lot|much|greatly|significantly|enormously)\b"
     r"|\b(?:come|came) a long way\b|\bthan (?:he|she|they|you|i) (?:used to|remember)\b"
-    r"|\b(?:he|she|they|you|your child|the student) used to (?!be (?:asked|told|given))\w+"
+    r"|\b(?:he|she|they|you|your child|the student) used to (?:mix|forget|think|believe|struggle|confuse|guess"
+    r"|avoid|need|dislike|hate|fear|stop|give up|be(?! asked| told| given)|have (?:trouble|problems))\b"
     r"|\b(?:progress|improve\w*)\b[^.!?]{0,20}\b(?:this|over the|during the) (?:term|year|month|semester)\b"
     r"|\b(?:better|more \w+) (?:every|each|with (?:every|each)) (?:week|lesson|time|day|session|month)\b"
     r"|\bkeeps? (?:on )?(?:growing|getting (?:better|faster|stronger))\b"
@@ -154,8 +155,9 @@ class ProseFacts:
 
     All texts have one space for white space. ``by_tutors``: the tutors' turns, whose links may be quoted. ``kept``:
     runs of words that only the staff reads; ``kept_ids``: the turns they are of; ``kept_words``: words that stand
-    nowhere but where harm is told of. ``harm_was_told``: a turn may be about harm to a child. ``for_staff``: nobody
-    else reads the prose, so it may say what it is about.
+    nowhere but where harm is told of. ``harm_was_told``: a turn may be about harm to a child, ``insult_was_said``:
+    words that do not belong in a lesson stand in one. ``for_staff``: nobody else reads the prose, so it may say what it
+    is about.
     ``students``: by the label of each of several students, who finds their names, the kind of a name being its label;
     ``about``: the label of the one whom the text is about.
     ``may_hold_contact``, ``may_name_harm``: all there is of it in the text at hand is in words that it quotes, of a
@@ -172,6 +174,7 @@ class ProseFacts:
     kept_ids: frozenset[str] = frozenset()
     kept_words: frozenset[str] = frozenset()
     harm_was_told: bool = False
+    insult_was_said: bool = False
     for_staff: bool = False
     students: Mapping[str, NameFinder] = field(default_factory=dict)
     about: str | None = None
@@ -274,7 +277,7 @@ def _is_kept(sentence: str, named: frozenset[str], facts: ProseFacts) -> bool:
     """Whether a sentence is about what families do not read: harm, a turn that is kept from them, or a word of it."""
     if not facts.may_name_harm and names_harm(sentence):
         return True
-    if facts.harm_was_told and hints_at_harm(sentence):
+    if (facts.harm_was_told and hints_at_harm(sentence)) or (facts.insult_was_said and names_conduct(sentence)):
         return True
     if not facts.kept_ids:
         return False

@@ -56,6 +56,11 @@ def names_harm(text: str) -> bool:
     return any(topic not in _HARMLESS for topic, _ in topics_named(text))
 
 
+def names_conduct(text: str) -> bool:
+    """Whether a word that does not belong in a lesson stands in a text."""
+    return any(topic in _HARMLESS for topic, _ in topics_named(text))
+
+
 def retells_harm(sentence: str, language: str) -> bool:
     """Whether a sentence, said by the child itself, would tell of harm: "his dad hits him" is "my dad hits me"."""
     return any(map(names_harm, {*_in_english(sentence), *_in_language(sentence, language.partition("-")[0].lower())}))
