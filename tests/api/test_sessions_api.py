@@ -100,7 +100,7 @@ def test_a_full_session_takes_no_further_message(api: Api) -> None:
     [
         ("report_language", "ja", "ar (Arabic), de (German), en (English)"),
         ("report_language", "german", "pattern"),
-        ("time_zone", "Berlin", "write it like Europe/Berlin"),
+        ("time_zone", "Berlin", "use one such as Europe/Berlin"),
         ("time_zone", "../../etc/passwd", "IANA"),
     ],
 )

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from prometheus_client import REGISTRY
 from sqlalchemy import text
+from tests.support.api import SECRET
 from tests.support.record import Record, ago, record_in
 
 from afterbell.adapters.db.reports import estimates
@@ -29,7 +30,7 @@ def connections_had() -> float:
 
 
 def throughput_of(record: Record) -> Throughput:
-    return Throughput(record.database, read(ApiSettings, jwt_secret="x" * 64))
+    return Throughput(record.database, read(ApiSettings, jwt_secret=SECRET))
 
 
 @given(waiting=st.lists(MOMENTS, max_size=40), asked_at=MOMENTS)
