@@ -1,9 +1,12 @@
 """What is decided of a session before and after anybody writes runs off the loop, on which leases are renewed."""
 
 import asyncio
+import gc
 import sys
 import time
+from collections.abc import Iterator
 
+import pytest
 from tests.core.sessions import lesson
 from tests.support.promises import Promised
 
@@ -52,8 +55,17 @@ async def test_the_gates_are_ready_before_a_worker_is() -> None:
     assert printed.decode().split() == ["True", "3", "1"]
 
 
-async def test_the_gates_leave_the_loop_free_also_where_one_word_is_two_megabytes(promised: Promised) -> None:
+@pytest.fixture
+def started() -> Iterator[None]:
+    """As in a worker that is ready: warmed up, and what it started with is no work for the garbage collector."""
     warm_up()
+    gc.freeze()
+    yield
+    gc.unfreeze()
+
+
+@pytest.mark.usefixtures("started")
+async def test_the_gates_leave_the_loop_free_also_where_one_word_is_two_megabytes(promised: Promised) -> None:
     for name, session in (("400 turns", long_lesson(400, SAID)), ("one word", long_lesson(250, "a" * 8_000))):
         began = time.process_time()  # of all threads of the process
         gap = await longest_gap_s(asyncio.create_task(asyncio.to_thread(gates, session)))
