@@ -5,6 +5,7 @@ import gc
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 from tests.core.sessions import lesson
@@ -72,3 +73,17 @@ async def test_the_gates_leave_the_loop_free_also_where_one_word_is_two_megabyte
         promised(f"the gates over {name} hold the loop", gap, 0.02)
         promised(f"the gates over {name} cost", time.process_time() - began, 0.06 if name == "400 turns" else 2.0)
         assert gap < 2
+
+
+def test_a_basic_report_keeps_its_own_sentences_where_a_child_may_have_told_of_harm() -> None:
+    session = lesson("S: My brother hit me yesterday.", "S: 2/4 is 1/2")  # nothing from the tutor
+    material = material_of(session, 1, b"key")
+    assert any(alarm.may_tell_of_harm for alarm in material.alarms)
+    for language in ("en", "es"):
+        session = replace(session, language=language)
+        material = material_of(session, 1, b"key")
+        written = material.basic_narrative()
+        narrative, checks = material.checked(written)
+        assert narrative.tutor_note == written.tutor_note
+        assert narrative.parent_summary == written.parent_summary
+        assert checks.dropped == ()

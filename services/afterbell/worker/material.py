@@ -52,7 +52,7 @@ class Material:
 
     def checked(self, narrative: Narrative) -> tuple[Narrative, Checks]:
         """A narrative that no model wrote, with what does not hold taken out."""
-        grounded = examine(narrative, self.transcript, self.hostile.turn_ids, self.alarms)
+        grounded = examine(narrative, self.transcript, self.hostile.turn_ids, self.alarms, by_rules=True)
         return grounded.narrative, grounded.checks
 
     def language(self, engine: Engine) -> str:

@@ -117,7 +117,7 @@ def blank(subject: str, reason: str, wording: Wording) -> Narrative:
         concerns=(),
         parent_summary=wording.joined([why, parent]),
         student_note=student,
-        tutor_note=wording.joined([why, say("A line from you to the parents would help.")]),
+        tutor_note=wording.joined([why, say("A line from you about it would help.")]),
         insufficient_evidence=(say("What was worked on and how it went."),),
     )
 

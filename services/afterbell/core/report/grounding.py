@@ -85,15 +85,20 @@ class Grounded:
 
 
 def examine(
-    narrative: Narrative, transcript: Transcript, hostile: Iterable[str] = (), alarms: Sequence[Alarm] | None = None
+    narrative: Narrative,
+    transcript: Transcript,
+    hostile: Iterable[str] = (),
+    alarms: Sequence[Alarm] | None = None,
+    *,
+    by_rules: bool = False,
 ) -> Grounded:
     """The narrative without what cites wrongly, and every finding. Examining it again changes nothing.
 
     ``hostile`` are the ids of turns that speak to the report's writer; ``alarms`` the turns somebody should look at,
-    where they are known already.
+    where they are known already. ``by_rules``: no model wrote it, so its own sentences let on nothing of a child.
     """
     alarms = alarms_in(transcript) if alarms is None else alarms
-    ledger = ledger_of(narrative, transcript, frozenset(hostile), alarms)
+    ledger = ledger_of(narrative, transcript, frozenset(hostile), alarms, by_rules=by_rules)
     claims = _checked_claims(narrative, ledger)
     sound = sound_texts(claims, ledger.facts, ledger.find)
     kept = _claims_in(sound)

@@ -67,7 +67,14 @@ def comparable(text: str) -> str:
     return " ".join(text.translate(_STRAIGHT).split())
 
 
-def ledger_of(narrative: Narrative, transcript: Transcript, hostile: frozenset[str], alarms: Sequence[Alarm]) -> Ledger:
+def ledger_of(
+    narrative: Narrative,
+    transcript: Transcript,
+    hostile: frozenset[str],
+    alarms: Sequence[Alarm],
+    *,
+    by_rules: bool = False,
+) -> Ledger:
     """What a narrative of a transcript is checked against."""
     turns = {turn.id: turn for turn in transcript.turns if turn.text}
     # What a model calls harm is kept from families as what the lexicons call so.
@@ -83,7 +90,7 @@ def ledger_of(narrative: Narrative, transcript: Transcript, hostile: frozenset[s
     facts = replace(
         _facts(transcript, turns, kept, partly, harmful, labels),
         insult_was_said=bool(partly),
-        harm_was_told=bool(called_harm) or any(alarm.may_tell_of_harm for alarm in alarms),
+        harm_was_told=not by_rules and (bool(called_harm) or any(alarm.may_tell_of_harm for alarm in alarms)),
     )
     return Ledger(turns, hostile, kept, partly, labels, replies, facts)
 
