@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from afterbell.api.reports.page import render
-from afterbell.api.schemas import SessionIn
-from afterbell.cli.session_files import read_sessions
+from afterbell.cli.session_files import example_lesson
 from afterbell.core.report.grounding import examine, speakers_of
 from afterbell.core.report.prompt import PROMPT_VERSION, SCHEMA_VERSION
 from afterbell.core.report.report import PREPARED_MODEL, Provenance, Report, engine_of
@@ -28,9 +27,7 @@ SIZE: Final = "880,1235"
 
 def page() -> str:
     """The page for the parent of the example lesson's student."""
-    (session,) = read_sessions(None)
-    name = session.pop("id")
-    lesson = SessionIn.model_validate(session).to_core(name)
+    lesson = example_lesson()
     transcript = transcript_of(lesson)
     narrative = prepared_for(transcript)
     if narrative is None:
@@ -41,7 +38,7 @@ def page() -> str:
     )
     report = Report(
         id="",
-        session_id=name,
+        session_id=lesson.id,
         version=1,
         language=transcript.written_in,
         lesson_language=lesson.language,

@@ -134,3 +134,22 @@ def run(example: Path, dev: Dev) -> str:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_dev_says_which_folder_it_cannot_write_its_variables_to(
+    redis_url: str, database_url: str, tmp_path: Path
+) -> None:
+    blocked = tmp_path / "data"
+    blocked.write_text("a file stands where the folder should be")
+    stores = {"REDIS_URL": redis_url, "DATABASE_URL": database_url, "AFTERBELL_DATA_DIR": str(blocked)}
+    done = subprocess.run(
+        [sys.executable, "-m", "afterbell", "dev", "--pace", "none"],
+        env=environment(tmp_path) | stores,
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE_S,
+    )
+    assert done.returncode == 2
+    assert f"afterbell: AFTERBELL_DATA_DIR {blocked} is not writable" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -15,12 +15,13 @@ from rich.table import Table
 from afterbell.api import classroom
 from afterbell.api.admin.admin_tokens import mint_admin
 from afterbell.api.auth.bearer import mint
+from afterbell.core.errors import SettingsError
+from afterbell.dev.engines.folder import PRIVATE_DIR, PRIVATE_FILE
 from afterbell.dev.platform import Platform, platform
 from afterbell.serving import until_signalled
 from afterbell.settings import ApiSettings, AuthSettings, StoreSettings, read
 
 TOKEN_LIFETIME: Final = timedelta(days=1)
-PRIVATE_FILE: Final = 0o600
 
 
 async def run(settings: StoreSettings, *, pace: str) -> int:
@@ -60,10 +61,15 @@ def _variables(up: Platform) -> Iterator[tuple[str, str]]:
 
 
 def _write_private(path: Path, text: str) -> None:
-    """Write a file that nobody else may read."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)  # one with other rights would keep them
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE), "w", encoding="utf-8") as file:
+    """Write a file that nobody else may read. Raises SettingsError where AFTERBELL_DATA_DIR cannot hold it."""
+    try:
+        path.parent.mkdir(mode=PRIVATE_DIR, parents=True, exist_ok=True)
+        path.unlink(missing_ok=True)  # one with other rights would keep them
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, PRIVATE_FILE)
+    except OSError as error:
+        problem = f"AFTERBELL_DATA_DIR {path.parent} is not writable: {error}; choose another"
+        raise SettingsError(problem, field="AFTERBELL_DATA_DIR") from error
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
 
 

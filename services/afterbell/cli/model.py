@@ -13,8 +13,7 @@ from afterbell.adapters.models import narrative_codec, price_file
 from afterbell.adapters.models.answer import ModelAnswer, ModelProgress
 from afterbell.adapters.models.chat_completions import ChatClient
 from afterbell.adapters.models.model_client import ModelClient
-from afterbell.api.schemas import SessionIn
-from afterbell.cli.session_files import read_sessions
+from afterbell.cli.session_files import example_lesson
 from afterbell.core.errors import (
     ModelAnswerUnusable,
     ModelDeclined,
@@ -94,8 +93,7 @@ async def _try(client: ModelClient) -> _Tried:
 
 
 def _prompt() -> Prompt:
-    lesson = read_sessions(None)[0]
-    session = SessionIn.model_validate(lesson).to_core(lesson["id"])
+    session = example_lesson()
     return build(transcript_of(session), measure(session), fence=secrets.token_hex(8))
 
 

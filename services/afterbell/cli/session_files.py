@@ -7,11 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from afterbell.core.errors import InvalidInput
+from afterbell.core.session import Session
 
 
 def read_sessions(file: str | None) -> list[dict[str, Any]]:
     """The sessions in ``file`` (``-``: standard input, None: the example). Raises InvalidInput with the line."""
     return parse_sessions(_text(file), file or "the example")
+
+
+def example_lesson() -> Session:
+    """The example as the api stores it."""
+    from afterbell.api.schemas import SessionIn  # which who only sends files does without
+
+    (session,) = read_sessions(None)
+    return SessionIn.model_validate(session).to_core(session["id"])
 
 
 def parse_sessions(text: str, source: str) -> list[dict[str, Any]]:

@@ -3,8 +3,7 @@
 from dataclasses import replace
 
 from afterbell.adapters.models.narrative_codec import decode
-from afterbell.api.schemas import SessionIn
-from afterbell.cli.session_files import read_sessions
+from afterbell.cli.session_files import example_lesson
 from afterbell.core.report.grounding import examine
 from afterbell.core.report.prompt import build
 from afterbell.core.report.report import engine_of
@@ -16,12 +15,6 @@ from afterbell.dev.stub.request import StubRequest
 from afterbell.worker.writer import redact_session
 
 
-def example() -> Session:
-    (session,) = read_sessions(None)
-    fields = {name: value for name, value in session.items() if name != "id"}
-    return SessionIn.model_validate(fields).to_core("fractions-lesson")
-
-
 def answered(session: Session, fault: str = "ok") -> StubAnswer:
     """The stub's answer to the prompt that leaves the house."""
     transcript = transcript_of(session)
@@ -31,13 +24,13 @@ def answered(session: Session, fault: str = "ok") -> StubAnswer:
 
 
 def test_the_example_lesson_gets_the_prepared_answer_and_is_labelled_so() -> None:
-    answer = answered(example())
+    answer = answered(example_lesson())
     assert engine_of(answer.model) == "prepared"
     assert any(skill.level == "independent" for skill in decode(answer.text).skills)
 
 
 def test_all_of_it_holds() -> None:
-    session = example()
+    session = example_lesson()
     narrative = decode(answered(session).text)
     grounded = examine(narrative, transcript_of(session))
     assert grounded.findings == ()
@@ -45,11 +38,11 @@ def test_all_of_it_holds() -> None:
 
 
 def test_a_lesson_that_differs_in_one_word_of_the_student_gets_the_basic_report() -> None:
-    session = example()
+    session = example_lesson()
     *others, last = session.messages
     changed = replace(session, messages=(*others, replace(last, text="bye, thanks!")))
     assert engine_of(answered(changed).model) == "extractive"
 
 
 def test_a_fault_asked_for_comes_before_it() -> None:
-    assert engine_of(answered(example(), "obey").model) == "extractive"
+    assert engine_of(answered(example_lesson(), "obey").model) == "extractive"
