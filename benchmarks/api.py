@@ -14,7 +14,6 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Final
 
@@ -28,13 +27,11 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from benchmarks.harness import Figure, against_peer, note, report
 from benchmarks.load import Load, Measured
 from benchmarks.peer import Peer, express_bullmq
-from benchmarks.servers import BenchError, await_port, metric, migrate, process, sql
+from benchmarks.servers import BenchError, await_port, metric, migrate, process, sql, staff_token
 from tests.support.ports import free_port
 from tests.support.processes import AFTERBELL, environment
 
-from afterbell.api.auth.bearer import mint
 from afterbell.dev.engines.engines import engines
-from afterbell.settings import DEVELOPMENT_SECRET
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 CLIENTS: Final = (1, 50, 100)
@@ -231,7 +228,7 @@ def measure(folder: Path, rounds: int, seconds: float, peers: Path | None, *, on
         redis_url = with_redis.enter_context(engines(folder / "data", postgres=False)).redis_url or ""
         database_url = record.database_url or ""
         with running_api(database_url, redis_url, folder) as (port, internal_port, api):
-            bench = Bench(port, internal_port, database_url, _token(), seconds)
+            bench = Bench(port, internal_port, database_url, staff_token(), seconds)
             if not only_post:
                 note("GET status")
                 status(bench, redis_url, rounds)
@@ -275,17 +272,6 @@ def _with_ratios(bench: Bench) -> list[Figure]:
         for what, target in (("rps", 1.0), ("p99", 0.5))
     ]
     return [*bench.figures.values(), *(ratio for ratio in ratios if ratio is not None)]
-
-
-def _token() -> str:
-    return mint(
-        DEVELOPMENT_SECRET,
-        subject="bench",
-        tenant="bench",
-        role="staff",
-        now=datetime.now(UTC),
-        lifetime=timedelta(hours=2),
-    )
 
 
 def main(

@@ -14,7 +14,6 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
 
@@ -29,13 +28,11 @@ from benchmarks.harness import Figure, note, report
 from benchmarks.loadtest_page import page
 from benchmarks.realtime import System, closed, lessons, opened, ours
 from benchmarks.realtime_sockets import Socket
-from benchmarks.servers import BenchError, await_port, metric, migrate, pod_python, process
+from benchmarks.servers import BenchError, await_port, metric, migrate, pod_python, process, staff_token
 from tests.support.ports import free_port
 from tests.support.processes import AFTERBELL
 
-from afterbell.api.auth.bearer import mint
 from afterbell.dev.engines.engines import engines
-from afterbell.settings import DEVELOPMENT_SECRET
 
 AT_ONCE: Final = 100
 BURSTS: Final = 5
@@ -190,14 +187,7 @@ def writers(folder: Path, database_url: str, redis_url: str) -> Iterator[None]:
 
 def reports_part(folder: Path, results: Results) -> None:
     """Ten reports at once, then a hundred requests."""
-    token = mint(
-        DEVELOPMENT_SECRET,
-        subject="bench",
-        tenant="bench",
-        role="staff",
-        now=datetime.now(UTC),
-        lifetime=timedelta(hours=2),
-    )
+    token = staff_token()
     with engines(folder / "data") as urls:
         database_url, redis_url = urls.database_url or "", urls.redis_url or ""
         with running_api(database_url, redis_url, folder) as (port, internal_port, _):

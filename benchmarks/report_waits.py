@@ -4,19 +4,17 @@ import asyncio
 import statistics
 import time
 from contextlib import ExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import httpx2
 from benchmarks.api import running_api, running_worker
-from benchmarks.servers import BenchError
+from benchmarks.servers import BenchError, staff_token
 from sqlalchemy import text
 
 from afterbell.adapters.db.database import Database
-from afterbell.api.auth.bearer import mint
 from afterbell.dev.engines.engines import engines
-from afterbell.settings import DEVELOPMENT_SECRET
 
 MADE_BEFORE, WAITING = 20, 100
 # Past the age a measured pace may have.
@@ -42,14 +40,7 @@ def waiting_error(folder: Path, limit: str) -> float:
 
 
 async def _error(port: int, database_url: str) -> float:
-    token = mint(
-        DEVELOPMENT_SECRET,
-        subject="bench",
-        tenant="bench",
-        role="staff",
-        now=datetime.now(UTC),
-        lifetime=timedelta(hours=1),
-    )
+    token = staff_token()
     database = Database(database_url, pool_size=1)
     headers = {"Authorization": f"Bearer {token}"}
     try:

@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -18,11 +19,25 @@ from tests.support.ports import free_port
 from tests.support.processes import AFTERBELL, Process, environment
 
 from afterbell.adapters.db.database import Database
+from afterbell.api.auth.bearer import mint
 from afterbell.dev.engines.engines import engine_programs
+from afterbell.settings import DEVELOPMENT_SECRET
 
 START_PATIENCE_S: Final = 20.0
 SERVICES: Final = str(Path(__file__).resolve().parents[1] / "services")
 PODS: Final = Path("~/.cache/afterbell-bench/pods").expanduser()
+
+
+def staff_token() -> str:
+    """A token of the staff of the tenant "bench", for as long as the longest benchmark takes."""
+    return mint(
+        DEVELOPMENT_SECRET,
+        subject="bench",
+        tenant="bench",
+        role="staff",
+        now=datetime.now(UTC),
+        lifetime=timedelta(hours=2),
+    )
 
 
 class BenchError(Exception):

@@ -1,10 +1,9 @@
 """Chat completions behind the same port: the real client against the real stub over a real socket."""
 
 import json
-from collections.abc import Iterator
 
 import pytest
-from tests.dev.stub.running import KEY, Heard, expected, log, prompt, serving, set_faults
+from tests.dev.stub.running import KEY, Heard, expected, log, prompt, set_faults
 
 from afterbell.adapters.models import narrative_codec
 from afterbell.adapters.models.answer import ModelAnswer, ModelProgress
@@ -19,19 +18,6 @@ from afterbell.core.errors import (
     ModelToldToWait,
     ModelUnavailable,
 )
-from afterbell.dev.stub.app import create_app
-from afterbell.dev.stub.settings import StubSettings
-
-
-@pytest.fixture(scope="module")
-def heard() -> Heard:
-    return Heard(create_app(StubSettings(api_key=KEY)))
-
-
-@pytest.fixture(scope="module")
-def url(heard: Heard) -> Iterator[str]:
-    with serving(heard) as address:
-        yield address
 
 
 async def ask(

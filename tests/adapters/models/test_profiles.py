@@ -1,20 +1,17 @@
 """Each kind of server is sent the parameters that it takes, and no other."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import Any, Final
 
 import pytest
-from tests.dev.stub.running import KEY, Heard, expected, prompt, serving
+from tests.dev.stub.running import KEY, Heard, expected, prompt
 
 from afterbell.adapters.models import narrative_codec
 from afterbell.adapters.models.chat_completions import ChatClient
 from afterbell.adapters.models.profiles import PROFILES, Profile
 from afterbell.adapters.models.responses import ResponsesClient
 from afterbell.core.errors import SettingsError
-from afterbell.dev.stub.app import create_app
-from afterbell.dev.stub.settings import StubSettings
 
 ALWAYS: Final = {"model", "messages", "response_format", "stream"}
 OURS: Final = {"store", "safety_identifier", "prompt_cache_key"}
@@ -29,17 +26,6 @@ SENT: Final = {
     "ollama": ALWAYS | {"stream_options", "max_tokens"},
     "custom": ALWAYS | {"max_tokens"},
 }
-
-
-@pytest.fixture(scope="module")
-def heard() -> Heard:
-    return Heard(create_app(StubSettings(api_key=KEY)))
-
-
-@pytest.fixture(scope="module")
-def url(heard: Heard) -> Iterator[str]:
-    with serving(heard) as address:
-        yield address
 
 
 async def body_of(

@@ -6,7 +6,7 @@ import logging
 import socket
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 
 import pytest
 from tests.dev.stub.running import (
@@ -17,7 +17,6 @@ from tests.dev.stub.running import (
     expected,
     log,
     prompt,
-    serving,
     set_faults,
 )
 
@@ -36,21 +35,8 @@ from afterbell.core.errors import (
     SettingsError,
     StoreUnavailable,
 )
-from afterbell.dev.stub.app import create_app
-from afterbell.dev.stub.settings import StubSettings
 
 OnProgress = Callable[[ModelProgress], Awaitable[None]]
-
-
-@pytest.fixture(scope="module")
-def heard() -> Heard:
-    return Heard(create_app(StubSettings(api_key=KEY)))
-
-
-@pytest.fixture(scope="module")
-def url(heard: Heard) -> Iterator[str]:
-    with serving(heard) as address:
-        yield address
 
 
 async def nothing(_: ModelProgress) -> None:
